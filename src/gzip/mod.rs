@@ -1,0 +1,1 @@
+//! The dump as it lies on disk: inflate with members, checks, and places to start again from. No tokio.

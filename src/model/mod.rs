@@ -1,0 +1,21 @@
+//! The words everything else is said in: types, versions, places in a dump, the window of
+//! deliveries in flight, messages. Values and functions from values to values, nothing that waits.
+
+mod checkpoint;
+mod clock;
+mod file;
+mod job;
+mod kind;
+pub mod message;
+mod position;
+mod record;
+mod window;
+
+pub use checkpoint::{Checkpoint, InflatePoint, MemberCheck, ResumePoint};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use file::{DumpName, Identity, NameError, Version};
+pub use job::Job;
+pub use kind::{Kind, UnknownKind};
+pub use position::{GzipOffset, Ordinal, Position, Run, XmlOffset};
+pub use record::{BadRecord, Body, Document, Item, Parsed, Place, Sha256};
+pub use window::{Confirmed, Delivery, Limits, Window, WindowError};

@@ -1,0 +1,104 @@
+use std::fmt;
+use std::ops::Range;
+
+use super::{MemberCheck, Ordinal, XmlOffset};
+
+/// SHA-256 of a canonical record; shown as lower-case hex.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256(pub [u8; 32]);
+
+impl Sha256 {
+    /// The 64 hex digits, without allocating.
+    pub fn hex(&self) -> [u8; 64] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        hex
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Where a record ends in its dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its place among the records.
+    pub ordinal: Ordinal,
+    /// The first byte after it.
+    pub end: XmlOffset,
+    /// The gzip member's check at `end`, where it is known.
+    pub check: Option<MemberCheck>,
+}
+
+/// A batch of consecutive records of one dump, parsed: the documents lie one after the other in
+/// one buffer.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    /// The canonical JSON of all documents.
+    pub json: Vec<u8>,
+    /// The records in order, without gaps.
+    pub items: Vec<Item>,
+}
+
+/// One record of a batch.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Where it stood.
+    pub place: Place,
+    /// What became of it.
+    pub body: Body,
+}
+
+/// What became of a record.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A canonical document, ready to be delivered.
+    Document(Document),
+    /// Not a record that can be delivered.
+    Bad(BadRecord),
+}
+
+/// A canonical record inside [`Parsed::json`].
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Where its JSON lies.
+    pub json: Range<usize>,
+    /// Its id: attribute, else child, else `unknown`.
+    pub id: Box<str>,
+    /// SHA-256 of the JSON.
+    pub hash: Sha256,
+    /// Where the member `"id":…` lies in [`Parsed::json`], without the commas around it, if the
+    /// record has one.
+    pub id_member: Option<Range<usize>>,
+}
+
+/// A record that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRecord {
+    /// Why, for the person who looks at it.
+    pub reason: String,
+    /// Where it begins.
+    pub start: XmlOffset,
+    /// How long it is.
+    pub length: u64,
+    /// Its bytes, the first [`BadRecord::RAW_LIMIT`] of them.
+    pub raw: Vec<u8>,
+}
+
+impl BadRecord {
+    /// At most 1 MiB of a bad record is kept.
+    pub const RAW_LIMIT: usize = 1 << 20;
+}

@@ -1,0 +1,279 @@
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+
+use super::{Checkpoint, Ordinal, Place, Position};
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The sink says that it is durable: confirmed, committed, fsynced.
+    Durable,
+    /// It is not, for a reason that passes: the sink goes on trying.
+    Retry(String),
+    /// The sink will never take this record, with its words why; the document comes back, to be
+    /// set aside.
+    Refused {
+        /// The sink's own words.
+        why: String,
+        /// The canonical JSON of the record.
+        document: Vec<u8>,
+    },
+}
+
+/// How much may be in flight for one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Deliveries.
+    pub records: usize,
+    /// Bytes of the deliveries' JSON.
+    pub bytes: usize,
+}
+
+/// The deliveries of one file that are in flight, in order, and the mark: the highest ordinal up
+/// to which every delivery is confirmed. It moves over an unbroken run of confirmed ordinals and
+/// over nothing else.
+#[derive(Debug)]
+pub struct Window {
+    limits: Limits,
+    bytes: usize,
+    flight: VecDeque<Flight>,
+    mark: Checkpoint,
+}
+
+#[derive(Debug)]
+struct Flight {
+    place: Place,
+    bytes: usize,
+    ended: Option<End>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Durable,
+    SetAside,
+}
+
+/// A mark that a window vouches for. Nothing else can make one, and the store takes nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    from: Position,
+    to: Checkpoint,
+}
+
+impl Confirmed {
+    /// Where the step begins: the store must stand exactly here.
+    pub const fn from(&self) -> Position {
+        self.from
+    }
+
+    /// Where it ends.
+    pub const fn to(&self) -> &Checkpoint {
+        &self.to
+    }
+}
+
+/// A delivery that does not fit what the window knows: a fault of this program, never of input.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WindowError {
+    /// An ordinal was sent that does not follow the last one.
+    #[error("record {sent} was sent where record {expected} is next")]
+    OutOfOrder {
+        /// What was sent.
+        sent: Ordinal,
+        /// What follows the last one sent.
+        expected: Ordinal,
+    },
+    /// A confirmation for something that is not in flight.
+    #[error("records {0:?} were confirmed but are not in flight")]
+    NotInFlight(RangeInclusive<Ordinal>),
+    /// The end was declared with deliveries in flight.
+    #[error("the file ended with {0} deliveries in flight")]
+    StillInFlight(usize),
+}
+
+impl Window {
+    /// A window that goes on from `mark`.
+    pub const fn new(limits: Limits, mark: Checkpoint) -> Window {
+        Window { limits, bytes: 0, flight: VecDeque::new(), mark }
+    }
+
+    /// The mark.
+    pub const fn mark(&self) -> &Checkpoint {
+        &self.mark
+    }
+
+    /// Deliveries in flight.
+    pub fn in_flight(&self) -> usize {
+        self.flight.len()
+    }
+
+    /// Whether more may be sent. One delivery may always be, however large it is.
+    pub fn has_room(&self) -> bool {
+        self.flight.is_empty()
+            || (self.flight.len() < self.limits.records && self.bytes < self.limits.bytes)
+    }
+
+    /// Notes that a record was sent.
+    ///
+    /// # Errors
+    /// If it does not follow the last one sent.
+    pub fn sent(&mut self, place: Place, bytes: usize) -> Result<(), WindowError> {
+        let last = self.flight.back().map_or(self.mark.ordinal(), |flight| flight.place.ordinal);
+        if place.ordinal != last.next() {
+            return Err(WindowError::OutOfOrder { sent: place.ordinal, expected: last.next() });
+        }
+        self.bytes += bytes;
+        self.flight.push_back(Flight { place, bytes, ended: None });
+        Ok(())
+    }
+
+    /// Notes that deliveries are durable, with the sink's own position after the last of them.
+    /// Returns the step by which the mark moved, if it did.
+    ///
+    /// # Errors
+    /// If one of them is not in flight.
+    pub fn confirm(
+        &mut self,
+        ordinals: RangeInclusive<Ordinal>,
+        sink: Option<u64>,
+    ) -> Result<Option<Confirmed>, WindowError> {
+        self.end(ordinals, End::Durable)?;
+        let step = self.advance();
+        if sink.is_some() {
+            self.mark.sink = sink;
+        }
+        Ok(step.map(|from| Confirmed { from, to: self.mark.clone() }))
+    }
+
+    /// Notes that a bad record is set aside for good, which lets the mark pass it.
+    ///
+    /// # Errors
+    /// If it is not in flight.
+    pub fn set_aside(&mut self, ordinal: Ordinal) -> Result<Option<Confirmed>, WindowError> {
+        self.end(ordinal..=ordinal, End::SetAside)?;
+        let step = self.advance();
+        Ok(step.map(|from| Confirmed { from, to: self.mark.clone() }))
+    }
+
+    /// The last step, after the input ended and everything is confirmed.
+    ///
+    /// # Errors
+    /// If anything is still in flight.
+    pub fn finish(&mut self) -> Result<Confirmed, WindowError> {
+        if !self.flight.is_empty() {
+            return Err(WindowError::StillInFlight(self.flight.len()));
+        }
+        let from = std::mem::replace(&mut self.mark.position, Position::End);
+        Ok(Confirmed { from, to: self.mark.clone() })
+    }
+
+    fn end(&mut self, ordinals: RangeInclusive<Ordinal>, end: End) -> Result<(), WindowError> {
+        let (first, last) = (ordinals.start().0, ordinals.end().0);
+        let base = self.mark.ordinal().next().0;
+        let known = first >= base && last >= first && last - base < self.flight.len() as u64;
+        if !known {
+            return Err(WindowError::NotInFlight(ordinals));
+        }
+        let index = |ordinal: u64| usize::try_from(ordinal - base).unwrap_or(usize::MAX);
+        for flight in self.flight.range_mut(index(first)..=index(last)) {
+            flight.ended = Some(end);
+        }
+        Ok(())
+    }
+
+    /// Moves the mark as far as it goes; where it stood before, if it moved.
+    fn advance(&mut self) -> Option<Position> {
+        let from = self.mark.position;
+        while let Some(Flight { place, bytes, ended: Some(end) }) = self.flight.front() {
+            match end {
+                End::Durable => self.mark.records += 1,
+                End::SetAside => self.mark.bad_records += 1,
+            }
+            self.mark.position = Position::At(place.ordinal, place.end);
+            self.mark.check = place.check;
+            self.bytes -= bytes;
+            self.flight.pop_front();
+        }
+        (from != self.mark.position).then_some(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::XmlOffset;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits { records: 4, bytes: 100 };
+
+    fn place(ordinal: u64) -> Place {
+        Place { ordinal: Ordinal(ordinal), end: XmlOffset(ordinal * 10), check: None }
+    }
+
+    fn window_with(in_flight: u64) -> Window {
+        let mut window = Window::new(LIMITS, Checkpoint::BEGINNING);
+        (1..=in_flight).for_each(|n| window.sent(place(n), 10).unwrap());
+        window
+    }
+
+    #[test]
+    fn the_mark_waits_for_the_first_unconfirmed_delivery() {
+        let mut window = window_with(3);
+        assert_eq!(window.confirm(Ordinal(2)..=Ordinal(3), None), Ok(None));
+        let step = window.confirm(Ordinal(1)..=Ordinal(1), Some(7)).unwrap().unwrap();
+        assert_eq!(step.from(), Position::Beginning);
+        assert_eq!(step.to().position, Position::At(Ordinal(3), XmlOffset(30)));
+        assert_eq!((step.to().records, step.to().sink), (3, Some(7)));
+    }
+
+    #[test]
+    fn a_bad_record_is_counted_apart() {
+        let mut window = window_with(2);
+        assert!(window.set_aside(Ordinal(1)).unwrap().is_some());
+        let step = window.confirm(Ordinal(2)..=Ordinal(2), None).unwrap().unwrap();
+        assert_eq!((step.to().records, step.to().bad_records), (1, 1));
+    }
+
+    #[test]
+    fn room_is_bounded_in_records_and_in_bytes_but_one_always_fits() {
+        assert!(window_with(3).has_room());
+        assert!(!window_with(4).has_room());
+        let mut window = Window::new(LIMITS, Checkpoint::BEGINNING);
+        assert!(window.has_room());
+        window.sent(place(1), 1_000).unwrap();
+        assert!(!window.has_room());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let mut window = window_with(2);
+        assert!(window.sent(place(4), 1).is_err());
+        assert!(window.confirm(Ordinal(2)..=Ordinal(3), None).is_err());
+        assert!(window.confirm(Ordinal(0)..=Ordinal(1), None).is_err());
+        assert_eq!(window.finish(), Err(WindowError::StillInFlight(2)));
+        window.confirm(Ordinal(1)..=Ordinal(2), None).unwrap();
+        assert!(window.confirm(Ordinal(2)..=Ordinal(2), None).is_err());
+        assert_eq!(window.finish().unwrap().to().position, Position::End);
+    }
+
+    proptest! {
+        #[test]
+        fn in_any_order_the_mark_is_the_longest_confirmed_prefix(
+            order in Just((1..=40u64).collect::<Vec<_>>()).prop_shuffle()
+        ) {
+            let mut window = window_with(40);
+            let mut confirmed = [false; 41];
+            let mut position = Position::Beginning;
+            for n in order {
+                confirmed[usize::try_from(n).unwrap()] = true;
+                if let Some(step) = window.confirm(Ordinal(n)..=Ordinal(n), None).unwrap() {
+                    prop_assert_eq!(step.from(), position);
+                    position = step.to().position;
+                }
+                let prefix = confirmed[1..].iter().take_while(|done| **done).count() as u64;
+                prop_assert_eq!(window.mark().ordinal(), Ordinal(prefix));
+            }
+            prop_assert_eq!(window.in_flight(), 0);
+        }
+    }
+}

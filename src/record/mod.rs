@@ -1,0 +1,1 @@
+//! From XML to canonical JSON: split at record boundaries, parse, flatten, write, hash. No tokio.

@@ -1,0 +1,1 @@
+//! What both ends of the tables share: schema and writers over `migrations/`.
