@@ -13,4 +13,5 @@ pub mod sample;
 pub mod state;
 pub mod tables;
 // layer 2
+pub mod observe;
 pub mod sink;

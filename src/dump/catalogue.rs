@@ -92,13 +92,10 @@ pub fn choose(dumps: &[Dump], kinds: &[Kind], version: Option<Version>) -> Optio
         versions.entry(dump.name.version).or_default().push(dump.clone());
     }
     let whole = |dumps: &[Dump]| kinds.iter().all(|k| dumps.iter().any(|d| d.name.kind == *k));
-    let chosen = match version {
-        Some(version) => versions.get_key_value(&version),
-        None => {
-            let newest_first = || versions.iter().rev();
-            newest_first().find(|(_, dumps)| whole(dumps)).or_else(|| newest_first().next())
-        }
-    };
+    let newest_first = || versions.iter().rev();
+    let newest =
+        || newest_first().find(|(_, dumps)| whole(dumps)).or_else(|| newest_first().next());
+    let chosen = version.map_or_else(newest, |version| versions.get_key_value(&version));
     chosen.map(|(version, dumps)| {
         let mut dumps = dumps.clone();
         dumps.sort_by_key(|dump| dump.name.kind);

@@ -70,6 +70,18 @@ impl Confirmed {
     pub const fn to(&self) -> &Checkpoint {
         &self.to
     }
+
+    /// This step and the one after it as one.
+    ///
+    /// # Errors
+    /// If the later one does not begin where this one ends.
+    pub fn then(self, later: Confirmed) -> Result<Confirmed, WindowError> {
+        if later.from == self.to.position {
+            Ok(Confirmed { from: self.from, to: later.to })
+        } else {
+            Err(WindowError::Broken { ended: self.to.position, begins: later.from })
+        }
+    }
 }
 
 /// A delivery that does not fit what the window knows: a fault of this program, never of input.
@@ -86,6 +98,14 @@ pub enum WindowError {
     /// A confirmation for something that is not in flight.
     #[error("records {0:?} were confirmed but are not in flight")]
     NotInFlight(RangeInclusive<Ordinal>),
+    /// Two steps that do not chain.
+    #[error("a step ended at {ended:?} and the next begins at {begins:?}")]
+    Broken {
+        /// Where the earlier one ended.
+        ended: Position,
+        /// Where the later one begins.
+        begins: Position,
+    },
     /// The end was declared with deliveries in flight.
     #[error("the file ended with {0} deliveries in flight")]
     StillInFlight(usize),
@@ -107,10 +127,12 @@ impl Window {
         self.flight.len()
     }
 
-    /// Whether more may be sent. One delivery may always be, however large it is.
-    pub fn has_room(&self) -> bool {
+    /// Whether so many more records of so many bytes may be sent. With nothing in flight they
+    /// always may, however large they are.
+    pub fn has_room_for(&self, records: usize, bytes: usize) -> bool {
         self.flight.is_empty()
-            || (self.flight.len() < self.limits.records && self.bytes < self.limits.bytes)
+            || (self.flight.len() + records <= self.limits.records
+                && self.bytes + bytes <= self.limits.bytes)
     }
 
     /// Notes that a record was sent.
@@ -236,12 +258,23 @@ mod tests {
 
     #[test]
     fn room_is_bounded_in_records_and_in_bytes_but_one_always_fits() {
-        assert!(window_with(3).has_room());
-        assert!(!window_with(4).has_room());
+        assert!(window_with(3).has_room_for(1, 10));
+        assert!(!window_with(3).has_room_for(2, 10));
+        assert!(!window_with(3).has_room_for(1, 71));
         let mut window = Window::new(LIMITS, Checkpoint::BEGINNING);
-        assert!(window.has_room());
+        assert!(window.has_room_for(5, 1_000));
         window.sent(place(1), 1_000).unwrap();
-        assert!(!window.has_room());
+        assert!(!window.has_room_for(1, 1));
+    }
+
+    #[test]
+    fn steps_join_only_where_they_meet() {
+        let mut window = window_with(3);
+        let mut confirm = |n| window.confirm(Ordinal(n)..=Ordinal(n), None).unwrap().unwrap();
+        let (first, second, third) = (confirm(1), confirm(2), confirm(3));
+        assert!(first.clone().then(third.clone()).is_err());
+        let whole = first.then(second).unwrap().then(third).unwrap();
+        assert_eq!((whole.from(), whole.to().records), (Position::Beginning, 3));
     }
 
     #[test]
