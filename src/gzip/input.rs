@@ -41,7 +41,7 @@ impl<R: Read> Input<R> {
 
     /// Marks the first `count` of the unused bytes as used.
     pub(super) fn advance(&mut self, count: usize) {
-        self.start = self.end.min(self.start + count);
+        self.start += count;
         self.offset += count as u64;
     }
 
