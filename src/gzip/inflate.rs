@@ -18,7 +18,7 @@ pub enum Step {
     /// The room is used up; there is more.
     More,
     /// The text so far ends at a place from which inflating can start: the end of a deflate block
-    /// that is not its member's last. `gzip` and `pigz` end one every few dozen kilobytes; a packer
+    /// that is not its member's last. `gzip` ends one every 6 to 60 kB; a packer
     /// may also put a whole member into one block, which then has no such place.
     Point(InflatePoint),
     /// The text so far ends a member, and must be as the trailer says. Another member may follow.
