@@ -81,8 +81,8 @@ fn video(artist: &str, title: &str, random: &mut Random, xml: &mut Xml) {
     let description = match random.below(10) {
         0 => String::new(),
         1 => " ".to_owned(),
-        2..=4 => provided(artist, title, &song, random),
-        5 => {
+        2..=3 => provided(artist, title, &song, random),
+        4..=5 => {
             let sentences = random.between(2, 6);
             text::prose(random, sentences)
         }

@@ -43,7 +43,7 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
         xml.text("year", &year.to_string());
         xml.text("title", &title);
         xml.text("data_quality", random.common(&QUALITIES));
-        let count = if random.percent(80) { random.between(1, 7) } else { 0 };
+        let count = if random.percent(80) { random.between(1, 9) } else { 0 };
         videos(count, &artist.name, &title, random, xml);
     });
 }

@@ -22,9 +22,10 @@ pub(super) fn label(seed: u64, ordinal: u64) -> Named {
     Named { id: id_of(ordinal).to_string(), name: label_name(seed, ordinal) }
 }
 
-/// An artist of the first `known`, the early ones more often; one in a hundred was deleted.
+/// An artist of the first `known`, the early ones more often, rarely the nameless first; one in a
+/// hundred was deleted.
 pub(super) fn any_artist(seed: u64, random: &mut Random, known: u64) -> Named {
-    let ordinal = any_ordinal(random, known);
+    let ordinal = any_ordinal(random, known).max(known.min(2));
     let id = if random.one_in(100) { deleted_id(ordinal) } else { id_of(ordinal) };
     Named { id: id.to_string(), name: artist_name(seed, ordinal) }
 }

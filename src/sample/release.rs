@@ -30,7 +30,7 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
         (any_artist(seed, random, known_artists(ordinal)), text::title(random))
     };
     let mut people = vec![main];
-    for _ in 0..random.between(1, 6) {
+    for _ in 0..random.between(2, 9) {
         people.push(any_artist(seed, random, known_artists(ordinal)));
     }
     let letters = text::code(random, 3).to_uppercase();
@@ -46,13 +46,13 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
         xml.text("title", &title);
         release.labels(xml);
         release.series(xml);
-        let count = release.random.skewed(9);
+        let count = release.random.skewed(16);
         release.extra_artists(count, true, xml);
         release.formats(xml);
         genres(release.random, xml);
         release.country_and_day(xml);
         if release.random.percent(60) {
-            let sentences = 1 + release.random.skewed(8);
+            let sentences = 1 + release.random.skewed(20);
             xml.text("notes", &text::prose(release.random, sentences));
         }
         xml.text("data_quality", release.random.common(&QUALITIES));
@@ -63,7 +63,7 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
         }
         release.tracklist(is_compilation, xml);
         release.identifiers(xml);
-        let count = if release.random.percent(60) { release.random.between(1, 6) } else { 0 };
+        let count = if release.random.percent(60) { release.random.between(1, 8) } else { 0 };
         videos(count, &release.people[0].name, &title, release.random, xml);
         release.companies(xml);
     });
@@ -183,7 +183,7 @@ impl Release<'_> {
         if self.random.one_in(150) {
             return xml.text("tracklist", "");
         }
-        let count = 2 + self.random.skewed(20);
+        let count = 2 + self.random.skewed(22);
         let is_sided = self.random.percent(50);
         xml.element("tracklist", |xml| {
             for place in 1..=count {
@@ -249,7 +249,7 @@ impl Release<'_> {
     }
 
     fn identifiers(&mut self, xml: &mut Xml) {
-        let count = self.random.skewed(7);
+        let count = self.random.skewed(10);
         if count == 0 {
             return xml.optional("identifiers", "");
         }
@@ -260,7 +260,7 @@ impl Release<'_> {
                     "Barcode" => text::digits(self.random, 13),
                     "Matrix / Runout" => {
                         let side = if place % 2 == 0 { "A" } else { "B" };
-                        format!("{}-{side} {}", self.catalogue_number, text::code(self.random, 4))
+                        format!("{}-{side} {}", self.catalogue_number, text::code(self.random, 8))
                     }
                     "Rights Society" => "GEMA\t/ BIEM".to_owned(),
                     _ => text::code(self.random, 6),
@@ -282,7 +282,7 @@ impl Release<'_> {
 
     fn companies(&mut self, xml: &mut Xml) {
         let known = (self.ordinal * 24).div_ceil(190);
-        let count = self.random.skewed(6);
+        let count = self.random.skewed(10);
         if count == 0 {
             return xml.optional("companies", "");
         }

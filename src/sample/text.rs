@@ -20,8 +20,8 @@ fn capitalised(word: &str) -> String {
 
 /// A word nobody has used yet, capitalised.
 pub(super) fn made_up(random: &mut Random) -> String {
-    let mut word = random.any(&GIVEN_NAMES).chars().next().map_or_else(String::new, String::from);
-    for _ in 0..random.between(2, 3) {
+    let mut word = capitalised(random.any(&SYLLABLE_LIST));
+    for _ in 0..random.between(1, 2) {
         word.push_str(random.any(&SYLLABLE_LIST));
     }
     word
@@ -40,10 +40,10 @@ pub(super) fn title(random: &mut Random) -> String {
     let mut title = random.any(&TITLE_WORDS).to_string();
     for _ in 0..random.below(3) {
         title.push(' ');
-        if random.percent(25) {
-            title.push_str(&capitalised(random.common(&PROSE_WORDS)));
-        } else {
-            title.push_str(random.any(&TITLE_WORDS));
+        match random.below(10) {
+            0..=2 => title.push_str(&capitalised(random.any(&PROSE_WORDS))),
+            3..=5 => title.push_str(&made_up(random)),
+            _ => title.push_str(random.any(&TITLE_WORDS)),
         }
     }
     match random.below(40) {
@@ -80,7 +80,7 @@ pub(super) fn prose(random: &mut Random, sentences: u64) -> String {
         text.push_str(&capitalised(random.common(&PROSE_WORDS)));
         for _ in 0..random.between(4, 14) {
             text.push(' ');
-            match random.below(60) {
+            match random.below(40) {
                 0 => text.push_str(random.any(&SIGNS)),
                 1 => text.push_str(&format!("[a={}]", person(random))),
                 2 => text.push_str(&format!("[l={}]", made_up(random))),
@@ -91,6 +91,7 @@ pub(super) fn prose(random: &mut Random, sentences: u64) -> String {
                 7 => text.push_str(&person(random)),
                 8 => text.push('&'),
                 9..=12 => text.push_str(&made_up(random)),
+                13..=24 => text.push_str(random.any(&PROSE_WORDS)),
                 _ => text.push_str(random.common(&PROSE_WORDS)),
             }
         }
