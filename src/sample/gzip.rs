@@ -64,7 +64,7 @@ fn generate(
 ) -> io::Result<u64> {
     let mut xml = Vec::with_capacity(2 * BLOCK);
     let mut total = 0;
-    let send = |xml: &mut Vec<u8>, ends_member| {
+    let hand_over = |xml: &mut Vec<u8>, ends_member| {
         let xml = mem::replace(xml, Vec::with_capacity(2 * BLOCK));
         let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the packing thread ended");
         blocks.send(Block { xml, ends_member }).map_err(gone)
@@ -78,12 +78,12 @@ fn generate(
         let (before, after) = part.split_at(if begins_member { part.len() / 2 } else { 0 });
         xml.extend_from_slice(before);
         if begins_member || xml.len() >= BLOCK {
-            send(&mut xml, begins_member)?;
+            hand_over(&mut xml, begins_member)?;
         }
         xml.extend_from_slice(after);
         Ok(())
     })?;
-    send(&mut xml, false)?;
+    hand_over(&mut xml, false)?;
     Ok(total)
 }
 

@@ -62,7 +62,7 @@ pub(super) const fn known_artists(release: u64) -> u64 {
 /// `<genres>` and `<styles>`.
 pub(super) fn genres(random: &mut Random, xml: &mut Xml) {
     xml.element("genres", |xml| {
-        for _ in 0..1 + random.skewed(3) {
+        for _ in 0..=random.skewed(3) {
             xml.text("genre", random.common(&GENRES));
         }
     });

@@ -54,7 +54,7 @@ fn artist_name(seed: u64, ordinal: u64) -> String {
         return "Various".to_owned();
     }
     let mut random = Random::new(seed, "artist name", ordinal);
-    let mut name = match random.below(20) {
+    let name = match random.below(20) {
         0..=9 => text::person(&mut random),
         10..=13 => format!("The {} {}s", text::title(&mut random), text::made_up(&mut random)),
         14 | 15 => text::title(&mut random),
@@ -62,10 +62,8 @@ fn artist_name(seed: u64, ordinal: u64) -> String {
         17 => format!("{} & {}", text::person(&mut random), text::person(&mut random)),
         _ => text::made_up(&mut random),
     };
-    if random.percent(12) {
-        name.push_str(&format!(" ({})", 2 + random.skewed(30)));
-    }
-    name
+    // Names that several bear are numbered.
+    if random.percent(12) { format!("{name} ({})", 2 + random.skewed(30)) } else { name }
 }
 
 fn label_name(seed: u64, ordinal: u64) -> String {

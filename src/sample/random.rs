@@ -25,7 +25,6 @@ impl Random {
     }
 
     /// Uniform in `0..n`, by Lemire's multiplication; `n` is never so large that its bias shows.
-    #[expect(clippy::cast_possible_truncation, reason = "the product's upper half is below n")]
     pub(super) const fn below(&mut self, n: u64) -> u64 {
         ((self.next() as u128 * n as u128) >> 64) as u64
     }

@@ -47,14 +47,13 @@ pub(super) fn title(random: &mut Random) -> String {
         }
     }
     match random.below(40) {
-        0 => title.push_str(" & More"),
-        1 => title.push_str(" \"Live\""),
-        2 => title.push_str(" <3"),
-        3 => title.push_str(" Don't Stop"),
-        4..=7 => title.push_str(&format!(" ({} Mix)", made_up(random))),
-        _ => {}
+        0 => title + " & More",
+        1 => title + " \"Live\"",
+        2 => title + " <3",
+        3 => title + " Don't Stop",
+        4..=7 => format!("{title} ({} Mix)", made_up(random)),
+        _ => title,
     }
-    title
 }
 
 /// One to three words of a script other than Latin.
@@ -63,6 +62,23 @@ pub(super) fn foreign(random: &mut Random) -> String {
     let count = random.between(1, 3);
     let chosen: Vec<&str> = (0..count).map(|_| random.any(words)).collect();
     chosen.join(if *apart { " " } else { "" })
+}
+
+fn word(random: &mut Random) -> String {
+    match random.below(40) {
+        0 => random.any(&SIGNS).to_owned(),
+        1 => format!("[a={}]", person(random)),
+        2 => format!("[l={}]", made_up(random)),
+        3 => format!("[r{}]", random.between(1, 30_000_000)),
+        4 => random.between(1950, 2025).to_string(),
+        5 => foreign(random),
+        6 => format!("\"{}\"", random.any(&TITLE_WORDS)),
+        7 => person(random),
+        8 => "&".to_owned(),
+        9..=12 => made_up(random),
+        13..=24 => random.any(&PROSE_WORDS).to_owned(),
+        _ => random.common(&PROSE_WORDS).to_owned(),
+    }
 }
 
 /// Sentences as of people who write about records.
@@ -80,20 +96,7 @@ pub(super) fn prose(random: &mut Random, sentences: u64) -> String {
         text.push_str(&capitalised(random.common(&PROSE_WORDS)));
         for _ in 0..random.between(4, 14) {
             text.push(' ');
-            match random.below(40) {
-                0 => text.push_str(random.any(&SIGNS)),
-                1 => text.push_str(&format!("[a={}]", person(random))),
-                2 => text.push_str(&format!("[l={}]", made_up(random))),
-                3 => text.push_str(&format!("[r{}]", random.between(1, 30_000_000))),
-                4 => text.push_str(&random.between(1950, 2025).to_string()),
-                5 => text.push_str(&foreign(random)),
-                6 => text.push_str(&format!("\"{}\"", random.any(&TITLE_WORDS))),
-                7 => text.push_str(&person(random)),
-                8 => text.push('&'),
-                9..=12 => text.push_str(&made_up(random)),
-                13..=24 => text.push_str(random.any(&PROSE_WORDS)),
-                _ => text.push_str(random.common(&PROSE_WORDS)),
-            }
+            text.push_str(&word(random));
         }
         text.push('.');
     }
