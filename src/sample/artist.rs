@@ -42,7 +42,7 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
             });
         }
         for (list, chance) in [("aliases", 25), ("members", 12), ("groups", 22)] {
-            if random.percent(chance) {
+            if ordinal > 2 && random.percent(chance) {
                 others(list, seed, ordinal, random, xml);
             }
         }
@@ -52,10 +52,11 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
 /// `members` of older dumps have an `<id>` before each name.
 fn others(list: &str, seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml) {
     let has_ids = list == "members" && random.percent(50);
-    let count = 1 + random.skewed(12);
+    let earlier = ordinal - 1;
+    let count = 1 + random.skewed(earlier.min(12));
     xml.element(list, |xml| {
         for _ in 0..count {
-            let other = any_artist(seed, random, ordinal);
+            let other = any_artist(seed, random, earlier);
             if has_ids {
                 xml.text("id", &other.id);
             }

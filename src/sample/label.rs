@@ -22,8 +22,8 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
             xml.text("profile", &text::prose(random, sentences));
         }
         xml.text("data_quality", random.common(&QUALITIES));
-        if random.percent(18) {
-            let parent = any_label(seed, random, ordinal);
+        if ordinal > 1 && random.percent(18) {
+            let parent = any_label(seed, random, ordinal - 1);
             xml.text_with("parentLabel", &[("id", parent.id.as_str())], &parent.name);
         }
         if is_known && random.percent(70) {
@@ -34,7 +34,7 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
                 }
             });
         }
-        if random.percent(12) {
+        if ordinal > 1 && random.percent(12) {
             sublabels(seed, ordinal, random, xml);
         }
     });
@@ -43,13 +43,14 @@ pub(super) fn write(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml)
 /// Dumps up to 2020 lost names and ids of sublabels and left `<label/>`.
 fn sublabels(seed: u64, ordinal: u64, random: &mut Random, xml: &mut Xml) {
     let is_lost = random.percent(30);
-    let count = 1 + random.skewed(20);
+    let earlier = ordinal - 1;
+    let count = 1 + random.skewed(earlier.min(20));
     xml.element("sublabels", |xml| {
         for _ in 0..count {
             if is_lost {
                 xml.empty("label", &[]);
             } else {
-                let other = any_label(seed, random, ordinal);
+                let other = any_label(seed, random, earlier);
                 xml.text_with("label", &[("id", other.id.as_str())], &other.name);
             }
         }

@@ -18,7 +18,7 @@ pub struct Options {
     pub version: Version,
     /// The types to make; the checksum file names these only.
     pub kinds: Vec<Kind>,
-    /// gzip's, 0 to 9.
+    /// gzip's, 0 to 9; more counts as 9.
     pub level: u32,
     /// How many gzip members each file consists of, at most one a record. All but the first begin
     /// inside a record.
@@ -124,7 +124,7 @@ fn dump(
     part: &Path,
 ) -> Result<DumpSummary, SampleError> {
     let records = count(name.kind, options.records);
-    let packing = Packing { level: options.level, members: options.members };
+    let packing = Packing { level: options.level.min(9), members: options.members };
     let packed = File::create(part)
         .and_then(|file| pack(name.kind, records, options.seed, packing, file))
         .map_err(|error| SampleError { path: part.to_owned(), error })?;
