@@ -335,7 +335,9 @@ fn keep(mut ledger: Ledger, mut queue: mpsc::Receiver<Order>, dir: &Path) {
             }
         }
         let flushed = ledger.settle();
-        answers.into_iter().for_each(|answer| answer(&flushed));
+        for answer in answers {
+            answer(&flushed);
+        }
         if let Err(error) = ledger.tidy() {
             ledger.give_up(error);
         }

@@ -28,7 +28,7 @@ use super::{FileKey, FileState, ForcedPass, Illegal, StateError, Status, open, s
 /// How many attempts and how many events a store remembers.
 const MEMORY: usize = 1000;
 /// How long the snapshot may be behind while nothing completes.
-const SNAPSHOT_AGE: Duration = Duration::from_secs(180);
+const SNAPSHOT_AGE: Duration = Duration::from_mins(3);
 
 /// A file at the beginning of an attempt.
 #[derive(Clone, Debug)]
@@ -343,7 +343,9 @@ impl Ledger {
         let mut changes = Changes::default();
         changes.put(Tree::Files, file_key(key), &state);
         if let Some(run) = state.run {
-            points.iter().for_each(|point| changes.put_point(key, run, point));
+            for point in &points {
+                changes.put_point(key, run, point);
+            }
         }
         place("state.advance.before");
         self.commit(&changes)?;
@@ -435,12 +437,11 @@ impl Ledger {
         }
         let forced = forced_key(&key.job, key.version);
         if let Some(pass) = self.store.get::<ForcedPass>(Tree::Meta, &forced)? {
-            match forced::completed(pass, key.kind) {
-                Some(pass) => changes.put(Tree::Meta, forced, &pass),
-                None => {
-                    changes.remove(Tree::Meta, forced);
-                    self.note(&mut changes, at, Some(&key.job), None, "the forced pass is done");
-                }
+            if let Some(pass) = forced::completed(pass, key.kind) {
+                changes.put(Tree::Meta, forced, &pass);
+            } else {
+                changes.remove(Tree::Meta, forced);
+                self.note(&mut changes, at, Some(&key.job), None, "the forced pass is done");
             }
         }
         let Checkpoint { records, bad_records, .. } = state.checkpoint;
@@ -566,7 +567,9 @@ impl Ledger {
         if let Some(busy) = files.iter().find(|key| self.attempts.contains_key(key)) {
             return Err(StateError::Busy { file: busy.to_string() });
         }
-        files.iter().for_each(|key| changes.remove(Tree::Files, file_key(key)));
+        for key in files {
+            changes.remove(Tree::Files, file_key(key));
+        }
         Ok(())
     }
 

@@ -181,7 +181,7 @@ pub enum Illegal {
         event: &'static str,
     },
     /// A step that leaves a gap or overlaps.
-    #[error("a step begins {}, but {} is stored", Words(*.from), Words(*.stored))]
+    #[error("a step begins at {}, but {} is stored", Words(*.from), Words(*.stored))]
     Gap {
         /// What is stored.
         stored: Position,
@@ -421,3 +421,6 @@ fn change(before: &Identity, now: &Identity) -> String {
         format!("the file has changed: it was {} bytes and is {}", before.size(), now.size())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,3 +113,32 @@ fn holder(path: &PathBuf) -> Holder {
         .and_then(|_| Holder::parse(&text))
         .unwrap_or_else(|| Holder { pid: 0, host: String::new() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_to_come_waits_and_is_told_who_was_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lock::take(dir.path(), Duration::ZERO).unwrap();
+        let begun = Instant::now();
+        let refused = Lock::take(dir.path(), Duration::from_millis(30)).unwrap_err().to_string();
+        assert!(begun.elapsed() >= Duration::from_millis(30));
+        let words = format!("in use by {}\nhint: ", Holder::this());
+        assert!(refused.contains(&words), "{refused}");
+        drop(first);
+        Lock::take(dir.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn an_inspector_that_leaves_lets_the_owner_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let inspector = Lock::take(dir.path(), Duration::ZERO).unwrap();
+        std::thread::scope(|scope| {
+            let owner = scope.spawn(|| Lock::take(dir.path(), PATIENCE));
+            drop(inspector);
+            owner.join().unwrap().unwrap();
+        });
+    }
+}

@@ -107,18 +107,18 @@ pub(super) fn owed_at_completion(
     let (version, kind) = (key.version, key.kind);
     let last = state.checkpoint.ordinal();
     let bad_records = state.checkpoint.bad_records;
-    let mut owed = Vec::new();
+    let mut due = Vec::new();
     if owes.announcements {
         let (file, records) = (key.file.clone(), state.checkpoint.records);
-        owed.push(Owed::FileComplete { version, kind, file, run, last, records, bad_records, at });
+        due.push(Owed::FileComplete { version, kind, file, run, last, records, bad_records, at });
     }
     if owes.sweep {
-        owed.push(Owed::Sweep { version, kind, run, last, bad_records });
+        due.push(Owed::Sweep { version, kind, run, last, bad_records });
     }
     if owes.announcements {
-        owed.extend(extraction_complete(key, state, others, at));
+        due.extend(extraction_complete(key, state, others, at));
     }
-    owed
+    due
 }
 
 fn extraction_complete(

@@ -15,10 +15,10 @@ use crate::model::Job;
 
 /// Format 0, before the first release.
 pub(super) mod v0 {
-    use serde::{Deserialize, Serialize};
+    use serde::Deserialize;
 
     /// Bad records were not counted apart, nor were starts without progress.
-    #[derive(Serialize, Deserialize)]
+    #[derive(Deserialize)]
     pub(in crate::state) struct File {
         pub(in crate::state) size: u64,
         pub(in crate::state) ends: [u8; 32],

@@ -12,7 +12,7 @@ use super::layout::{COUNTERS_KEY, FORMAT, FORMAT_KEY, Row, Tree};
 use super::open::{copy_folder, remove_folder, rename, sync_folder};
 use super::rows::Counters;
 use super::store::{Changes, Store, guarded};
-use super::view::EventEntry;
+use super::view::{EventEntry, OwedEntry};
 use super::{FileState, StateError};
 
 /// Upgrades the store in the folder `store` from format `from`, and opens it.
@@ -29,9 +29,8 @@ pub(super) fn upgrade(
     place("state.upgrade.copied");
     let store = Store::open(dir, store, true)?;
     guarded(dir, || {
-        match from {
-            0 => files_of_format_0(&store)?,
-            _ => {}
+        if from == 0 {
+            files_of_format_0(&store)?;
         }
         place("state.upgrade.rows");
         finish(&store, from, now)
@@ -78,7 +77,9 @@ fn files_of_format_0(store: &Store) -> Result<(), StateError> {
 
 fn finish(store: &Store, from: u32, now: Timestamp) -> Result<(), StateError> {
     let mut counters: Counters = store.get(Tree::Meta, COUNTERS_KEY)?.unwrap_or_default();
-    counters.sequence += 1;
+    // format 0 counted the outbox only, by its entries
+    let owed = store.scan::<OwedEntry>(Tree::Outbox, b"")?;
+    counters.sequence = owed.iter().map(|owed| owed.id.0).fold(counters.sequence, u64::max) + 1;
     let runs = store.files(b"")?.into_iter().filter_map(|(_, state)| state.run);
     counters.run = runs.map(|run| run.0).fold(counters.run, u64::max);
     let event = EventEntry {

@@ -15,14 +15,14 @@ use rand::{Rng, SeedableRng};
 use crate::{BROKER, Steps, at, begin, deliver, job, key, open, point, step, wait};
 
 const DIR: &str = "STATE_STORE_DIR";
-const WORK: &str = "STATE_STORE_WORK";
+const TASK: &str = "STATE_STORE_TASK";
 
 /// Not a test of its own: the other process of the tests below.
 #[test]
 fn child() {
-    let (Ok(dir), Ok(work)) = (std::env::var(DIR), std::env::var(WORK)) else { return };
+    let (Ok(dir), Ok(task)) = (std::env::var(DIR), std::env::var(TASK)) else { return };
     let dir = Path::new(&dir);
-    match work.as_str() {
+    match task.as_str() {
         "advance" => wait(advance_for_ever(dir)),
         "complete" => wait(complete_the_fourth(dir)),
         "force" => wait(async {
@@ -63,7 +63,7 @@ fn spawn(dir: &Path, work: &str, fault: Option<&str>) -> Child {
     command
         .args(["--exact", "kill::child", "--nocapture"])
         .env(DIR, dir)
-        .env(WORK, work)
+        .env(TASK, work)
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     if let Some(fault) = fault {

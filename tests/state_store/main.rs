@@ -1,5 +1,7 @@
 //! The state store as its users see it: the keeper, inspection, damage, sudden death.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests; the seed is printed")]
+
 mod kill;
 mod life;
 mod rebuild;
