@@ -74,15 +74,15 @@ pub(super) fn decide(
     honoured: bool,
 ) -> Forced {
     let all = || Forced::Cleared(selected.to_vec());
-    match (word, under_way) {
-        (ForceWord::Restart, _) | (ForceWord::Once, None) => all(),
-        (ForceWord::Once, Some(pass)) => go_on(pass, selected),
-        (ForceWord::Token(_), None) if honoured => Forced::Honoured,
-        (ForceWord::Token(word), Some(pass)) if honoured && pass.word == *word => {
-            go_on(pass, selected)
-        }
-        (ForceWord::Token(_), Some(pass)) if honoured => Forced::Resumed(pass.remaining.clone()),
-        (ForceWord::Token(_), _) => all(),
+    match word {
+        ForceWord::Restart => all(),
+        ForceWord::Once => under_way.map_or_else(all, |pass| go_on(pass, selected)),
+        ForceWord::Token(_) if !honoured => all(),
+        ForceWord::Token(word) => match under_way {
+            None => Forced::Honoured,
+            Some(pass) if pass.word == *word => go_on(pass, selected),
+            Some(pass) => Forced::Resumed(pass.remaining.clone()),
+        },
     }
 }
 
@@ -121,4 +121,57 @@ pub(super) fn begun(
 pub(super) fn completed(mut pass: ForcedPass, kind: Kind) -> Option<ForcedPass> {
     pass.remaining.retain(|remaining| *remaining != kind);
     (!pass.remaining.is_empty()).then_some(pass)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_word_clears() {
+        use Kind::{Artists, Labels, Masters};
+        let pass = |word: &str, kinds: &[Kind], remaining: &[Kind]| ForcedPass {
+            job: Job::new("j"),
+            version: "20260101".parse().unwrap(),
+            kinds: kinds.to_vec(),
+            remaining: remaining.to_vec(),
+            word: word.to_owned(),
+            since: Timestamp(1),
+        };
+        let half_done = pass("true", &[Artists, Labels], &[Labels]);
+        let by_monday = pass("monday", &[Artists, Labels], &[Labels]);
+        let token = || ForceWord::Token("monday".to_owned());
+        let both = || Forced::Cleared(vec![Artists, Labels]);
+        let goes_on = || Forced::Resumed(vec![Labels]);
+        let rows = [
+            ("nothing under way", ForceWord::Once, None, false, both()),
+            ("a restart goes on", ForceWord::Once, Some(&half_done), false, goes_on()),
+            ("restart means it", ForceWord::Restart, Some(&half_done), false, both()),
+            ("restart from nothing", ForceWord::Restart, None, false, both()),
+            ("a new token", token(), None, false, both()),
+            ("a new token is a new demand", token(), Some(&half_done), false, both()),
+            ("once ever", token(), None, true, Forced::Honoured),
+            ("its own pass goes on", token(), Some(&by_monday), true, goes_on()),
+            ("another's pass goes on", token(), Some(&half_done), true, goes_on()),
+        ];
+        for (name, word, under_way, honoured, expected) in rows {
+            assert_eq!(decide(&word, &[Artists, Labels], under_way, honoured), expected, "{name}");
+        }
+        let wider = decide(&ForceWord::Once, &[Artists, Masters], Some(&half_done), false);
+        assert_eq!(wider, Forced::Cleared(vec![Masters]), "what is done stays done");
+    }
+
+    #[test]
+    fn a_pass_grows_by_what_joins_it_and_ends_with_its_last_type() {
+        use Kind::{Artists, Labels};
+        let (job, version) = (Job::new("j"), "20260101".parse().unwrap());
+        let begun = |under_way, cleared: &[Kind]| {
+            super::begun(under_way, &job, version, &ForceWord::Once, cleared, Timestamp(1))
+        };
+        let pass = completed(begun(None, &[Artists, Labels]), Artists).unwrap();
+        assert_eq!((&pass.kinds[..], &pass.remaining[..]), (&[Artists, Labels][..], &[Labels][..]));
+        let wider = begun(Some(&pass), &[Kind::Masters]);
+        assert_eq!(wider.remaining, [Labels, Kind::Masters]);
+        assert_eq!(completed(pass, Labels), None);
+    }
 }

@@ -242,3 +242,52 @@ pub(super) fn bounded(text: &str) -> String {
     }
     text[..end].to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(job: &str, version: &str, kind: Kind) -> FileKey {
+        FileKey::new(Job::new(job), DumpName { version: version.parse().unwrap(), kind })
+    }
+
+    #[test]
+    fn keys_sort_by_job_version_and_type_and_can_be_read_back() {
+        let mut keys = vec![
+            key("amqp:a", "20250101", Kind::Artists),
+            key("amqp:a", "20250101", Kind::Releases),
+            key("amqp:a", "20260101", Kind::Artists),
+            key("amqp:ab", "20250101", Kind::Artists),
+        ];
+        let bytes: Vec<_> = keys.iter().map(file_key).collect();
+        assert!(bytes.is_sorted());
+        assert_eq!(bytes.iter().filter_map(|key| parse_file_key(key)).collect::<Vec<_>>(), keys);
+        keys.retain(|key| file_key(key).starts_with(&job_prefix(&Job::new("amqp:a"))));
+        assert_eq!(keys.len(), 3, "a job is not taken for another that begins like it");
+    }
+
+    #[test]
+    fn points_sort_by_run_then_ordinal_then_part() {
+        let file = key("j", "20260101", Kind::Labels);
+        let key = |run, after, gzip, part| {
+            point_key(&points_of_run(&file, Run(run)), Ordinal(after), gzip, part)
+        };
+        let keys = [
+            key(1, 2, 9, 0),
+            key(1, 2, 9, 1),
+            key(1, 2, 300, 0),
+            key(1, 256, 0, 0),
+            key(2, 0, 0, 0),
+        ];
+        assert!(keys.is_sorted());
+        let of_file = points_of_file(&file);
+        assert_eq!(split_point_key(&keys[3]), Some((&of_file[..], Run(1))));
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        let long = format!("{}ü", "x".repeat(TEXT_LIMIT - 1));
+        assert_eq!(bounded(&long).len(), TEXT_LIMIT - 1);
+        assert_eq!(bounded("short"), "short");
+    }
+}

@@ -593,3 +593,6 @@ impl Row for Token {
         Ok(Token { job: Job::new(job), word, at: Timestamp(at) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -330,3 +330,6 @@ fn percent(status: Status, offset: u64, size: u64) -> f64 {
     let tenths = u128::from(offset) * 1000 / u128::from(size.max(1));
     f64::from(u16::try_from(tenths).unwrap_or(u16::MAX).min(999)) / 10.0
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,9 @@ fn whatever_happens_to_the_bytes_the_store_is_whole_or_called_damaged() {
         }
         fs::remove_dir_all(&store).unwrap();
         fs::create_dir(&store).unwrap();
-        files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+        for (path, bytes) in &files {
+            fs::write(path, bytes).unwrap();
+        }
         fs::write(db, &bad).unwrap();
         match open_for_inspection(dir.path()) {
             Ok(inspection) => assert_eq!(inspection, whole),
