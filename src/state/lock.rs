@@ -1,7 +1,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
@@ -106,7 +106,7 @@ fn open(path: &Path) -> Result<(File, bool), StateError> {
     }
 }
 
-fn holder(path: &PathBuf) -> Holder {
+fn holder(path: &Path) -> Holder {
     let mut text = String::new();
     let read = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
     read.ok()

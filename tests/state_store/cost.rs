@@ -65,7 +65,7 @@ fn a_large_file() {
             advance.points = vec![point(n * 3 + 1, false)];
             keeper.advance(key(Kind::Releases), advance).await.unwrap().await.unwrap();
         }
-        let (wall, used) = (wall.elapsed(), cpu() - before);
+        let (wall, used) = (wall.elapsed(), cpu().saturating_sub(before));
         let steps_a_second = 5.0;
         println!(
             "a step with a point of 7 kB: {:?} of wall time, {:?} of CPU: {:.3} % at 5 a second",

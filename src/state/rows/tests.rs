@@ -2,8 +2,9 @@
 //! changed: add a new version beside it instead.
 
 use super::*;
-use crate::model::DumpName;
-use crate::state::FileKey;
+use crate::model::{Checkpoint, DumpName, Identity, Position};
+use crate::state::view::OwedEntry;
+use crate::state::{FileState, OutboxId, Owed, Status};
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
