@@ -2,7 +2,6 @@
 //! round is written together and made durable with one flush.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +17,6 @@ use crate::model::{
 use super::forced::{ForceWord, Forced};
 use super::ledger::{Advance, Begun, Ledger};
 use super::outbox::{OutboxId, Owes};
-use super::store::{damaged, panic_words};
 use super::view::{Inspection, OwedEntry};
 use super::{FileKey, FileState, StateError};
 
@@ -69,7 +67,7 @@ impl Keeper {
             .spawn(move || match Ledger::open(&folder, clock) {
                 Ok(ledger) => {
                     if opened.send(Ok(())).is_ok() {
-                        keep(ledger, queue, &folder);
+                        keep(ledger, queue);
                     }
                 }
                 // whoever opens waits for this
@@ -86,7 +84,7 @@ impl Keeper {
     ) -> Result<Pending<T>, StateError> {
         let (answer, pending) = oneshot::channel();
         let request: Request = Box::new(move |ledger| {
-            let done = work(ledger);
+            let done = ledger.guarded(work);
             Box::new(move |flushed| {
                 let done = done.and_then(|value| flushed.clone().map(|()| value));
                 // nobody need wait for it
@@ -102,6 +100,20 @@ impl Keeper {
         work: impl FnOnce(&mut Ledger) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StateError> {
         self.start(work).await?.await
+    }
+
+    /// Answers from what is stored, also when nothing can be written any more.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Ledger) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
+        let (answer, pending) = oneshot::channel();
+        let request: Request = Box::new(move |ledger| {
+            let done = ledger.guarded(|ledger| work(ledger));
+            Box::new(move |_| drop(answer.send(done)))
+        });
+        self.orders.send(Order::Do(request)).await.map_err(|_| StateError::Closed)?;
+        Pending(pending).await
     }
 
     /// Notes where a job is: `sqlite:discogs.db`.
@@ -150,7 +162,7 @@ impl Keeper {
         key: FileKey,
         ordinal: Ordinal,
     ) -> Result<Option<ResumePoint>, StateError> {
-        self.ask(move |ledger| ledger.point_before(&key, ordinal)).await
+        self.read(move |ledger| ledger.point_before(&key, ordinal)).await
     }
 
     /// Moves the checkpoint. It returns as soon as the step is handed in; what it returns says
@@ -268,7 +280,7 @@ impl Keeper {
         job: Job,
         version: Version,
     ) -> Result<Vec<(FileKey, FileState)>, StateError> {
-        self.ask(move |ledger| ledger.files(&job, version)).await
+        self.read(move |ledger| ledger.files(&job, version)).await
     }
 
     /// Clears what is known of the selected types of a version for a forced pass, in one step, or
@@ -308,7 +320,7 @@ impl Keeper {
     /// # Errors
     /// If a row does not decode.
     pub async fn inspect(&self) -> Result<Inspection, StateError> {
-        self.ask(|ledger| ledger.inspect()).await
+        self.read(Ledger::inspect).await
     }
 
     /// Makes everything durable, writes the snapshot if it is behind, closes the store and gives
@@ -323,42 +335,29 @@ impl Keeper {
     }
 }
 
-fn keep(mut ledger: Ledger, mut queue: mpsc::Receiver<Order>, dir: &Path) {
+fn keep(mut ledger: Ledger, mut queue: mpsc::Receiver<Order>) {
     let mut closing = None;
     let mut waiting = Vec::new();
     while closing.is_none() && queue.blocking_recv_many(&mut waiting, QUEUE) > 0 {
         let mut answers = Vec::new();
         for order in waiting.drain(..) {
             match order {
-                Order::Do(request) => answers.extend(tried(&mut ledger, dir, request)),
+                Order::Do(request) => answers.push(request(&mut ledger)),
                 Order::Close(answer) => closing = Some(answer),
             }
         }
-        let flushed = ledger.settle();
+        let flushed = ledger.guarded(Ledger::settle);
         for answer in answers {
             answer(&flushed);
         }
-        if let Err(error) = ledger.tidy() {
-            ledger.give_up(error);
-        }
+        // what fails here fails the next request too, which has someone to tell
+        drop(ledger.guarded(Ledger::tidy));
     }
     queue.close();
-    let closed = ledger.close();
+    let closed = ledger.guarded(Ledger::close);
     drop(ledger);
     if let Some(answer) = closing {
         // whoever asked may have stopped waiting
         drop(answer.send(closed));
-    }
-}
-
-/// sled may panic where a page is unreadable. The request's own answer is lost with it, which its
-/// asker sees as closed; every later one is told why.
-fn tried(ledger: &mut Ledger, dir: &Path, request: Request) -> Option<Answer> {
-    match catch_unwind(AssertUnwindSafe(|| request(ledger))) {
-        Ok(answer) => Some(answer),
-        Err(panic) => {
-            ledger.give_up(damaged(dir, panic_words(panic.as_ref())));
-            None
-        }
     }
 }

@@ -260,6 +260,7 @@ mod tests {
             key("amqp:ab", "20250101", Kind::Artists),
         ];
         let bytes: Vec<_> = keys.iter().map(file_key).collect();
+        assert_eq!(bytes[0], b"amqp:a\x0020250101\0artists\0discogs_20250101_artists.xml.gz");
         assert!(bytes.is_sorted());
         assert_eq!(bytes.iter().filter_map(|key| parse_file_key(key)).collect::<Vec<_>>(), keys);
         keys.retain(|key| file_key(key).starts_with(&job_prefix(&Job::new("amqp:a"))));

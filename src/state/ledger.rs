@@ -19,7 +19,7 @@ use super::lifecycle::{self, Event};
 use super::lock::{Holder, Lock};
 use super::outbox::OutboxId;
 use super::rows::Counters;
-use super::store::{Changes, Store};
+use super::store::{Changes, Store, guarded};
 use super::view::{EventEntry, Inspection, JobEntry, OwedEntry, RunEntry};
 use super::{FileKey, FileState, Illegal, StateError, Status, open, snapshot};
 
@@ -109,14 +109,10 @@ impl Ledger {
         if changes.is_empty() {
             return Ok(());
         }
-        let written = self.store.commit(changes);
-        if let Err(error) = &written {
-            self.broken = Some(error.clone());
-        }
         self.unflushed = true;
         let now = self.clock.elapsed();
         self.behind_since.get_or_insert(now);
-        written
+        self.store.commit(changes)
     }
 
     /// Makes what was written durable: what was asked may be answered then.
@@ -130,11 +126,7 @@ impl Ledger {
         if !std::mem::take(&mut self.unflushed) {
             return Ok(());
         }
-        let flushed = self.store.flush();
-        if let Err(error) = &flushed {
-            self.broken = Some(error.clone());
-        }
-        flushed
+        self.store.flush()
     }
 
     /// What can wait until the answers are out: old resume points, the snapshot.
@@ -170,9 +162,21 @@ impl Ledger {
         if self.behind_since.is_some() { self.write_snapshot() } else { Ok(()) }
     }
 
-    /// Nothing is written after this.
-    pub(super) fn give_up(&mut self, error: StateError) {
-        self.broken.get_or_insert(error);
+    /// Does something that may find the store damaged, by an error or by a panic inside sled.
+    /// After damage, or the disk's refusal, nothing is written any more.
+    ///
+    /// # Errors
+    /// Those of `work`, and the panic.
+    pub(super) fn guarded<T>(
+        &mut self,
+        work: impl FnOnce(&mut Ledger) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        let dir = self.store.dir().to_owned();
+        let done = guarded(&dir, || work(self));
+        if let Err(error @ (StateError::Damaged { .. } | StateError::Disk { .. })) = &done {
+            self.broken.get_or_insert_with(|| error.clone());
+        }
+        done
     }
 
     fn number(&mut self, changes: &mut Changes) -> u64 {

@@ -123,11 +123,11 @@ fn check_presence(dir: &Path, place: &Path) -> Result<bool, StateError> {
 /// A store that gave out fewer numbers than its own snapshot says has lost what was durable.
 fn check_against_snapshot(dir: &Path, inspection: &Inspection) -> Result<(), StateError> {
     match snapshot::sequence(dir) {
-        Some(sequence) if sequence > inspection.counters.0 => Err(damaged(
+        Some(sequence) if sequence > inspection.sequence => Err(damaged(
             dir,
             format!(
                 "it has lost events {} to {sequence}, which its snapshot knows",
-                inspection.counters.0 + 1
+                inspection.sequence + 1
             ),
         )),
         Some(_) | None => Ok(()),

@@ -61,10 +61,10 @@ pub fn import(dir: &Path, text: &str, replace: bool, now: Timestamp) -> Result<u
         changes.remove(Tree::Meta, token_key(&token.job, &token.word));
     }
     // numbers that either store has given out stay given out
-    let (sequence, run) = wanted.counters;
-    let counters = (sequence.max(held.counters.0), run.max(held.counters.1));
+    let sequence = wanted.sequence.max(held.sequence);
+    let last_run = wanted.last_run.max(held.last_run);
     let files = wanted.files.len();
-    put_rows(&mut changes, &Inspection { counters, ..wanted }, now, "imported");
+    put_rows(&mut changes, &Inspection { sequence, last_run, ..wanted }, now, "imported");
     store.commit(&changes)?;
     store.flush()?;
     store.prune_points()?;
@@ -121,8 +121,7 @@ fn free_name(dir: &Path) -> PathBuf {
     }
 }
 
-/// Writes the store anew, resume points included, which is the only way it shrinks. Whenever it
-/// is cut off, the next owner finds the old store or the new one.
+/// Writes the store anew, resume points included, as small as it can be. Whenever it is cut off, the next owner finds the old store or the new one.
 ///
 /// # Errors
 /// If another process owns the directory, the store is damaged, or the disk says no.
@@ -170,7 +169,7 @@ fn size_of(folder: &Path) -> u64 {
 /// Every row of `known`, and the event that says where they come from.
 fn put_rows(changes: &mut Changes, known: &Inspection, now: Timestamp, what: &str) {
     let number = |number: u64| number.to_be_bytes().to_vec();
-    let counters = Counters { sequence: known.counters.0 + 1, run: known.counters.1 };
+    let counters = Counters { sequence: known.sequence + 1, run: known.last_run };
     let event = EventEntry {
         number: counters.sequence,
         at: now,

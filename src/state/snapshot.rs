@@ -22,7 +22,7 @@ pub(super) const NAME: &str = "state.jsonl";
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "a line lives only while it is read or written")]
 enum Line {
-    Store { format: u32, sequence: u64, run: u64 },
+    Store { format: u32, sequence: u64, last_run: u64 },
     Job(JobEntry),
     File(FileEntry),
     Owed(OwedEntry),
@@ -37,7 +37,8 @@ pub fn export(inspection: &Inspection) -> String {
     let Inspection {
         format: _,
         owner: _,
-        counters,
+        sequence,
+        last_run,
         jobs,
         files,
         owed,
@@ -47,8 +48,7 @@ pub fn export(inspection: &Inspection) -> String {
         tokens,
     } = inspection;
     // whatever format the store has on disk, its rows are written as those of this release
-    let (sequence, run) = *counters;
-    let head = [Line::Store { format: FORMAT, sequence, run }];
+    let head = [Line::Store { format: FORMAT, sequence: *sequence, last_run: *last_run }];
     let lines = head
         .into_iter()
         .chain(jobs.iter().cloned().map(Line::Job))
@@ -89,7 +89,10 @@ pub(super) fn parse(dir: &Path, text: &str) -> Result<Inspection, StateError> {
             Line::Store { format, .. } if format > FORMAT => {
                 return Err(StateError::Newer { dir: dir.to_owned(), format, knows: FORMAT });
             }
-            Line::Store { sequence, run, .. } => inspection.counters = (sequence, run),
+            Line::Store { sequence, last_run, .. } => {
+                inspection.sequence = sequence;
+                inspection.last_run = last_run;
+            }
             Line::Job(entry) => inspection.jobs.push(entry),
             Line::File(entry) => inspection.files.push(entry),
             Line::Owed(entry) => inspection.owed.push(entry),

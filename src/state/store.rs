@@ -1,11 +1,12 @@
 //! sled, and nothing but sled: opening, transactions, reading rows. What the rows mean is decided
 //! elsewhere.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use sled::Transactional;
@@ -362,7 +363,8 @@ impl Store {
         Ok(Inspection {
             format: self.format()?,
             owner: None,
-            counters: (counters.sequence, counters.run),
+            sequence: counters.sequence,
+            last_run: counters.run,
             jobs: self.scan(Tree::Jobs, b"")?,
             files: self.files(b"")?.into_iter().map(file).collect::<Result<_, StateError>>()?,
             owed: self.scan(Tree::Outbox, b"")?,
@@ -395,28 +397,30 @@ pub(super) fn damaged(dir: &Path, words: String) -> StateError {
     StateError::Damaged { dir: dir.to_owned(), words }
 }
 
-/// Runs what may panic inside sled when the store is damaged, and makes an error of it. The panic
-/// says nothing on its own while this lasts.
+/// Runs what may panic inside sled when the store is damaged, and makes an error of it; the panic
+/// itself prints nothing.
 pub(super) fn guarded<T>(
     dir: &Path,
     work: impl FnOnce() -> Result<T, StateError>,
 ) -> Result<T, StateError> {
-    let this = std::thread::current().id();
-    let usual = Arc::new(std::panic::take_hook());
-    let inner = Arc::clone(&usual);
-    std::panic::set_hook(Box::new(move |info| {
-        if std::thread::current().id() != this {
-            inner(info);
-        }
-    }));
+    thread_local! {
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                usual(info);
+            }
+        }));
+    });
+    QUIET.set(true);
     let result = catch_unwind(AssertUnwindSafe(work));
-    std::panic::set_hook(Box::new(move |info| usual(info)));
-    result.unwrap_or_else(|panic| Err(damaged(dir, panic_words(panic.as_ref()))))
-}
-
-/// What a panic said.
-pub(super) fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("reading it failed ({})", text.unwrap_or("no words"))
+    QUIET.set(false);
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(damaged(dir, format!("reading it failed ({})", text.unwrap_or("no words"))))
+    })
 }

@@ -17,8 +17,10 @@ pub struct Inspection {
     pub format: u32,
     /// The living process that owns it.
     pub owner: Option<Holder>,
-    /// The last number given out, and the highest run: they are never given out again.
-    pub counters: (u64, u64),
+    /// The last number given out; it is never given out again.
+    pub sequence: u64,
+    /// The highest run there has been; nor is it.
+    pub last_run: u64,
     /// Jobs, sorted.
     pub jobs: Vec<JobEntry>,
     /// Files, sorted by job, version, type, name.

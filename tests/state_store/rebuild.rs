@@ -160,7 +160,7 @@ fn an_export_taken_in_elsewhere_is_the_same_state() {
     let mut imported = open_for_inspection(other.path()).unwrap();
     assert_eq!(imported.events.pop().unwrap().what, "imported");
     inspection.files.iter_mut().for_each(|file| file.points = 0);
-    inspection.counters.0 += 1;
+    inspection.sequence += 1;
     assert_eq!(imported, inspection);
     let again = import(other.path(), &lines, false, at(99)).unwrap_err();
     assert!(again.to_string().contains("already knows 3 files\nhint: "), "{again}");
@@ -193,8 +193,6 @@ fn a_compacted_store_holds_the_same_and_is_smaller() {
             }
         }
         keeper.close().await.unwrap();
-        // becomes pending with this owner, which a compaction is too
-        open(dir.path()).await.close().await.unwrap();
     });
     let before = open_for_inspection(dir.path()).unwrap();
     assert_eq!(before.files[3].points, 50);
