@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod clock;
+pub mod fault;
 mod file;
 mod job;
 mod kind;

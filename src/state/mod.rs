@@ -1,1 +1,33 @@
 //! The store: what is known of every file of every job, durable. sled stays behind this door.
+//!
+//! A state directory holds `store/` (sled), `lock` (who owns it), `state.jsonl` (the snapshot that
+//! `state repair` rebuilds from), `bad-records/` and, while it has an owner, `control.sock`.
+
+mod error;
+mod forced;
+mod keeper;
+mod layout;
+mod ledger;
+pub mod lifecycle;
+mod lock;
+mod open;
+mod outbox;
+mod rebuild;
+mod rows;
+mod snapshot;
+mod store;
+mod upgrade;
+pub mod view;
+
+pub use error::StateError;
+pub use forced::{ForceWord, Forced, ForcedPass, Token};
+pub use keeper::{Keeper, Pending};
+pub use layout::{FORMAT, FileKey};
+pub use ledger::{Advance, Begun};
+pub use lifecycle::{Beginning, FileState, Illegal, Status};
+pub use lock::Holder;
+pub use open::open_for_inspection;
+pub use outbox::{OutboxId, Owed, Owes};
+pub use rebuild::{Compacted, Repaired, compact, import, repair};
+pub use snapshot::export;
+pub use view::Inspection;

@@ -1,0 +1,60 @@
+//! Named places at which a test can end the process, as a power cut would: `DISCOGS_FAULT_AT=name`
+//! in the environment kills it the first time it comes by, `name:3` the third time. Only builds
+//! with debug assertions look; in a release build a place is nothing.
+
+/// Every place there is, so that a test can go through them all.
+pub const PLACES: &[&str] = &[
+    "state.begin.before",
+    "state.begin.after",
+    "state.advance.before",
+    "state.advance.after",
+    "state.complete.before",
+    "state.complete.written",
+    "state.complete.after",
+    "state.fail.before",
+    "state.fail.after",
+    "state.force.before",
+    "state.force.after",
+    "state.strike.before",
+    "state.strike.after",
+    "state.snapshot.written",
+    "state.snapshot.renamed",
+    "state.upgrade.copied",
+    "state.upgrade.row",
+    "state.upgrade.rows",
+    "state.upgrade.after",
+    "state.compact.built",
+    "state.compact.aside",
+    "state.compact.swapped",
+    "state.repair.built",
+    "state.repair.aside",
+];
+
+/// Ends the process here if the environment asks for it.
+#[cfg(debug_assertions)]
+pub fn place(name: &'static str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static SEEN: AtomicU64 = AtomicU64::new(0);
+
+    debug_assert!(PLACES.contains(&name), "{name} is not listed in PLACES");
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var("DISCOGS_FAULT_AT").ok()?;
+        let (name, times) = text.split_once(':').unwrap_or((&text, "1"));
+        Some((name.to_owned(), times.parse().ok()?))
+    });
+    let Some((wanted, times)) = wanted else { return };
+    if wanted == name && SEEN.fetch_add(1, Ordering::Relaxed) + 1 == *times {
+        // SIGKILL leaves no time for anything; if it could not be sent, there is nothing to test
+        let _ = kill_process(getpid(), Signal::KILL);
+    }
+}
+
+/// Nothing, in a release build.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub const fn place(_name: &'static str) {}

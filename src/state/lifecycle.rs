@@ -1,0 +1,426 @@
+//! What can happen to a file, and what it is afterwards. Pure: time comes with the events, and a
+//! step that does not fit is refused, never bent.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Checkpoint, Confirmed, GzipOffset, Identity, Position, Run, Timestamp};
+
+/// Where a file stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It waits for a worker, from its beginning or from its checkpoint.
+    Pending,
+    /// An owner works on it; or did, and died.
+    Extracting,
+    /// All of it was delivered.
+    Complete,
+    /// It ended with an error; the next pass tries again.
+    Failed,
+}
+
+impl Status {
+    /// The word for it everywhere.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Pending => "pending",
+            Status::Extracting => "extracting",
+            Status::Complete => "complete",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Everything the store knows of one file of one job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileState {
+    /// What the dump is recognised by.
+    pub identity: Identity,
+    /// Where it stands.
+    pub status: Status,
+    /// The pass it is in; none before the first, and after progress was dropped.
+    pub run: Option<Run>,
+    /// How far it got.
+    pub checkpoint: Checkpoint,
+    /// How much of the compressed file the checkpoint covers, for percent.
+    pub gzip_offset: GzipOffset,
+    /// Starts, all told.
+    pub attempts: u32,
+    /// Starts in a row, the last one included, since the mark last moved.
+    pub fruitless: u32,
+    /// First start; kept over restarts, set anew when the file starts over.
+    pub first_start: Option<Timestamp>,
+    /// Last start.
+    pub last_start: Option<Timestamp>,
+    /// When the mark last moved, or input was last read on the way to it.
+    pub last_activity: Option<Timestamp>,
+    /// When it became complete.
+    pub completed_at: Option<Timestamp>,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+}
+
+impl FileState {
+    /// A file that has been seen and nothing more.
+    pub const fn registered(identity: Identity) -> FileState {
+        FileState {
+            identity,
+            status: Status::Pending,
+            run: None,
+            checkpoint: Checkpoint::BEGINNING,
+            gzip_offset: GzipOffset(0),
+            attempts: 0,
+            fruitless: 0,
+            first_start: None,
+            last_start: None,
+            last_activity: None,
+            completed_at: None,
+            error: None,
+        }
+    }
+}
+
+/// What can happen to a file.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A pass has chosen it; it waits for a worker.
+    Registered,
+    /// Work begins, from the checkpoint.
+    Started {
+        /// The stored run, or a new one if there is none.
+        run: Run,
+        /// What the file on disk is.
+        identity: Identity,
+        /// When.
+        at: Timestamp,
+    },
+    /// Work begins with the first record, whatever was known.
+    StartedOver {
+        /// A run unlike the stored one.
+        run: Run,
+        /// What the file on disk is.
+        identity: Identity,
+        /// When.
+        at: Timestamp,
+    },
+    /// The mark moved.
+    Advanced {
+        /// From where to where.
+        step: Confirmed,
+        /// How much of the compressed file that is.
+        gzip_offset: GzipOffset,
+        /// When.
+        at: Timestamp,
+    },
+    /// Input was read while skipping to the mark.
+    Activity {
+        /// When.
+        at: Timestamp,
+    },
+    /// The sink lost what it had confirmed: the checkpoint goes back.
+    Rewound {
+        /// The earlier place.
+        to: Checkpoint,
+        /// How much of the compressed file that is.
+        gzip_offset: GzipOffset,
+    },
+    /// Work ended cleanly before the file did.
+    Stopped,
+    /// The owner that worked on it is gone without a word.
+    Interrupted,
+    /// Everything is confirmed, and the file was whole.
+    Completed {
+        /// The last step, to the end.
+        step: Confirmed,
+        /// When.
+        at: Timestamp,
+    },
+    /// Work ended with an error.
+    Failed {
+        /// For the person who looks.
+        error: String,
+        /// Whether the checkpoint can no longer be trusted: the checksum at the end was wrong.
+        drop_progress: bool,
+    },
+}
+
+impl Event {
+    const fn name(&self) -> &'static str {
+        match self {
+            Event::Registered => "chosen",
+            Event::Started { .. } => "started",
+            Event::StartedOver { .. } => "started over",
+            Event::Advanced { .. } => "advanced",
+            Event::Activity { .. } => "active",
+            Event::Rewound { .. } => "rewound",
+            Event::Stopped => "stopped",
+            Event::Interrupted => "interrupted",
+            Event::Completed { .. } => "completed",
+            Event::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// Why an event does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// The status does not allow it.
+    #[error("a file that is {status} cannot be {event}")]
+    NotWhile {
+        /// Where the file stands.
+        status: Status,
+        /// What was to happen.
+        event: &'static str,
+    },
+    /// A step that leaves a gap or overlaps.
+    #[error("a step begins at {}, but {} is stored", Words(*.from), Words(*.stored))]
+    Gap {
+        /// What is stored.
+        stored: Position,
+        /// Where the step begins.
+        from: Position,
+    },
+    /// A step that leads nowhere, or a way back that leads forward.
+    #[error("a step leads from {} to {}", Words(*.stored), Words(*.to))]
+    Direction {
+        /// What is stored.
+        stored: Position,
+        /// Where it would lead.
+        to: Position,
+    },
+    /// A start with another run than the stored one, or a start over with the same.
+    #[error("run {run} does not fit the stored one")]
+    Run {
+        /// The run given.
+        run: Run,
+    },
+    /// A start from a checkpoint of another file.
+    #[error("it is another file than before")]
+    Identity,
+    /// A resume point that lies beyond the mark.
+    #[error("a resume point lies beyond the mark")]
+    PointBeyondMark,
+}
+
+struct Words(Position);
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Position::Beginning => f.write_str("the beginning"),
+            Position::At(ordinal, xml) => write!(f, "record {ordinal} (byte {xml})"),
+            Position::End => f.write_str("the end"),
+        }
+    }
+}
+
+/// What the file is after `event`.
+///
+/// # Errors
+/// If the event does not fit what the file is.
+pub fn next(state: &FileState, event: Event) -> Result<FileState, Illegal> {
+    let not_now = Illegal::NotWhile { status: state.status, event: event.name() };
+    let mut state = state.clone();
+    let status = state.status;
+    match event {
+        Event::Registered => match status {
+            Status::Pending | Status::Failed => state.status = Status::Pending,
+            Status::Complete => {}
+            Status::Extracting => return Err(not_now),
+        },
+        Event::Started { run, identity, at } => match status {
+            Status::Pending | Status::Failed => {
+                if state.identity != identity {
+                    return Err(Illegal::Identity);
+                }
+                if state.run.is_some_and(|stored| stored != run) {
+                    return Err(Illegal::Run { run });
+                }
+                start(&mut state, run, at);
+            }
+            Status::Extracting | Status::Complete => return Err(not_now),
+        },
+        Event::StartedOver { run, identity, at } => match status {
+            Status::Pending | Status::Failed | Status::Complete => {
+                if state.run == Some(run) {
+                    return Err(Illegal::Run { run });
+                }
+                let (attempts, last_activity) = (state.attempts, state.last_activity);
+                state = FileState { attempts, last_activity, ..FileState::registered(identity) };
+                start(&mut state, run, at);
+            }
+            Status::Extracting => return Err(not_now),
+        },
+        Event::Advanced { step, gzip_offset, at } => match status {
+            Status::Extracting => {
+                if step.to().position == Position::End {
+                    return Err(direction(&state, step.to()));
+                }
+                advance(&mut state, &step)?;
+                state.gzip_offset = gzip_offset.max(state.gzip_offset);
+                active(&mut state, at);
+            }
+            Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
+        },
+        Event::Activity { at } => match status {
+            Status::Extracting => active(&mut state, at),
+            Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
+        },
+        Event::Rewound { to, gzip_offset } => match status {
+            Status::Extracting => {
+                if to.position == Position::End || to.ordinal() >= state.checkpoint.ordinal() {
+                    return Err(direction(&state, &to));
+                }
+                state.checkpoint = to;
+                state.gzip_offset = gzip_offset.min(state.gzip_offset);
+            }
+            Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
+        },
+        Event::Stopped | Event::Interrupted => match status {
+            Status::Extracting => state.status = Status::Pending,
+            Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
+        },
+        Event::Completed { step, at } => match status {
+            Status::Extracting => {
+                if step.to().position != Position::End {
+                    return Err(direction(&state, step.to()));
+                }
+                advance(&mut state, &step)?;
+                state.gzip_offset = GzipOffset(state.identity.size());
+                active(&mut state, at);
+                state.status = Status::Complete;
+                state.completed_at = Some(at);
+            }
+            Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
+        },
+        Event::Failed { error, drop_progress } => match status {
+            Status::Pending | Status::Extracting => {
+                state.status = Status::Failed;
+                state.error = Some(error);
+                if drop_progress {
+                    state.run = None;
+                    state.checkpoint = Checkpoint::BEGINNING;
+                    state.gzip_offset = GzipOffset(0);
+                }
+            }
+            Status::Complete | Status::Failed => return Err(not_now),
+        },
+    }
+    Ok(state)
+}
+
+const fn direction(state: &FileState, to: &Checkpoint) -> Illegal {
+    Illegal::Direction { stored: state.checkpoint.position, to: to.position }
+}
+
+fn start(state: &mut FileState, run: Run, at: Timestamp) {
+    state.status = Status::Extracting;
+    state.run = Some(run);
+    state.attempts = state.attempts.saturating_add(1);
+    state.fruitless = state.fruitless.saturating_add(1);
+    state.first_start.get_or_insert(at);
+    state.last_start = Some(at);
+    state.error = None;
+}
+
+/// The last step may end where it began: it only adds that there is nothing more.
+fn advance(state: &mut FileState, step: &Confirmed) -> Result<(), Illegal> {
+    let (stored, to) = (&state.checkpoint, step.to());
+    if step.from() != stored.position {
+        return Err(Illegal::Gap { stored: stored.position, from: step.from() });
+    }
+    let onward = match to.position {
+        Position::End => to.ordinal() >= stored.ordinal(),
+        Position::Beginning | Position::At(..) => to.ordinal() > stored.ordinal(),
+    };
+    let counted = to.records >= stored.records && to.bad_records >= stored.bad_records;
+    if !onward || !counted {
+        return Err(direction(state, to));
+    }
+    state.checkpoint = to.clone();
+    state.fruitless = 0;
+    Ok(())
+}
+
+fn active(state: &mut FileState, at: Timestamp) {
+    state.last_activity = Some(state.last_activity.map_or(at, |last| last.max(at)));
+}
+
+/// How a file begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// With its first record, for the first time.
+    Fresh,
+    /// From its checkpoint.
+    Resumed,
+    /// With its first record again.
+    StartedOver {
+        /// Why.
+        why: String,
+    },
+    /// Not at all: everything of it was delivered.
+    AlreadyComplete {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Decides how a file begins, and what it is then. `new_run` is used where a new pass begins.
+///
+/// # Errors
+/// If it is being extracted already.
+pub fn begin(
+    stored: Option<&FileState>,
+    identity: &Identity,
+    over: Option<String>,
+    new_run: Run,
+    at: Timestamp,
+) -> Result<(FileState, Beginning), Illegal> {
+    let identity = identity.clone();
+    let Some(stored) = stored else {
+        let seen = FileState::registered(identity.clone());
+        let state = next(&seen, Event::Started { run: new_run, identity, at })?;
+        return Ok((state, Beginning::Fresh));
+    };
+    let changed = (stored.identity != identity).then(|| change(&stored.identity, &identity));
+    if let Some(why) = changed.or(over) {
+        let state = next(stored, Event::StartedOver { run: new_run, identity, at })?;
+        let begun_before = stored.run.is_some() || stored.attempts > 0;
+        let beginning =
+            if begun_before { Beginning::StartedOver { why } } else { Beginning::Fresh };
+        return Ok((state, beginning));
+    }
+    if let (Status::Complete, Some(at)) = (stored.status, stored.completed_at) {
+        return Ok((stored.clone(), Beginning::AlreadyComplete { at }));
+    }
+    let run = stored.run.unwrap_or(new_run);
+    let state = next(stored, Event::Started { run, identity, at })?;
+    let beginning = match (state.checkpoint.position, stored.attempts) {
+        (Position::At(..) | Position::End, _) => Beginning::Resumed,
+        (Position::Beginning, 0) => Beginning::Fresh,
+        (Position::Beginning, _) => match &stored.error {
+            Some(error) if stored.run.is_none() => Beginning::StartedOver { why: error.clone() },
+            Some(_) | None => Beginning::Fresh,
+        },
+    };
+    Ok((state, beginning))
+}
+
+fn change(before: &Identity, now: &Identity) -> String {
+    if before.size() == now.size() {
+        "the file has changed, although its size is the same".to_owned()
+    } else {
+        format!("the file has changed: it was {} bytes and is {}", before.size(), now.size())
+    }
+}
+
+#[cfg(test)]
+mod tests;
