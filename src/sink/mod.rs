@@ -6,7 +6,6 @@ mod lines;
 mod null;
 mod sqlite;
 mod target;
-mod writer;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;

@@ -46,3 +46,12 @@ fn a_reader_that_went_away_is_an_end_and_no_fault() {
     let error = deliver(lane, vec![numbered(1)]).unwrap_err();
     assert!(error.reader_gone, "{error}");
 }
+
+#[test]
+fn a_full_disk_is_an_error_that_says_what_to_do() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let lane = Lines::to(full).open(&beginning(artists(), 1)).unwrap();
+    let error = deliver(lane, vec![numbered(1)]).unwrap_err();
+    assert!(error.to_string().contains("\nhint: free some space"), "{error}");
+    assert!(!error.reader_gone);
+}

@@ -5,12 +5,12 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::sqlite::Database;
-use super::{LaneEnds, Outcome, SinkError, join};
+use super::Database;
 use crate::model::{Body, Delivery, DumpName, Item, Parsed, Run};
+use crate::sink::{LaneEnds, Outcome, SinkError, join};
 use crate::tables::sqlite::{Batch, Fault, Refused, fault, words, write};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
@@ -43,18 +43,15 @@ struct Queued {
 }
 
 /// Writes until there are no lanes and there will be none.
-pub(super) fn run(database: &Database, mut new_lanes: UnboundedReceiver<NewLane>) {
+pub(super) fn run(
+    database: &Database,
+    runtime: &Runtime,
+    mut new_lanes: UnboundedReceiver<NewLane>,
+) {
     let mut lanes = Vec::new();
-    let waiting = match runtime::Builder::new_current_thread().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("the thread that writes to SQLite cannot wait: {error}");
-            return;
-        }
-    };
     loop {
         let next = poll_fn(|context| poll_group(context, &mut new_lanes, &mut lanes));
-        let Some(group) = waiting.block_on(next) else { return };
+        let Some(group) = runtime.block_on(next) else { return };
         write_group(database, &mut lanes, group);
         lanes.retain(|lane| !lane.ended);
     }
