@@ -49,7 +49,8 @@ struct Flight {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    Durable,
+    /// With the sink's own position after the deliveries that ended together.
+    Durable(Option<u64>),
     SetAside,
 }
 
@@ -159,11 +160,8 @@ impl Window {
         ordinals: RangeInclusive<Ordinal>,
         sink: Option<u64>,
     ) -> Result<Option<Confirmed>, WindowError> {
-        self.end(ordinals, End::Durable)?;
+        self.end(ordinals, End::Durable(sink))?;
         let step = self.advance();
-        if sink.is_some() {
-            self.mark.sink = sink;
-        }
         Ok(step.map(|from| Confirmed { from, to: self.mark.clone() }))
     }
 
@@ -208,7 +206,10 @@ impl Window {
         let from = self.mark.position;
         while let Some(Flight { place, bytes, ended: Some(end) }) = self.flight.front() {
             match end {
-                End::Durable => self.mark.records += 1,
+                End::Durable(sink) => {
+                    self.mark.records += 1;
+                    self.mark.sink = sink.or(self.mark.sink);
+                }
                 End::SetAside => self.mark.bad_records += 1,
             }
             self.mark.position = Position::At(place.ordinal, place.end);
@@ -254,6 +255,17 @@ mod tests {
         assert!(window.set_aside(Ordinal(1)).unwrap().is_some());
         let step = window.confirm(Ordinal(2)..=Ordinal(2), None).unwrap().unwrap();
         assert_eq!((step.to().records, step.to().bad_records), (1, 1));
+    }
+
+    #[test]
+    fn the_sinks_position_is_that_of_the_mark_and_not_of_what_is_confirmed_beyond_it() {
+        let mut window = window_with(4);
+        window.confirm(Ordinal(2)..=Ordinal(2), Some(20)).unwrap();
+        window.confirm(Ordinal(4)..=Ordinal(4), Some(40)).unwrap();
+        let step = window.set_aside(Ordinal(1)).unwrap().unwrap();
+        assert_eq!((step.to().ordinal(), step.to().sink), (Ordinal(2), Some(20)));
+        let step = window.set_aside(Ordinal(3)).unwrap().unwrap();
+        assert_eq!((step.to().ordinal(), step.to().sink), (Ordinal(4), Some(40)));
     }
 
     #[test]

@@ -1,14 +1,28 @@
 //! Where records go. A sink has one lane a file: batches go in, in order, and outcomes come out.
 //! What happens in between, its connections, transactions, retries, is the sink's own affair.
 
+mod jsonl;
+mod lines;
+mod null;
+mod sqlite;
+mod target;
+
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::thread;
 
 use tokio::sync::mpsc;
 
 use crate::model::{Checkpoint, Delivery, DumpName, Job, Ordinal, Parsed, Run};
 
+pub use jsonl::Jsonl;
+pub use lines::Lines;
+pub use null::Null;
+pub use sqlite::Sqlite;
+pub use target::{Target, TargetError};
+
 /// Somewhere records can be delivered to. All methods may block; none is called on a runtime
-/// thread.
+/// thread. A sink is dropped after its lanes; that waits until what it wrote is settled.
 pub trait Sink: Send + Sync {
     /// The sink's own identity, under which state is kept.
     fn job(&self) -> &Job;
@@ -23,8 +37,8 @@ pub trait Sink: Send + Sync {
     /// If the sink cannot be reached or does not fit what the checkpoint claims.
     fn open(&self, start: &LaneStart) -> Result<Lane, SinkError>;
 
-    /// Makes the file's output final after every record is confirmed, before it is called
-    /// complete. It may be called again after a crash.
+    /// Makes the file's output final after every record is confirmed and the lane has ended,
+    /// before it is called complete. It may be called again after a crash.
     ///
     /// # Errors
     /// If the output cannot be made final.
@@ -38,13 +52,33 @@ pub trait Sink: Send + Sync {
     }
 
     /// Removes, in bounded steps, what `sweep.file`'s version no longer has. It may be called
-    /// again after a crash.
+    /// again after a crash. After every step `go_on` is told how many rows were looked at or
+    /// removed in it, which is activity, and may stop the sweep by returning false.
     ///
     /// # Errors
     /// If the sink fails; a refusal is no error.
-    fn sweep(&self, _sweep: &Sweep) -> Result<Swept, SinkError> {
+    fn sweep(
+        &self,
+        _sweep: &Sweep,
+        _go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Swept, SinkError> {
         Ok(Swept::Removed(0))
     }
+
+    /// What delivering a dump of `gzip_bytes` will roughly need on disk; none if nothing is
+    /// written to a disk of this machine.
+    fn needs(&self, _gzip_bytes: u64) -> Option<Need> {
+        None
+    }
+}
+
+/// Room that a delivery will roughly need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// A folder that exists, on the disk that will be written to.
+    pub folder: PathBuf,
+    /// How much will be written.
+    pub bytes: u64,
 }
 
 /// What a lane must know to go on where it was.
@@ -63,16 +97,41 @@ pub struct LaneStart {
 /// The two ends of an open lane.
 pub struct Lane {
     /// The last ordinal up to which the sink itself holds every record of this run; never above
-    /// the checkpoint. Below it, the sink lost what it had confirmed, and gets it again.
+    /// the checkpoint. Below it, the sink lost what it had confirmed, and gets everything after
+    /// `holds` again; 0 means from the beginning.
     pub holds: Ordinal,
     /// Takes batches in order.
     pub batches: mpsc::Sender<Parsed>,
-    /// Gives what became of them. An error is the lane's end.
+    /// Gives what became of them; they must be taken while batches are being sent. An error is
+    /// the lane's end. Dropping the receiver abandons the lane.
     pub outcomes: mpsc::Receiver<Result<Outcome, SinkError>>,
 }
 
-/// What became of some records.
-#[derive(Clone, Debug)]
+/// What a sink keeps of a lane.
+struct LaneEnds {
+    batches: mpsc::Receiver<Parsed>,
+    outcomes: mpsc::Sender<Result<Outcome, SinkError>>,
+}
+
+impl Lane {
+    /// A lane whose channels hold `depth` batches, and as many outcomes.
+    fn new(holds: Ordinal, depth: usize) -> (Lane, LaneEnds) {
+        let (batches, from_pipeline) = mpsc::channel(depth.max(1));
+        let (to_pipeline, outcomes) = mpsc::channel(depth.max(1));
+        let ends = LaneEnds { batches: from_pipeline, outcomes: to_pipeline };
+        (Lane { holds, batches, outcomes }, ends)
+    }
+}
+
+impl LaneEnds {
+    /// Hands outcomes over; false if nobody wants them any more.
+    fn send(&self, outcomes: impl IntoIterator<Item = Outcome>) -> bool {
+        outcomes.into_iter().all(|outcome| self.outcomes.blocking_send(Ok(outcome)).is_ok())
+    }
+}
+
+/// What became of some documents. No bad record lies between them: of those a sink says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Which.
     pub ordinals: RangeInclusive<Ordinal>,
@@ -80,6 +139,38 @@ pub struct Outcome {
     pub delivery: Delivery,
     /// The sink's own position after the last of them, where it has one.
     pub position: Option<u64>,
+}
+
+impl Outcome {
+    fn durable(ordinal: Ordinal, position: Option<u64>) -> Outcome {
+        Outcome { ordinals: ordinal..=ordinal, delivery: Delivery::Durable, position }
+    }
+}
+
+/// Appends an outcome; of neighbours that are both durable it makes one.
+fn join(outcomes: &mut Vec<Outcome>, next: Outcome) {
+    match outcomes.last_mut() {
+        Some(last)
+            if last.delivery == Delivery::Durable
+                && next.delivery == Delivery::Durable
+                && last.ordinals.end().next() == *next.ordinals.start() =>
+        {
+            last.ordinals = *last.ordinals.start()..=*next.ordinals.end();
+            last.position = next.position;
+        }
+        _ => outcomes.push(next),
+    }
+}
+
+/// Starts a thread of a sink.
+fn spawn(
+    name: impl Into<String>,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, SinkError> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map_err(|error| SinkError::io("the sink's thread cannot be started", &error))
 }
 
 /// What to sweep, and how far a sweep may go.
@@ -102,21 +193,84 @@ pub struct Sweep {
 /// How a sweep ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Swept {
-    /// So many rows were removed.
+    /// It is done; so many rows were removed.
     Removed(u64),
     /// Nothing was, for this reason.
     Refused(String),
+    /// It was told to stop, and is still owed.
+    Stopped,
 }
 
 /// A sink that cannot go on.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}{}", .hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
 pub struct SinkError {
-    /// What could not be done, where.
+    /// What could not be done, where and why.
     pub what: String,
     /// What to do next.
     pub hint: Option<&'static str>,
-    /// Why.
-    #[source]
-    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Whether whoever read the output went away, as `head` does: an end rather than a fault,
+    /// about which nothing needs to be said.
+    pub reader_gone: bool,
+}
+
+impl SinkError {
+    /// An error without a hint.
+    pub fn new(what: impl Into<String>) -> SinkError {
+        SinkError { what: what.into(), hint: None, reader_gone: false }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(self, hint: &'static str) -> SinkError {
+        SinkError { hint: Some(hint), ..self }
+    }
+
+    /// The operating system's error while doing `what`.
+    fn io(what: impl std::fmt::Display, error: &std::io::Error) -> SinkError {
+        use std::io::ErrorKind;
+        let hint = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(hints::FULL),
+            ErrorKind::ReadOnlyFilesystem => Some(hints::READ_ONLY),
+            ErrorKind::PermissionDenied => Some(hints::DENIED),
+            ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
+                Some("give the sink a path of its own")
+            }
+            _ => None,
+        };
+        let reader_gone = error.kind() == ErrorKind::BrokenPipe;
+        SinkError { what: format!("{what}: {error}"), hint, reader_gone }
+    }
+}
+
+/// Hints that more than one sink gives.
+mod hints {
+    pub(super) const FULL: &str =
+        "free some space, then start again: it goes on where it was and nothing is lost";
+    pub(super) const READ_ONLY: &str = "it lies on a read-only disk or may not be written: choose another place, or make it writable";
+    pub(super) const DENIED: &str =
+        "let the user this runs as write there, or choose another place";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_joined_and_a_gap_or_another_ending_is_not() {
+        let mut outcomes = Vec::new();
+        for ordinal in [1, 2, 4, 5] {
+            join(&mut outcomes, Outcome::durable(Ordinal(ordinal), Some(ordinal * 10)));
+        }
+        let retry = Delivery::Retry("busy".into());
+        join(
+            &mut outcomes,
+            Outcome { ordinals: Ordinal(6)..=Ordinal(6), delivery: retry, position: None },
+        );
+        join(&mut outcomes, Outcome::durable(Ordinal(7), None));
+        let ranges: Vec<_> =
+            outcomes.iter().map(|o| (o.ordinals.start().0, o.ordinals.end().0)).collect();
+        assert_eq!(ranges, [(1, 2), (4, 5), (6, 6), (7, 7)]);
+        assert_eq!(outcomes[0].position, Some(20));
+    }
 }

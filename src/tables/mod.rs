@@ -1,1 +1,6 @@
 //! What both ends of the tables share: schema and writers over `migrations/`.
+
+pub mod ranges;
+pub mod schema;
+pub mod sqlite;
+pub mod sweep;

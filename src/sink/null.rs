@@ -1,0 +1,55 @@
+use super::{Lane, LaneEnds, LaneStart, Outcome, Sink, SinkError, join, spawn};
+use crate::model::{Body, Job, Parsed};
+
+/// `null:`, which takes everything and keeps nothing.
+pub struct Null {
+    job: Job,
+}
+
+impl Null {
+    /// The one there is.
+    pub fn new() -> Null {
+        Null { job: Job::new("null:") }
+    }
+}
+
+impl Default for Null {
+    fn default() -> Null {
+        Null::new()
+    }
+}
+
+impl Sink for Null {
+    fn job(&self) -> &Job {
+        &self.job
+    }
+
+    fn location(&self) -> &'static str {
+        "null:"
+    }
+
+    fn open(&self, start: &LaneStart) -> Result<Lane, SinkError> {
+        let (lane, ends) = Lane::new(start.from.ordinal(), start.depth);
+        spawn("null", move || confirm_all(ends))?;
+        Ok(lane)
+    }
+}
+
+fn confirm_all(mut ends: LaneEnds) {
+    while let Some(parsed) = ends.batches.blocking_recv() {
+        if !ends.send(documents(&parsed)) {
+            return;
+        }
+    }
+}
+
+/// The documents of a batch as durable outcomes.
+fn documents(parsed: &Parsed) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for item in &parsed.items {
+        if let Body::Document(_) = item.body {
+            join(&mut outcomes, Outcome::durable(item.place.ordinal, None));
+        }
+    }
+    outcomes
+}

@@ -1,0 +1,334 @@
+mod writer;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use tokio::runtime;
+use uuid::Uuid;
+
+use super::{Lane, LaneStart, Need, Sink, SinkError, Sweep, Swept, hints, spawn};
+use crate::model::{Clock, DumpName, Job, Ordinal, Run};
+use crate::tables::schema::{self, SchemaError};
+use crate::tables::sqlite::{Fault, delivered, fault, words};
+use crate::tables::sweep::{Stretch, next_stretch, remove_stale, too_many};
+use writer::NewLane;
+
+/// How long SQLite itself waits for a lock before it says that it is busy. Short, so that a sink
+/// that waits can be stopped.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long dropping the sink waits for its thread.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of database for a byte of gzip, rounded up: the samples' releases come to 5.6.
+const DATABASE_PER_GZIP: u64 = 6;
+
+/// `sqlite:PATH`: a row for every record, written by one thread for all files.
+pub struct Sqlite {
+    job: Job,
+    location: String,
+    database: Arc<Database>,
+    lanes: Option<tokio::sync::mpsc::UnboundedSender<NewLane>>,
+    /// Closes when the thread has ended.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+/// The file and the one connection that writes to it.
+pub(super) struct Database {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Database {
+    /// The connection, between two transactions.
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error of SQLite's while doing something to the file.
+    pub(super) fn error(&self, doing: &str, error: &rusqlite::Error) -> SinkError {
+        explain(&self.path, doing, error)
+    }
+
+    /// Makes everything that was committed durable and moves it into the file itself, so that a
+    /// copy of it is whole. Who reads meanwhile may prevent the latter, but not the former.
+    fn settle(&self) -> Result<(), SinkError> {
+        let moved = self.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
+        match moved {
+            Err(error) if fault(&error) != Fault::Busy => Err(self.error("write", &error)),
+            _ => Ok(()),
+        }?;
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        match File::open(&log).and_then(|log| log.sync_data()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(SinkError::io(format!("cannot sync {}", Path::new(&log).display()), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An error of SQLite's for the person who reads it.
+fn explain(path: &Path, doing: &str, error: &rusqlite::Error) -> SinkError {
+    let hint = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Some(hints::FULL),
+        Some(ErrorCode::ReadOnly) => Some(hints::READ_ONLY),
+        Some(ErrorCode::PermissionDenied) => Some(hints::DENIED),
+        Some(ErrorCode::CannotOpen) => {
+            Some("the path must be a file in a folder that exists and may be written")
+        }
+        Some(ErrorCode::NotADatabase) => {
+            Some("the file is something else: choose another path, or move it aside")
+        }
+        Some(ErrorCode::DatabaseCorrupt) => Some(
+            "the database is damaged: move it aside and start again, which writes it anew, or \
+             restore a copy, of which the rest is written again",
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Some("another program holds the database locked: end its transaction")
+        }
+        _ => None,
+    };
+    let what = format!("cannot {doing} {}: {}", path.display(), words(error));
+    SinkError { hint, ..SinkError::new(what) }
+}
+
+impl Sqlite {
+    /// Opens a database, which is made if it is missing. `clock` dates rows.
+    ///
+    /// # Errors
+    /// If it cannot be opened or written, is no SQLite database, or has a schema that this
+    /// release does not know.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Sqlite, SinkError> {
+        let location = format!("sqlite:{}", path.display());
+        let absolute = std::path::absolute(path)
+            .map_err(|error| SinkError::io(format!("cannot open {}", path.display()), &error))?;
+        let connection = connect(&absolute).map_err(|error| explain(path, "open", &error))?;
+        let database =
+            Arc::new(Database { path: absolute, connection: Mutex::new(connection), clock });
+        let job = prepare(&database)?;
+
+        let runtime = runtime::Builder::new_current_thread().build();
+        let runtime =
+            runtime.map_err(|error| SinkError::io("SQLite's thread cannot wait", &error))?;
+        let (lanes, new_lanes) = tokio::sync::mpsc::unbounded_channel();
+        let (ending, ended) = mpsc::channel();
+        let for_thread = Arc::clone(&database);
+        spawn("sqlite", move || {
+            writer::run(&for_thread, &runtime, new_lanes);
+            drop(for_thread);
+            drop(ending);
+        })?;
+        Ok(Sqlite { job, location, database, lanes: Some(lanes), ended: Mutex::new(ended) })
+    }
+}
+
+/// Opens the file and sets how it is written: with a log beside it, so that whoever reads is not
+/// disturbed and a commit is one append. A commit that a power failure takes away is missed in
+/// the ranges and sent again, so a commit need not wait for the disk.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch(PRAGMAS)?;
+    Ok(connection)
+}
+
+/// Statements kept prepared: those of four types and some more.
+const STATEMENTS: usize = 32;
+
+/// Large pages hold rows of some 4 kB with little waste: measured against 4 to 64 KiB, 32 KiB
+/// takes nearly the least time and space, and a single row is still read at once. The log is moved
+/// into the database every 32 MiB. Keys from other
+/// tables to ours are not looked at: the dumps break them.
+const PRAGMAS: &str = "
+    PRAGMA page_size = 32768;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA cache_size = -32768;
+    PRAGMA foreign_keys = OFF;
+";
+
+/// Who reads each page once needs no more memory for it.
+const READER_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048;";
+
+/// Brings the schema up to date and returns the database's identity.
+fn prepare(database: &Database) -> Result<Job, SinkError> {
+    let connection = database.connection();
+    let cannot = |error: &rusqlite::Error| database.error("prepare", error);
+    if connection.is_readonly("main").map_err(|error| cannot(&error))? {
+        let what = format!("{} may only be read", database.path.display());
+        return Err(SinkError::new(what).hint(hints::READ_ONLY));
+    }
+    let migrated = schema::migrate(&connection, schema::SQLITE, database.clock.now());
+    migrated.map_err(|error| match error {
+        SchemaError::Database(error) if words(&error).ends_with("already exists") => {
+            cannot(&error).hint("the database has tables of someone else's: give the sink its own")
+        }
+        SchemaError::Database(error) => cannot(&error),
+        SchemaError::Newer { .. } | SchemaError::Changed(_) | SchemaError::Missing(_) => {
+            let what = format!("cannot use {}: {error}", database.path.display());
+            SinkError::new(what).hint("use the release that made it, or another database")
+        }
+    })?;
+    identity(&connection).map_err(|error| cannot(&error))
+}
+
+fn identity(connection: &Connection) -> rusqlite::Result<Job> {
+    let read = || {
+        let row = connection.query_row("SELECT id FROM extractor_job", (), |row| row.get(0));
+        row.optional()
+    };
+    if read()?.is_none_or(|id: String| id.is_empty()) {
+        connection.execute(
+            "INSERT OR IGNORE INTO extractor_job (only, id) VALUES (1, ?1)",
+            [Uuid::new_v4().to_string()],
+        )?;
+    }
+    Ok(Job::new(format!("sqlite:{}", read()?.unwrap_or_default())))
+}
+
+impl Sink for Sqlite {
+    fn job(&self) -> &Job {
+        &self.job
+    }
+
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn open(&self, start: &LaneStart) -> Result<Lane, SinkError> {
+        let held = delivered(&self.database.connection(), start.file, start.run)
+            .map_err(|error| self.database.error("read", &error))?;
+        let holds = held.prefix().min(start.from.ordinal());
+        let (lane, ends) = Lane::new(holds, start.depth);
+        let new = NewLane { file: start.file, run: start.run, ends };
+        let sent = self.lanes.as_ref().is_some_and(|lanes| lanes.send(new).is_ok());
+        if !sent {
+            return Err(SinkError::new("the thread that writes to SQLite has ended"));
+        }
+        Ok(lane)
+    }
+
+    fn finish(&self, _file: DumpName, _run: Run) -> Result<(), SinkError> {
+        self.database.settle()
+    }
+
+    fn sweeps(&self) -> bool {
+        true
+    }
+
+    fn sweep(&self, sweep: &Sweep, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Swept, SinkError> {
+        let failed = |error: &rusqlite::Error| self.database.error("sweep", error);
+        let held = delivered(&self.database.connection(), sweep.file, sweep.run)
+            .map_err(|error| failed(&error))?;
+        if let Some(why) = unproven(sweep, held.prefix()).filter(|_| !sweep.anyway) {
+            return Ok(Swept::Refused(why));
+        }
+
+        // Reading a whole table takes minutes, so it is done beside the connection that writes.
+        let reader = connect(&self.database.path).map_err(|error| failed(&error))?;
+        reader.execute_batch(READER_PRAGMAS).map_err(|error| failed(&error))?;
+        let (mut rows, mut stale) = (0, 0);
+        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut previous = None;
+        loop {
+            let next = patiently(
+                || next_stretch(&reader, sweep.file, sweep.run, previous.as_ref()),
+                go_on,
+            );
+            let Some(next) = next.map_err(|error| failed(&error))? else {
+                return Ok(Swept::Stopped);
+            };
+            let Some(stretch) = next else { break };
+            rows += stretch.rows;
+            stale += stretch.stale;
+            if stretch.stale > 0 {
+                stretches.push(stretch);
+            }
+            previous = Some(stretch);
+            if !go_on(stretch.rows) {
+                return Ok(Swept::Stopped);
+            }
+        }
+        let limit = if sweep.anyway { f64::INFINITY } else { sweep.max_fraction };
+        if let Some(why) = too_many(rows, stale, limit) {
+            return Ok(Swept::Refused(why));
+        }
+
+        let mut removed = 0;
+        for stretch in &stretches {
+            let remove = || {
+                let connection = self.database.connection();
+                remove_stale(&connection, sweep.file, sweep.run, stretch)
+            };
+            let step = patiently(remove, go_on).map_err(|error| failed(&error))?;
+            let Some(step) = step else { return Ok(Swept::Stopped) };
+            removed += step as u64;
+            if !go_on(step as u64) {
+                return Ok(Swept::Stopped);
+            }
+        }
+        self.database.settle()?;
+        Ok(Swept::Removed(removed))
+    }
+
+    fn needs(&self, gzip_bytes: u64) -> Option<Need> {
+        let folder = self.database.path.parent()?.to_owned();
+        Some(Need { folder, bytes: gzip_bytes.saturating_mul(DATABASE_PER_GZIP) })
+    }
+}
+
+impl Drop for Sqlite {
+    /// Lets the thread end, which closes the database and so moves the log into it.
+    fn drop(&mut self) {
+        self.lanes = None;
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: it ends by closing, or the time is up.
+        let _ = ended.recv_timeout(SETTLE_TIMEOUT);
+    }
+}
+
+/// Why it is not proven that everything of the sweep's version arrived, if it is not.
+fn unproven(sweep: &Sweep, held: Ordinal) -> Option<String> {
+    if sweep.last == Ordinal(0) {
+        Some("the dump has no records".to_owned())
+    } else if sweep.bad_records > 0 {
+        Some(format!("{} records of the dump were set aside", sweep.bad_records))
+    } else if held < sweep.last {
+        Some(format!(
+            "it is not proven that all {} records arrived: the database knows of those up to {held}",
+            sweep.last
+        ))
+    } else {
+        None
+    }
+}
+
+/// Repeats a step for as long as the database is busy; none if told to stop meanwhile.
+fn patiently<T>(
+    mut step: impl FnMut() -> rusqlite::Result<T>,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> rusqlite::Result<Option<T>> {
+    loop {
+        match step() {
+            Err(error) if fault(&error) == Fault::Busy => {
+                if !go_on(0) {
+                    return Ok(None);
+                }
+                std::thread::sleep(writer::BUSY_PAUSE);
+            }
+            other => return other.map(Some),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The thread that writes to SQLite for all lanes.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::Database;
+use crate::model::{Body, Delivery, DumpName, Item, Parsed, Run};
+use crate::sink::{LaneEnds, Outcome, SinkError, join};
+use crate::tables::sqlite::{Batch, Fault, Refused, fault, words, write};
+
+/// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
+/// its own cost vanishes, few enough that a confirmation comes soon and the log stays short.
+const GROUP_BYTES: usize = 4 << 20;
+const GROUP_RECORDS: usize = 5_000;
+
+/// A short rest between two tries, for the kinds of busy at which SQLite itself does not wait.
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+/// A lane that begins.
+pub(super) struct NewLane {
+    pub(super) file: DumpName,
+    pub(super) run: Run,
+    pub(super) ends: LaneEnds,
+}
+
+struct OpenLane {
+    file: DumpName,
+    run: Run,
+    ends: LaneEnds,
+    /// Nothing more comes, or nobody waits for it.
+    ended: bool,
+}
+
+/// A batch that is to be written, and the index of its lane.
+struct Queued {
+    lane: usize,
+    parsed: Parsed,
+}
+
+/// Writes until there are no lanes and there will be none.
+pub(super) fn run(
+    database: &Database,
+    runtime: &Runtime,
+    mut new_lanes: UnboundedReceiver<NewLane>,
+) {
+    let mut lanes = Vec::new();
+    loop {
+        let next = poll_fn(|context| poll_group(context, &mut new_lanes, &mut lanes));
+        let Some(group) = runtime.block_on(next) else { return };
+        write_group(database, &mut lanes, group);
+        lanes.retain(|lane| !lane.ended);
+    }
+}
+
+/// Takes what is queued, a batch of each lane in turn; none at the end of everything.
+fn poll_group(
+    context: &mut Context<'_>,
+    new_lanes: &mut UnboundedReceiver<NewLane>,
+    lanes: &mut Vec<OpenLane>,
+) -> Poll<Option<Vec<Queued>>> {
+    let no_more_lanes = loop {
+        match new_lanes.poll_recv(context) {
+            Poll::Ready(Some(NewLane { file, run, ends })) => {
+                lanes.push(OpenLane { file, run, ends, ended: false });
+            }
+            Poll::Ready(None) => break true,
+            Poll::Pending => break false,
+        }
+    };
+    let mut group = Vec::new();
+    let (mut bytes, mut records, mut found) = (0, 0, true);
+    while found && bytes < GROUP_BYTES && records < GROUP_RECORDS {
+        found = false;
+        for (index, lane) in lanes.iter_mut().enumerate().filter(|(_, lane)| !lane.ended) {
+            match lane.ends.batches.poll_recv(context) {
+                Poll::Ready(Some(parsed)) => {
+                    bytes += parsed.json.len();
+                    records += parsed.items.len();
+                    group.push(Queued { lane: index, parsed });
+                    found = true;
+                }
+                Poll::Ready(None) => lane.ended = true,
+                Poll::Pending => {}
+            }
+        }
+    }
+    if !group.is_empty() {
+        return Poll::Ready(Some(group));
+    }
+    lanes.retain(|lane| !lane.ended);
+    if no_more_lanes && lanes.is_empty() { Poll::Ready(None) } else { Poll::Pending }
+}
+
+/// Writes a group, for as long as it takes, and says what became of it.
+fn write_group(database: &Database, lanes: &mut [OpenLane], mut group: Vec<Queued>) {
+    let mut waiting = false;
+    loop {
+        for lane in lanes.iter_mut().filter(|lane| lane.ends.outcomes.is_closed()) {
+            lane.ended = true;
+            // What is queued of an abandoned lane must not be written after its next begins.
+            lane.ends.batches.close();
+        }
+        group.retain(|queued| !lanes[queued.lane].ends.outcomes.is_closed());
+        if group.is_empty() {
+            return;
+        }
+        let batches: Vec<_> = group.iter().map(|queued| queued.batch(lanes)).collect();
+        let written = write(&database.connection(), &batches, database.clock.now());
+        match written {
+            Ok(refused) => return report(lanes, &group, &refused),
+            Err(error) if fault(&error) == Fault::Busy => {
+                if !waiting {
+                    report_waiting(lanes, &group, &words(&error));
+                }
+                waiting = true;
+                thread::sleep(BUSY_PAUSE);
+            }
+            Err(error) => return report_failure(lanes, &group, &database.error("write", &error)),
+        }
+    }
+}
+
+impl Queued {
+    fn batch<'a>(&'a self, lanes: &[OpenLane]) -> Batch<'a> {
+        let lane = &lanes[self.lane];
+        Batch { file: lane.file, run: lane.run, parsed: &self.parsed }
+    }
+}
+
+fn report(lanes: &mut [OpenLane], group: &[Queued], refused: &Refused) {
+    for (index, lane) in lanes.iter_mut().enumerate() {
+        let mut outcomes = Vec::new();
+        for (batch, queued) in group.iter().enumerate().filter(|(_, queued)| queued.lane == index) {
+            for (item_index, item) in queued.parsed.items.iter().enumerate() {
+                let why = refused.get(&(batch, item_index));
+                if let Some(next) = outcome(&queued.parsed, item, why) {
+                    join(&mut outcomes, next);
+                }
+            }
+        }
+        if !lane.ends.send(outcomes) {
+            lane.ended = true;
+        }
+    }
+}
+
+/// What became of an item; nothing is said of a bad record.
+fn outcome(parsed: &Parsed, item: &Item, refused: Option<&String>) -> Option<Outcome> {
+    let Body::Document(document) = &item.body else { return None };
+    let durable = Outcome::durable(item.place.ordinal, None);
+    Some(match refused {
+        None => durable,
+        Some(why) => {
+            let document = parsed.json[document.json.clone()].to_vec();
+            let delivery = Delivery::Refused { why: why.clone(), document };
+            Outcome { delivery, ..durable }
+        }
+    })
+}
+
+/// Says of each lane's first document that it has to wait.
+fn report_waiting(lanes: &[OpenLane], group: &[Queued], why: &str) {
+    for (index, lane) in lanes.iter().enumerate() {
+        let mut items = group
+            .iter()
+            .filter(|queued| queued.lane == index)
+            .flat_map(|queued| queued.parsed.items.iter().map(|item| (&queued.parsed, item)));
+        let first = items.find_map(|(parsed, item)| outcome(parsed, item, None));
+        let waiting =
+            first.map(|outcome| Outcome { delivery: Delivery::Retry(why.to_owned()), ..outcome });
+        lane.ends.send(waiting);
+    }
+}
+
+fn report_failure(lanes: &mut [OpenLane], group: &[Queued], error: &SinkError) {
+    for (index, lane) in lanes.iter_mut().enumerate() {
+        if group.iter().any(|queued| queued.lane == index) {
+            lane.ended = true;
+            // Whoever dropped the receiver has given up already.
+            let _ = lane.ends.outcomes.blocking_send(Err(error.clone()));
+        }
+    }
+}

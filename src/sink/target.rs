@@ -1,0 +1,109 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::{Jsonl, Lines, Null, Sink, SinkError, Sqlite};
+use crate::model::Clock;
+
+/// A sink as it is named on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `sqlite:PATH`
+    Sqlite(PathBuf),
+    /// `jsonl:DIR`
+    Folder(PathBuf),
+    /// `jsonl:-`
+    StandardOutput,
+    /// `null:`
+    Null,
+}
+
+impl Target {
+    /// Opens the sink. `clock` dates rows.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or is something else.
+    pub fn open(&self, clock: Arc<dyn Clock>) -> Result<Arc<dyn Sink>, SinkError> {
+        Ok(match self {
+            Target::Sqlite(path) => Arc::new(Sqlite::open(path, clock)?),
+            Target::Folder(folder) => Arc::new(Jsonl::open(folder)?),
+            Target::StandardOutput => Arc::new(Lines::to_standard_output()),
+            Target::Null => Arc::new(Null::new()),
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Target::Folder(folder) => write!(f, "jsonl:{}", folder.display()),
+            Target::StandardOutput => f.write_str("jsonl:-"),
+            Target::Null => f.write_str("null:"),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+        match (scheme, rest) {
+            ("sqlite", "") => Err(TargetError::NoPath("sqlite:PATH")),
+            ("jsonl", "") => Err(TargetError::NoPath("jsonl:DIR")),
+            ("sqlite", path) => Ok(Target::Sqlite(path.into())),
+            ("jsonl", "-") => Ok(Target::StandardOutput),
+            ("jsonl", folder) => Ok(Target::Folder(folder.into())),
+            ("null", "") if text.ends_with(':') => Ok(Target::Null),
+            _ => Err(TargetError::Unknown(scheme.to_owned())),
+        }
+    }
+}
+
+/// Words that name no sink.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// None of the sinks there are; of the words only what stands before the first colon, as
+    /// there may be a password behind it.
+    #[error(
+        "{0:?} names no sink\nhint: the sinks are sqlite:PATH (a database file), jsonl:DIR (a \
+         folder), jsonl:- (standard output) and null: (nowhere)"
+    )]
+    Unknown(String),
+    /// A sink without a place.
+    #[error("the sink has no path\nhint: write {0}")]
+    NoPath(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_read_as_it_is_shown() {
+        let rows = [
+            ("sqlite:discogs.db", Target::Sqlite("discogs.db".into())),
+            ("sqlite:/var/lib/a:b.db", Target::Sqlite("/var/lib/a:b.db".into())),
+            ("jsonl:out", Target::Folder("out".into())),
+            ("jsonl:./-", Target::Folder("./-".into())),
+            ("jsonl:-", Target::StandardOutput),
+            ("null:", Target::Null),
+        ];
+        for (text, target) in rows {
+            assert_eq!(text.parse(), Ok(target.clone()));
+            assert_eq!(target.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_names_no_sink_is_told_which_there_are() {
+        for text in ["", "discogs.db", "SQLITE:x", "null:x", "mysql://host/db", "-"] {
+            let words = text.parse::<Target>().unwrap_err().to_string();
+            assert!(words.contains("sqlite:PATH") && words.contains("jsonl:-"), "{words}");
+        }
+        let words = "sqlite:".parse::<Target>().unwrap_err().to_string();
+        assert!(words.ends_with("hint: write sqlite:PATH"), "{words}");
+    }
+}

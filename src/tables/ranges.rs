@@ -1,0 +1,74 @@
+//! Sets of ordinals as few ranges.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use crate::model::Ordinal;
+
+/// A set of ordinals, kept as ranges that neither touch nor overlap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranges(BTreeMap<Ordinal, Ordinal>);
+
+impl Ranges {
+    /// Adds a range, which swallows all that it touches. An empty one adds nothing.
+    pub fn insert(&mut self, range: RangeInclusive<Ordinal>) {
+        let (mut first, mut last) = range.into_inner();
+        if first > last {
+            return;
+        }
+        while let Some((&begin, &end)) = self.0.range(..=last.next()).next_back() {
+            if end.next() < first {
+                break;
+            }
+            self.0.remove(&begin);
+            first = first.min(begin);
+            last = last.max(end);
+        }
+        self.0.insert(first, last);
+    }
+
+    /// The last ordinal of the unbroken range that begins with the first record; 0 if there is
+    /// none.
+    pub fn prefix(&self) -> Ordinal {
+        self.0.get(&Ordinal::FIRST).copied().unwrap_or(Ordinal(0))
+    }
+
+    /// The ranges in order.
+    pub fn iter(&self) -> impl Iterator<Item = RangeInclusive<Ordinal>> {
+        self.0.iter().map(|(first, last)| *first..=*last)
+    }
+}
+
+impl FromIterator<RangeInclusive<Ordinal>> for Ranges {
+    fn from_iter<T: IntoIterator<Item = RangeInclusive<Ordinal>>>(ranges: T) -> Ranges {
+        let mut set = Ranges::default();
+        ranges.into_iter().for_each(|range| set.insert(range));
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn ranges_hold_what_a_set_holds_and_never_touch(
+            inserts in prop::collection::vec((1..60u64, 0..9u64), 0..40)
+        ) {
+            let ranges: Ranges =
+                inserts.iter().map(|(first, more)| Ordinal(*first)..=Ordinal(first + more)).collect();
+            let set: BTreeSet<u64> =
+                inserts.iter().flat_map(|(first, more)| *first..=first + more).collect();
+            let held: Vec<u64> =
+                ranges.iter().flat_map(|range| range.start().0..=range.end().0).collect();
+            prop_assert_eq!(held, set.iter().copied().collect::<Vec<_>>());
+            let all: Vec<_> = ranges.iter().collect();
+            prop_assert!(all.windows(2).all(|two| two[0].end().next() < *two[1].start()));
+            let prefix = (1..100).take_while(|ordinal| set.contains(ordinal)).count() as u64;
+            prop_assert_eq!(ranges.prefix(), Ordinal(prefix));
+        }
+    }
+}

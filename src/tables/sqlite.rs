@@ -1,0 +1,274 @@
+//! Rows of a SQLite database: batches of records go in by upserts, and the ordinals they came
+//! with go into `extractor_delivered` in the same transaction.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, Error, ErrorCode};
+
+use super::ranges::Ranges;
+use crate::model::{Body, Document, DumpName, Kind, Ordinal, Parsed, Run, Timestamp};
+
+/// A batch and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The dump.
+    pub file: DumpName,
+    /// The run.
+    pub run: Run,
+    /// The records.
+    pub parsed: &'a Parsed,
+}
+
+/// The records that the database refused for themselves, with its words: by the index of the
+/// batch and of the item in it.
+pub type Refused = BTreeMap<(usize, usize), String>;
+
+/// Where the reason of an error lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Someone else holds a lock: it passes.
+    Busy,
+    /// In the record that was to be written.
+    Record,
+    /// In the disk, the file, or the schema.
+    Database,
+}
+
+/// Where the reason of an error lies that a row's statement gave.
+pub fn fault(error: &Error) -> Fault {
+    let (failure, words) = match error {
+        Error::SqliteFailure(failure, words) => (failure, words),
+        Error::SqlInputError { .. } => return Fault::Database,
+        _ => return Fault::Record,
+    };
+    match failure.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Fault::Busy,
+        ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch => {
+            Fault::Record
+        }
+        // A function that fails inside someone's trigger, but also a table that someone dropped.
+        ErrorCode::Unknown if !words.as_ref().is_some_and(|words| words.contains("no such ")) => {
+            Fault::Record
+        }
+        _ => Fault::Database,
+    }
+}
+
+/// Writes batches in one transaction, in order: all of their documents but those refused. After
+/// an error nothing of them was written.
+///
+/// # Errors
+/// If the database fails or is busy; a refused record is no error.
+pub fn write(
+    connection: &Connection,
+    batches: &[Batch<'_>],
+    now: Timestamp,
+) -> rusqlite::Result<Refused> {
+    let mut refused = Refused::new();
+    let mut care = Care::Quick;
+    loop {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let written = fill(connection, batches, now, care, &mut refused)
+            .and_then(|()| connection.execute_batch("COMMIT").map_err(Stopped::Database));
+        match written {
+            Ok(()) => return Ok(refused),
+            Err(stopped) => {
+                if !connection.is_autocommit() {
+                    connection.execute_batch("ROLLBACK")?;
+                }
+                match stopped {
+                    Stopped::ByRecord => care = Care::RecordByRecord,
+                    Stopped::Database(error) => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+/// How a transaction is filled: a savepoint for each record is needed only where one is refused,
+/// since what a trigger did before it failed must go as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    Quick,
+    RecordByRecord,
+}
+
+enum Stopped {
+    /// A record was refused and the transaction must be filled again, with care.
+    ByRecord,
+    Database(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Stopped {
+        Stopped::Database(error)
+    }
+}
+
+fn fill(
+    connection: &Connection,
+    batches: &[Batch<'_>],
+    now: Timestamp,
+    care: Care,
+    refused: &mut Refused,
+) -> Result<(), Stopped> {
+    for (batch_index, batch) in batches.iter().enumerate() {
+        let mut upsert = Upsert::new(connection, batch.file, batch.run, now)?;
+        for (index, item) in batch.parsed.items.iter().enumerate() {
+            let Body::Document(document) = &item.body else { continue };
+            if refused.contains_key(&(batch_index, index)) {
+                continue;
+            }
+            if care == Care::RecordByRecord {
+                connection.prepare_cached("SAVEPOINT record")?.execute(())?;
+            }
+            if let Err(error) = upsert.row(batch.parsed, document) {
+                match (fault(&error), care) {
+                    (Fault::Record, Care::Quick) => return Err(Stopped::ByRecord),
+                    (Fault::Record, Care::RecordByRecord) => {
+                        refused.insert((batch_index, index), words(&error));
+                    }
+                    (Fault::Busy | Fault::Database, _) => return Err(error.into()),
+                }
+                // A trigger's RAISE(ROLLBACK) takes all the others with it.
+                if connection.is_autocommit() {
+                    return Err(Stopped::ByRecord);
+                }
+                connection.prepare_cached("ROLLBACK TO record")?.execute(())?;
+            }
+            if care == Care::RecordByRecord {
+                connection.prepare_cached("RELEASE record")?.execute(())?;
+            }
+        }
+        let ordinals = batch.parsed.items.first().zip(batch.parsed.items.last());
+        if let Some((first, last)) = ordinals {
+            let range = first.place.ordinal..=last.place.ordinal;
+            note_delivered(connection, batch.file, batch.run, range)?;
+        }
+    }
+    Ok(())
+}
+
+/// The database's own words.
+pub fn words(error: &Error) -> String {
+    match error {
+        Error::SqliteFailure(_, Some(words)) | Error::SqlInputError { msg: words, .. } => {
+            words.clone()
+        }
+        other => other.to_string(),
+    }
+}
+
+struct Upsert<'c>(CachedStatement<'c>);
+
+impl<'c> Upsert<'c> {
+    /// The statement with everything bound that is the same for a whole batch.
+    fn new(
+        connection: &'c Connection,
+        file: DumpName,
+        run: Run,
+        now: Timestamp,
+    ) -> rusqlite::Result<Upsert<'c>> {
+        let mut statement = connection.prepare_cached(upsert_sql(file.kind))?;
+        statement.raw_bind_parameter(4, file.version.to_string())?;
+        statement.raw_bind_parameter(5, stored_run(run))?;
+        statement.raw_bind_parameter(6, format!("{now:.3}"))?;
+        Ok(Upsert(statement))
+    }
+
+    fn row(&mut self, parsed: &Parsed, document: &Document) -> rusqlite::Result<usize> {
+        self.0.raw_bind_parameter(1, &*document.id)?;
+        self.0.raw_bind_parameter(2, text(&document.hash.hex()))?;
+        self.0.raw_bind_parameter(3, text(&parsed.json[document.json.clone()]))?;
+        self.0.raw_execute()
+    }
+}
+
+/// Text that is known to be UTF-8.
+fn text(bytes: &[u8]) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(ValueRef::Text(bytes))
+}
+
+/// A row changes only for a version that is not older. Equal hashes are equal data, so an
+/// unchanged row gets only a new stamp.
+fn upsert_sql(kind: Kind) -> &'static str {
+    macro_rules! upsert {
+        ($table:literal) => {
+            concat!(
+                "INSERT INTO ",
+                $table,
+                " AS row (data_id, hash, data, version, run, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (data_id) DO UPDATE SET
+                     hash = excluded.hash,
+                     data = excluded.data,
+                     version = excluded.version,
+                     run = excluded.run,
+                     updated_at = CASE WHEN row.hash = excluded.hash
+                         THEN row.updated_at ELSE excluded.updated_at END
+                 WHERE row.version IS NULL OR row.version <= excluded.version"
+            )
+        };
+    }
+    match kind {
+        Kind::Artists => upsert!("artists"),
+        Kind::Labels => upsert!("labels"),
+        Kind::Masters => upsert!("masters"),
+        Kind::Releases => upsert!("releases"),
+    }
+}
+
+/// A run as the column holds it; only equality matters.
+pub(super) fn stored_run(run: Run) -> i64 {
+    run.0.cast_signed()
+}
+
+/// Notes a range of a run's ordinals as dealt with, joined to the ranges that it touches.
+fn note_delivered(
+    connection: &Connection,
+    file: DumpName,
+    run: Run,
+    range: RangeInclusive<Ordinal>,
+) -> rusqlite::Result<()> {
+    let (version, kind, run) = (file.version.to_string(), file.kind.name(), stored_run(run));
+    let (first, last) = (range.start().0.cast_signed(), range.end().0.cast_signed());
+    let mut taken = connection.prepare_cached(
+        "DELETE FROM extractor_delivered
+         WHERE version = ?1 AND type = ?2 AND run = ?3 AND first <= ?5 + 1 AND last >= ?4 - 1
+         RETURNING first, last",
+    )?;
+    let mut ranges = taken
+        .query_map((&version, kind, run, first, last), stored_range)?
+        .collect::<rusqlite::Result<Ranges>>()?;
+    ranges.insert(range);
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO extractor_delivered (version, type, run, first, last)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for range in ranges.iter() {
+        let (first, last) = (range.start().0.cast_signed(), range.end().0.cast_signed());
+        insert.execute((&version, kind, run, first, last))?;
+    }
+    Ok(())
+}
+
+/// The ordinals of a run that have been dealt with: written, refused, or bad to begin with.
+///
+/// # Errors
+/// If the database fails.
+pub fn delivered(connection: &Connection, file: DumpName, run: Run) -> rusqlite::Result<Ranges> {
+    connection
+        .prepare_cached(
+            "SELECT first, last FROM extractor_delivered
+             WHERE version = ?1 AND type = ?2 AND run = ?3",
+        )?
+        .query_map((file.version.to_string(), file.kind.name(), stored_run(run)), stored_range)?
+        .collect()
+}
+
+fn stored_range(row: &rusqlite::Row<'_>) -> rusqlite::Result<RangeInclusive<Ordinal>> {
+    let ordinal = |index| Ok::<_, Error>(Ordinal(row.get::<_, i64>(index)?.cast_unsigned()));
+    Ok(ordinal(0)?..=ordinal(1)?)
+}
