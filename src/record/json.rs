@@ -1,0 +1,239 @@
+//! Canonical JSON: keys sorted by their bytes, no white space, and only the escapes that there
+//! have to be.
+
+use std::ops::Range;
+
+use super::tree::{Element, Index};
+use super::value::is_escaped;
+
+/// One member of the object that is being written.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    /// The first eight bytes of the key.
+    prefix: u64,
+    pub(super) node: Index,
+    pub(super) role: Role,
+}
+
+/// What a member is, which also decides its key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A child, under its name.
+    Child,
+    /// An attribute, under `@` and its name.
+    Attribute,
+    /// An attribute of a stripped object, under its name.
+    Bare,
+    /// The element's own text, under `#text`.
+    Text,
+    /// The text of a stripped object, under `name`.
+    Name,
+}
+
+impl Entry {
+    /// A child that is written for itself, outside the sorted members of an object.
+    pub(super) const fn child(node: Index) -> Entry {
+        Entry { prefix: 0, node, role: Role::Child }
+    }
+}
+
+const TEXT_PREFIX: u64 = u64::from_be_bytes(*b"#text\0\0\0");
+const NAME_PREFIX: u64 = u64::from_be_bytes(*b"name\0\0\0\0");
+
+/// How an object's keys are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// As they are.
+    Marked,
+    /// Without `@`, and `#text` as `name`.
+    Stripped,
+}
+
+/// Writes the nodes of one record.
+pub(super) struct Writer<'a> {
+    pub(super) element: Element<'a>,
+    /// The members of all objects that are open, in the order in which they are written.
+    pub(super) order: &'a mut Vec<Entry>,
+    pub(super) out: &'a mut Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// Writes a node as it stands.
+    pub(super) fn node(&mut self, index: Index) {
+        let node = self.element.tree.node(index);
+        if node.is_object() {
+            self.object(index, Keys::Marked);
+        } else if node.value.is_some() {
+            self.string(index);
+        } else {
+            self.out.extend_from_slice(b"null");
+        }
+    }
+
+    /// Writes a node that is an object.
+    pub(super) fn object(&mut self, index: Index, keys: Keys) {
+        let base = self.order.len();
+        self.gather(index, keys);
+        self.out.push(b'{');
+        let mut at = base;
+        while at < self.order.len() {
+            let group = self.group(at);
+            at = group.end;
+            self.key(self.order[group.start]);
+            self.values(self.settle(group));
+            self.out.push(b',');
+        }
+        self.close(b',', b'}');
+        self.order.truncate(base);
+    }
+
+    /// Replaces the separator after the last of several values, if there was one, by `end`.
+    pub(super) fn close(&mut self, separator: u8, end: u8) {
+        if self.out.last() == Some(&separator) {
+            self.out.pop();
+        }
+        self.out.push(end);
+    }
+
+    /// Puts the members of an object on top of `order`, sorted; those of one key stay in document
+    /// order.
+    pub(super) fn gather(&mut self, index: Index, keys: Keys) {
+        let element = self.element;
+        let base = self.order.len();
+        let node = element.tree.node(index);
+        if node.value.is_some() {
+            let named =
+                keys == Keys::Marked || element.children_named(index, b"name").next().is_some();
+            let (prefix, role) =
+                if named { (TEXT_PREFIX, Role::Text) } else { (NAME_PREFIX, Role::Name) };
+            self.order.push(Entry { prefix, node: index, role });
+        }
+        for member in element.members(index) {
+            let node = element.tree.node(member);
+            let (prefix, role) = match (node.is_attribute, keys) {
+                (false, _) => (node.prefix, Role::Child),
+                (true, Keys::Marked) => (u64::from(b'@') << 56 | node.prefix >> 8, Role::Attribute),
+                (true, Keys::Stripped) => (node.prefix, Role::Bare),
+            };
+            self.order.push(Entry { prefix, node: member, role });
+        }
+        sort(&mut self.order[base..], element);
+    }
+
+    /// The members that have the key of the one at `at`, as far as they are sorted.
+    pub(super) fn group(&self, at: usize) -> Range<usize> {
+        let first = self.order[at];
+        let same = |entry: &&Entry| {
+            entry.prefix == first.prefix
+                && bare_key(self.element, entry) == bare_key(self.element, &first)
+        };
+        at..at + self.order[at..].iter().take_while(same).count()
+    }
+
+    /// What is left of a group when keys clash: an attribute wins.
+    pub(super) fn settle(&self, group: Range<usize>) -> Range<usize> {
+        if group.len() == 1 {
+            return group;
+        }
+        let bare = self.order[group.clone()].iter().position(|entry| entry.role == Role::Bare);
+        bare.map_or(group.clone(), |at| group.start + at..group.start + at + 1)
+    }
+
+    /// Writes one value as it stands, several as an array.
+    pub(super) fn values(&mut self, group: Range<usize>) {
+        if group.len() == 1 {
+            return self.value(self.order[group.start]);
+        }
+        self.out.push(b'[');
+        for at in group {
+            self.value(self.order[at]);
+            self.out.push(b',');
+        }
+        self.close(b',', b']');
+    }
+
+    pub(super) fn value(&mut self, entry: Entry) {
+        match entry.role {
+            Role::Child => self.node(entry.node),
+            _ => self.string(entry.node),
+        }
+    }
+
+    /// Writes a key and its colon.
+    pub(super) fn key(&mut self, entry: Entry) {
+        self.out.push(b'"');
+        match entry.role {
+            Role::Attribute => self.out.push(b'@'),
+            Role::Text => self.out.push(b'#'),
+            _ => {}
+        }
+        escape(bare_key(self.element, &entry), self.out);
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// Writes the value of an attribute, or the text of an element.
+    pub(super) fn string(&mut self, index: Index) {
+        let text = self.element.value(index);
+        self.out.push(b'"');
+        if self.element.tree.node(index).value.is_escaped_in_json() {
+            escape(text, self.out);
+        } else {
+            self.out.extend_from_slice(text);
+        }
+        self.out.push(b'"');
+    }
+}
+
+/// The key without `@` or `#`.
+pub(super) fn bare_key<'a>(element: Element<'a>, entry: &Entry) -> &'a [u8] {
+    match entry.role {
+        Role::Text => b"text",
+        Role::Name => b"name",
+        Role::Child | Role::Attribute | Role::Bare => {
+            element.tree.node(entry.node).name(element.record)
+        }
+    }
+}
+
+/// Sorts by key; members of one key keep their order. Most objects are small and their members in
+/// the same order time and again.
+fn sort(entries: &mut [Entry], element: Element<'_>) {
+    const SMALL: usize = 24;
+    let order = |a: &Entry, b: &Entry| {
+        a.prefix.cmp(&b.prefix).then_with(|| bare_key(element, a).cmp(bare_key(element, b)))
+    };
+    if entries.len() > SMALL {
+        entries.sort_unstable_by(|a, b| order(a, b).then(a.node.cmp(&b.node)));
+        return;
+    }
+    for sorted in 1..entries.len() {
+        let mut at = sorted;
+        while at > 0 && order(&entries[at - 1], &entries[at]).is_gt() {
+            entries.swap(at - 1, at);
+            at -= 1;
+        }
+    }
+}
+
+/// Appends text as it is written inside a JSON string.
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
+        out.extend_from_slice(&rest[..at]);
+        match rest[at] {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
+            byte => {
+                let (high, low) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
