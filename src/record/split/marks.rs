@@ -40,13 +40,13 @@ impl Marks {
         }
     }
 
-    /// The next mark at or after `from`; none if there is none, or if it cannot be told yet what
-    /// the next one is. `is_all` says that nothing follows the view.
-    pub(super) fn next(&mut self, view: &[u8], from: usize, is_all: bool) -> Option<(usize, Mark)> {
+    /// The next mark at or after `from`; none if there is none, or if the view ends before it can
+    /// be told what the next one is.
+    pub(super) fn next(&mut self, view: &[u8], from: usize) -> Option<(usize, Mark)> {
         let found = [
-            self.open.find(view, from, |rest| tag(rest, is_all)),
-            self.close.find(view, from, |rest| end_tag(rest, is_all)),
-            self.declaration.find(view, from, |rest| declaration(rest, is_all)),
+            self.open.find(view, from, tag),
+            self.close.find(view, from, end_tag),
+            self.declaration.find(view, from, declaration),
             self.instruction.find(view, from, |_| Some(Kept::As(opens(2, b"?>")))),
         ];
         let first = found.into_iter().flatten().min_by_key(|(at, _)| *at);
@@ -144,30 +144,27 @@ const fn opens(len: usize, until: &'static [u8]) -> Mark {
     Mark::Opens { len, until }
 }
 
-fn tag(rest: &[u8], is_all: bool) -> Option<Kept> {
-    match rest.first() {
-        Some(byte) if is_name_byte(*byte) => Some(Kept::Nothing),
-        Some(_) => Some(Kept::As(Mark::Tag)),
-        None => is_all.then_some(Kept::As(Mark::Tag)),
-    }
+fn tag(rest: &[u8]) -> Option<Kept> {
+    let byte = rest.first()?;
+    Some(if is_name_byte(*byte) { Kept::Nothing } else { Kept::As(Mark::Tag) })
 }
 
 /// The root elements are called like their records, in the plural.
-fn end_tag(rest: &[u8], is_all: bool) -> Option<Kept> {
+fn end_tag(rest: &[u8]) -> Option<Kept> {
     match rest {
+        [b's'] => None,
         [b's', byte, ..] if !is_name_byte(*byte) => Some(Kept::As(Mark::RootCloses)),
-        [b's'] => is_all.then_some(Kept::As(Mark::RootCloses)),
-        _ => tag(rest, is_all),
+        _ => tag(rest),
     }
 }
 
-fn declaration(rest: &[u8], is_all: bool) -> Option<Kept> {
+fn declaration(rest: &[u8]) -> Option<Kept> {
     const CDATA: &[u8] = b"[CDATA[";
     if rest.starts_with(b"--") {
         Some(Kept::As(opens(4, b"-->")))
     } else if rest.starts_with(CDATA) {
         Some(Kept::As(opens(9, b"]]>")))
-    } else if !is_all && (b"--".starts_with(rest) || CDATA.starts_with(rest)) {
+    } else if b"--".starts_with(rest) || CDATA.starts_with(rest) {
         None
     } else {
         Some(Kept::Nothing)

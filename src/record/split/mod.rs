@@ -309,7 +309,10 @@ impl Splitter {
                 }
                 (Inside::Tag(Tag::new(markup, self.at)), 0)
             }
-            [] | [_] if !at_end || markup.is_empty() => return self.more(buf, at_end),
+            [] => return self.more(buf, at_end),
+            [_] if !at_end || matches!(self.level, Level::Prolog) => {
+                return self.more(buf, at_end);
+            }
             _ => {
                 self.only_between(buf, self.at)?;
                 (Inside::Text, 1)
@@ -435,7 +438,7 @@ impl Splitter {
                 }
                 None => false,
             },
-            Inside::Text | Inside::Doctype(_) => match self.marks.next(view, self.at, is_all) {
+            Inside::Text | Inside::Doctype(_) => match self.marks.next(view, self.at) {
                 Some((at, Mark::RootCloses)) => {
                     return self.recover(buf, at, Cause::RootCloses);
                 }
@@ -499,7 +502,10 @@ impl Splitter {
             return None;
         }
         self.inside = Inside::Text;
-        let end = next.map_or(end, |next| start + next);
+        let end = match next {
+            Some(next) => start + buf[start..start + next].trim_ascii_end().len(),
+            None => end,
+        };
         self.at = end;
         self.marks.restart(end);
         if let Level::Record(Open { discarded: Some(_), .. }) = self.level {
@@ -507,7 +513,6 @@ impl Splitter {
         }
         self.level = Level::Between;
         self.line.markup();
-        self.line.text(&buf[start..end]);
         let reason = match (next, cause) {
             (Some(_), _) => OVERRUN,
             (None, Cause::InputEnds) => "the input ends inside the record",
