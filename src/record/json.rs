@@ -124,10 +124,9 @@ impl Writer<'_> {
     pub(super) fn group(&self, at: usize) -> Range<usize> {
         let first = self.order[at];
         let same = |entry: &&Entry| {
-            entry.prefix == first.prefix
-                && bare_key(self.element, entry) == bare_key(self.element, &first)
+            entry.prefix == first.prefix && has_same_key(self.element, entry, &first)
         };
-        at..at + self.order[at..].iter().take_while(same).count()
+        at..at + 1 + self.order[at + 1..].iter().take_while(same).count()
     }
 
     /// What is left of a group when keys clash: an attribute wins.
@@ -167,20 +166,49 @@ impl Writer<'_> {
             Role::Text => self.out.push(b'#'),
             _ => {}
         }
-        escape(bare_key(self.element, &entry), self.out);
+        match entry.role {
+            Role::Text => self.out.extend_from_slice(b"text"),
+            Role::Name => self.out.extend_from_slice(b"name"),
+            Role::Child | Role::Attribute | Role::Bare => {
+                let Element { record, tree } = self.element;
+                let name = tree.node(entry.node).name_range();
+                if tree.has_escaped_names {
+                    escape(&record[name], self.out);
+                } else {
+                    copy(record, name, self.out);
+                }
+            }
+        }
         self.out.extend_from_slice(b"\":");
     }
 
     /// Writes the value of an attribute, or the text of an element.
     pub(super) fn string(&mut self, index: Index) {
-        let text = self.element.value(index);
+        let Element { record, tree } = self.element;
+        let value = tree.node(index).value;
+        let (source, range) = value.place(record, &tree.decoded);
         self.out.push(b'"');
-        if self.element.tree.node(index).value.is_escaped_in_json() {
-            escape(text, self.out);
+        if value.is_escaped_in_json() {
+            escape(&source[range], self.out);
         } else {
-            self.out.extend_from_slice(text);
+            copy(source, range, self.out);
         }
         self.out.push(b'"');
+    }
+}
+
+/// Appends a part of `source`. What is short, and most parts are, is copied in one move of fixed
+/// size, and cut.
+#[inline]
+fn copy(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
+    const SHORT: usize = 16;
+    match source.get(range.start..).and_then(|rest| rest.first_chunk::<SHORT>()) {
+        Some(chunk) if range.len() <= SHORT => {
+            let end = out.len() + range.len();
+            out.extend_from_slice(chunk);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(&source[range]),
     }
 }
 
@@ -191,6 +219,20 @@ pub(super) fn bare_key<'a>(element: Element<'a>, entry: &Entry) -> &'a [u8] {
         Role::Name => b"name",
         Role::Child | Role::Attribute | Role::Bare => {
             element.tree.node(entry.node).name(element.record)
+        }
+    }
+}
+
+/// Whether two members with the same prefix have the same key.
+#[inline]
+fn has_same_key(element: Element<'_>, a: &Entry, b: &Entry) -> bool {
+    match (a.role, b.role) {
+        (Role::Text | Role::Name, _) | (_, Role::Text | Role::Name) => {
+            bare_key(element, a) == bare_key(element, b)
+        }
+        _ => {
+            let (a, b) = (element.tree.node(a.node), element.tree.node(b.node));
+            a.is_named_like(b, element.record)
         }
     }
 }

@@ -6,6 +6,7 @@
 mod flatten;
 mod hash;
 mod json;
+mod name;
 mod parser;
 mod scan;
 mod split;
@@ -30,5 +31,15 @@ const fn is_space(byte: u8) -> bool {
 /// Whether a byte can be part of a name. XML allows far less; what it forbids beyond this does
 /// not keep a record from being read, and is let through.
 const fn is_name_byte(byte: u8) -> bool {
-    !(is_space(byte) || matches!(byte, b'<' | b'>' | b'/' | b'=' | b'"' | b'\'' | b'&'))
+    const IS_NAME_BYTE: [bool; 256] = {
+        let mut table = [true; 256];
+        let not = b" \t\n\r<>/=\"'&";
+        let mut at = 0;
+        while at < not.len() {
+            table[not[at] as usize] = false;
+            at += 1;
+        }
+        table
+    };
+    IS_NAME_BYTE[byte as usize]
 }

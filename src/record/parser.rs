@@ -35,9 +35,9 @@ impl Parser {
         record: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Document, Malformed> {
-        let record = match String::from_utf8_lossy(record) {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        let record = match std::str::from_utf8(record) {
+            Ok(text) => Cow::Borrowed(text.as_bytes()),
+            Err(_) => Cow::Owned(String::from_utf8_lossy(record).into_owned().into_bytes()),
         };
         scan(&record, &mut self.tree, &mut self.scratch)?;
         if !self.tree.node(ROOT).is_object() {

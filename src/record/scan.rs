@@ -1,9 +1,10 @@
 //! The XML of one record, read once from front to back into the tree.
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::memmem;
 
+use super::name::Name;
 use super::tree::{Index, NONE, Node, Tree};
-use super::value::{Form, Value};
+use super::value::{Form, Span, Value};
 use super::{MAX_DEPTH, is_name_byte, is_space};
 
 /// Why a record is not well-formed.
@@ -39,21 +40,20 @@ pub(super) struct Scratch {
     segments: Vec<Segment>,
 }
 
-/// An element whose end tag has not come yet.
+/// An element whose end tag has not come yet. Its first piece of text is the node's value already.
+#[derive(Clone, Copy)]
 struct Open {
     node: Index,
     /// Its last member so far.
     last: Index,
-    /// Its text up to the first markup inside it.
-    text: Value,
-    /// The first and last of its further pieces of text.
-    more: Option<(usize, usize)>,
+    /// The first and last of its further pieces of text, or [`NONE`].
+    more: (u32, u32),
 }
 
 /// A further piece of an element's text, and where the next one is.
 struct Segment {
     text: Value,
-    next: Option<usize>,
+    next: u32,
 }
 
 /// Reads the one element that `record` is into `tree`.
@@ -78,13 +78,13 @@ impl Scan<'_> {
         }
         let mut at = self.start_tag(0)?;
         while !self.open.is_empty() {
-            let Some(len) = memchr(b'<', &self.record[at..]) else {
+            let Some(text) = Span::until(self.record, at, None) else {
                 let open = self.open.last().map_or(0, |open| self.tree.node(open.node).offset());
                 return Err(syntax("an element that does not end", open.saturating_sub(1)));
             };
-            if len > 0 {
-                self.text(at, at + len, Form::Text);
-                at += len;
+            at = text.end;
+            if text.start < text.end {
+                self.text(&text, Form::Text);
             }
             at = match self.record.get(at + 1) {
                 Some(b'/') => self.end_tag(at)?,
@@ -98,11 +98,12 @@ impl Scan<'_> {
 
     /// Reads the start tag that begins at `at` and returns where it ends.
     fn start_tag(&mut self, at: usize) -> Result<usize, Malformed> {
-        let mut end = self.name(at + 1)?;
+        let name = self.name(at + 1)?;
         if self.open.len() == MAX_DEPTH {
             return Err(syntax("an element nested deeper than 64", at));
         }
-        let node = self.tree.add(self.record, (at + 1, end), Value::NONE, false);
+        let node = self.tree.add(&name, Value::NONE, false);
+        let mut end = name.end;
         if let Some(parent) = self.open.last_mut() {
             link(self.tree, parent.node, parent.last, node);
             parent.last = node;
@@ -127,14 +128,14 @@ impl Scan<'_> {
             }
         }
         self.check_distinct(node)?;
-        self.open.push(Open { node, last, text: Value::NONE, more: None });
+        self.open.push(Open { node, last, more: (NONE, NONE) });
         Ok(end + 1)
     }
 
     /// Reads the attribute whose name begins at `start`; the node and where it ends.
     fn attribute(&mut self, start: usize) -> Result<(Index, usize), Malformed> {
-        let name_end = self.name(start)?;
-        let equals = self.skip_space(name_end);
+        let name = self.name(start)?;
+        let equals = self.skip_space(name.end);
         if self.record.get(equals) != Some(&b'=') {
             return Err(syntax("an attribute without a value", start));
         }
@@ -143,26 +144,28 @@ impl Scan<'_> {
             Some(quote @ (b'"' | b'\'')) => *quote,
             _ => return Err(syntax("an attribute value without quotes", open)),
         };
-        let rest = &self.record[open + 1..];
-        let close = match memchr2(quote, b'<', rest) {
-            Some(len) if rest[len] == quote => open + 1 + len,
-            Some(len) => return Err(syntax("'<' in an attribute value", open + 1 + len)),
-            None => return Err(syntax("an attribute value that does not end", open)),
+        let Some(span) = Span::until(self.record, open + 1, Some(quote)) else {
+            return Err(syntax("an attribute value that does not end", open));
         };
-        let decoded = &mut self.tree.decoded;
-        let value = Value::read(self.record, open + 1, close, Form::Attribute, decoded);
-        Ok((self.tree.add(self.record, (start, name_end), value, true), close + 1))
+        if self.record[span.end] != quote {
+            return Err(syntax("'<' in an attribute value", span.end));
+        }
+        let value = Value::read(self.record, &span, Form::Attribute, &mut self.tree.decoded);
+        Ok((self.tree.add(&name, value, true), span.end + 1))
     }
 
     /// Fails if two attributes of the element that was added last have one name.
     fn check_distinct(&self, element: Index) -> Result<(), Malformed> {
         const FEW: usize = 16;
         let attributes = &self.tree.nodes[element as usize + 1..];
+        if attributes.len() < 2 {
+            return Ok(());
+        }
         let twice = if attributes.len() <= FEW {
             let mut later = attributes.iter();
             attributes.iter().find(|one| {
                 later.next();
-                later.clone().any(|other| one.compare_names(other, self.record).is_eq())
+                later.clone().any(|other| one.is_named_like(other, self.record))
             })
         } else {
             let mut sorted: Vec<&Node> = attributes.iter().collect();
@@ -182,13 +185,13 @@ impl Scan<'_> {
     fn end_tag(&mut self, at: usize) -> Result<usize, Malformed> {
         let start = at + 2;
         let Some(open) = self.open.pop() else { return Err(syntax("a stray end tag", at)) };
-        let name = self.tree.node(open.node).name(self.record);
-        let end = start + name.len();
-        if !self.record[start..].starts_with(name)
+        let node = self.tree.node(open.node);
+        let (name, end) = (node.name(self.record), start + node.name(self.record).len());
+        if !node.is_named_at(self.record, start)
             || self.record.get(end).is_some_and(|byte| is_name_byte(*byte))
         {
             let shown = |name: &[u8]| String::from_utf8_lossy(&name[..name.len().min(80)]).into();
-            let found = &self.record[start..self.name(start)?];
+            let found = &self.record[start..self.name(start)?.end];
             return Err(Malformed::Mismatched {
                 open: shown(name),
                 found: shown(found),
@@ -199,45 +202,52 @@ impl Scan<'_> {
         if self.record.get(close) != Some(&b'>') {
             return Err(syntax("a tag that does not end as a tag", close));
         }
-        self.close(&open);
+        self.close(open);
         Ok(close + 1)
     }
 
-    /// Gives an element its text, unless that is white space only.
-    fn close(&mut self, open: &Open) {
-        let decoded = &mut self.tree.decoded;
-        let mut text = open.text;
-        if let Some((first, _)) = open.more {
+    /// Completes an element's text, and drops it if it is white space only.
+    #[inline]
+    fn close(&mut self, open: Open) {
+        let Tree { nodes, decoded, .. } = &mut *self.tree;
+        let text = &mut nodes[open.node as usize].value;
+        if !text.is_some() {
+            return;
+        }
+        if open.more.0 != NONE {
             let start = decoded.len();
             text.append_to(self.record, decoded);
-            let mut next = Some(first);
-            while let Some(segment) = next.and_then(|index| self.segments.get(index)) {
+            let mut next = open.more.0;
+            while let Some(segment) = self.segments.get(next as usize) {
                 segment.text.append_to(self.record, decoded);
                 next = segment.next;
             }
-            text = Value::of_decoded(start, decoded);
+            *text = Value::of_decoded(start, decoded);
         }
-        if text.is_some() && !is_white(text.bytes(self.record, decoded)) {
-            self.tree.node_mut(open.node).value = text;
+        if is_white(text.bytes(self.record, decoded)) {
+            *text = Value::NONE;
         }
     }
 
     /// Adds a piece of text to the element that is open.
-    fn text(&mut self, start: usize, end: usize, form: Form) {
-        let text = Value::read(self.record, start, end, form, &mut self.tree.decoded);
+    #[inline]
+    fn text(&mut self, span: &Span, form: Form) {
+        let text = Value::read(self.record, span, form, &mut self.tree.decoded);
         let Some(open) = self.open.last_mut() else { return };
-        if !open.text.is_some() {
-            open.text = text;
+        let first = &mut self.tree.node_mut(open.node).value;
+        if !first.is_some() {
+            *first = text;
             return;
         }
-        let index = self.segments.len();
-        self.segments.push(Segment { text, next: None });
+        #[expect(clippy::cast_possible_truncation, reason = "fewer than the record has bytes")]
+        let index = self.segments.len() as u32;
+        self.segments.push(Segment { text, next: NONE });
         open.more = match open.more {
-            Some((first, last)) => {
-                self.segments[last].next = Some(index);
-                Some((first, index))
+            (NONE, _) => (index, index),
+            (first, last) => {
+                self.segments[last as usize].next = index;
+                (first, index)
             }
-            None => Some((index, index)),
         };
     }
 
@@ -253,7 +263,7 @@ impl Scan<'_> {
         let start = at + CDATA.len();
         let end = self.find(b"]]>", at, start)?;
         if end > start {
-            self.text(start, end, Form::Cdata);
+            self.text(&Span::all(self.record, start, end), Form::Cdata);
         }
         Ok(end + 3)
     }
@@ -266,13 +276,13 @@ impl Scan<'_> {
 
     /// Where the name that begins at `start` ends. `@` and `#` are what the keys of attributes and
     /// text begin with, so no name may.
-    fn name(&self, start: usize) -> Result<usize, Malformed> {
-        let rest = &self.record[start..];
-        let len = rest.iter().position(|byte| !is_name_byte(*byte)).unwrap_or(rest.len());
-        if len == 0 || matches!(rest[0], b'@' | b'#' | b'!' | b'?') {
+    #[inline]
+    fn name(&self, start: usize) -> Result<Name, Malformed> {
+        let name = Name::read(self.record, start);
+        if name.end == start || matches!(self.record[start], b'@' | b'#' | b'!' | b'?') {
             return Err(syntax("something that is no name", start));
         }
-        Ok(start + len)
+        Ok(name)
     }
 
     fn skip_space(&self, mut at: usize) -> usize {

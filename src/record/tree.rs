@@ -1,7 +1,9 @@
 //! One record as a flat arena of nodes, reused from record to record.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
+use super::name::{Name, prefix};
 use super::value::Value;
 
 /// A node's place in the arena.
@@ -35,6 +37,8 @@ pub(super) struct Node {
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     pub(super) decoded: Vec<u8>,
+    /// Whether a name may have bytes that are escaped in JSON. None has in a real dump.
+    pub(super) has_escaped_names: bool,
 }
 
 /// A record's text together with its nodes.
@@ -49,31 +53,28 @@ impl Tree {
     pub(super) fn clear(&mut self) {
         const KEPT_NODES: usize = 1 << 15;
         const KEPT_BYTES: usize = 1 << 20;
+        self.has_escaped_names = false;
         self.nodes.clear();
         self.nodes.shrink_to(KEPT_NODES);
         self.decoded.clear();
         self.decoded.shrink_to(KEPT_BYTES);
     }
 
-    /// Adds a node with the name at `start..end` of the record.
+    /// Adds a node.
     #[expect(clippy::cast_possible_truncation, reason = "a record's bytes are counted in u32")]
-    pub(super) fn add(
-        &mut self,
-        record: &[u8],
-        (start, end): (usize, usize),
-        value: Value,
-        is_attribute: bool,
-    ) -> Index {
+    #[inline]
+    pub(super) fn add(&mut self, name: &Name, value: Value, is_attribute: bool) -> Index {
         let index = self.nodes.len() as Index;
         self.nodes.push(Node {
-            prefix: prefix(record, start, end),
-            name_start: start as u32,
-            name_len: (end - start) as u32,
+            prefix: name.prefix,
+            name_start: name.start as u32,
+            name_len: (name.end - name.start) as u32,
             value,
             is_attribute,
             first: NONE,
             next: NONE,
         });
+        self.has_escaped_names |= name.is_escaped;
         index
     }
 
@@ -88,13 +89,35 @@ impl Tree {
 
 impl Node {
     pub(super) fn name<'a>(&self, record: &'a [u8]) -> &'a [u8] {
+        &record[self.name_range()]
+    }
+
+    /// Where its name stands in the record.
+    pub(super) const fn name_range(&self) -> Range<usize> {
         let start = self.name_start as usize;
-        &record[start..start + self.name_len as usize]
+        start..start + self.name_len as usize
     }
 
     /// Where its name begins in the record.
     pub(super) const fn offset(&self) -> usize {
         self.name_start as usize
+    }
+
+    /// Whether the record has the same name at `start`.
+    #[inline]
+    pub(super) fn is_named_at(&self, record: &[u8], start: usize) -> bool {
+        let end = start + self.name_len as usize;
+        end <= record.len()
+            && prefix(record, start, end) == self.prefix
+            && (self.name_len <= 8 || record[start + 8..end] == self.name(record)[8..])
+    }
+
+    /// Whether another node has the same name.
+    #[inline]
+    pub(super) fn is_named_like(&self, other: &Node, record: &[u8]) -> bool {
+        self.prefix == other.prefix
+            && self.name_len == other.name_len
+            && (self.name_len <= 8 || self.name(record)[8..] == other.name(record)[8..])
     }
 
     /// By the bytes of the names.
@@ -143,19 +166,5 @@ impl<'a> Element<'a> {
     /// A node's value, which is UTF-8.
     pub(super) fn value(self, of: Index) -> &'a [u8] {
         self.tree.node(of).value.bytes(self.record, &self.tree.decoded)
-    }
-}
-
-fn prefix(record: &[u8], start: usize, end: usize) -> u64 {
-    let len = end - start;
-    let wide = record[start..].first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
-    match wide {
-        Some(bytes) if len >= 8 => bytes,
-        Some(bytes) => bytes & !(u64::MAX >> (8 * len)),
-        None => {
-            let mut padded = [0; 8];
-            padded[..len].copy_from_slice(&record[start..end]);
-            u64::from_be_bytes(padded)
-        }
     }
 }

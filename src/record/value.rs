@@ -1,5 +1,7 @@
 //! Text and attribute values: where they lie, and what their references and line ends stand for.
 
+use std::ops::Range;
+
 use memchr::memchr2;
 
 /// The byte has an escape in JSON.
@@ -10,6 +12,8 @@ const RAW_TEXT: u8 = 2;
 const RAW_ATTRIBUTE: u8 = 4;
 /// The byte stands for something else in CDATA.
 const RAW_CDATA: u8 = 8;
+/// The byte begins markup.
+const MARKUP: u8 = 16;
 
 const CLASS: [u8; 256] = {
     let mut class = [0; 256];
@@ -20,6 +24,7 @@ const CLASS: [u8; 256] = {
     }
     class[b'"' as usize] = ESCAPED;
     class[b'\\' as usize] = ESCAPED;
+    class[b'<' as usize] = MARKUP;
     class[b'&' as usize] = RAW_TEXT | RAW_ATTRIBUTE;
     class[b'\r' as usize] |= RAW_TEXT | RAW_ATTRIBUTE | RAW_CDATA;
     class[b'\n' as usize] |= RAW_ATTRIBUTE;
@@ -50,6 +55,66 @@ impl Form {
     }
 }
 
+/// A raw value in the record, and what kinds of bytes are in it.
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    class: u8,
+}
+
+impl Span {
+    /// From `start` to the next `<` or `quote`; none if there is neither.
+    #[inline]
+    pub(super) fn until(record: &[u8], start: usize, quote: Option<u8>) -> Option<Span> {
+        let mut class = 0;
+        let mut at = if quote == Some(b'\'') { start } else { skip_plain(record, start) };
+        loop {
+            let byte = *record.get(at)?;
+            let this = CLASS[usize::from(byte)];
+            if this & MARKUP != 0 || Some(byte) == quote {
+                return Some(Span { start, end: at, class });
+            }
+            class |= this;
+            at += 1;
+        }
+    }
+
+    /// From `start` to `end`.
+    pub(super) fn all(text: &[u8], start: usize, end: usize) -> Span {
+        let bytes = text[start..end].iter();
+        Span { start, end, class: bytes.fold(0, |all, byte| all | CLASS[usize::from(*byte)]) }
+    }
+}
+
+/// Passes bytes, eight at a time, up to the first that has any class at all; it may stop before
+/// that.
+#[inline]
+fn skip_plain(record: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    const fn each(byte: u8) -> u64 {
+        ONES * byte as u64
+    }
+    // the high bit of each byte that is zero, exact up to the first
+    const fn zeros(bytes: u64) -> u64 {
+        bytes.wrapping_sub(ONES) & !bytes & HIGH
+    }
+    while let Some(bytes) = record.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let bytes = u64::from_le_bytes(*bytes);
+        let control = bytes.wrapping_sub(each(0x20)) & !bytes & HIGH;
+        // '&' and '"' are the same but for one bit
+        let found = control
+            | zeros((bytes | each(b'&' ^ b'"')) ^ each(b'&'))
+            | zeros(bytes ^ each(b'<'))
+            | zeros(bytes ^ each(b'\\'));
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    at
+}
+
 /// The value of an element or attribute: a range of the record's own text, or of the decoded text
 /// beside it.
 #[derive(Clone, Copy, Default)]
@@ -59,8 +124,8 @@ pub(super) struct Value {
     flags: u8,
 }
 
-const PRESENT: u8 = 16;
-const DECODED: u8 = 32;
+const PRESENT: u8 = 2;
+const DECODED: u8 = 4;
 
 impl Value {
     /// No value at all, which is not the same as an empty one.
@@ -74,29 +139,21 @@ impl Value {
         self.flags & ESCAPED != 0
     }
 
-    /// The raw value at `start..end` of the record, decoded if it has to be.
-    pub(super) fn read(
-        record: &[u8],
-        start: usize,
-        end: usize,
-        form: Form,
-        decoded: &mut Vec<u8>,
-    ) -> Value {
-        let raw = &record[start..end];
-        let class = raw.iter().fold(0, |all, byte| all | CLASS[usize::from(*byte)]);
-        if class & form.raw() == 0 {
-            return Value::at(start, raw.len(), class & ESCAPED);
+    /// The raw value that `span` found in the record, decoded if it has to be.
+    #[inline]
+    pub(super) fn read(record: &[u8], span: &Span, form: Form, decoded: &mut Vec<u8>) -> Value {
+        if span.class & form.raw() == 0 {
+            return Value::at(span.start, span.end - span.start, span.class & ESCAPED);
         }
         let start = decoded.len();
-        decode(raw, form, decoded);
+        decode(&record[span.start..span.end], form, decoded);
         Value::of_decoded(start, decoded)
     }
 
     /// What was written to `decoded` from `start` on.
     pub(super) fn of_decoded(start: usize, decoded: &[u8]) -> Value {
-        let text = &decoded[start..];
-        let class = text.iter().fold(0, |all, byte| all | CLASS[usize::from(*byte)]);
-        Value::at(start, text.len(), class & ESCAPED | DECODED)
+        let span = Span::all(decoded, start, decoded.len());
+        Value::at(start, span.end - start, span.class & ESCAPED | DECODED)
     }
 
     /// Appends the value to `decoded` once more.
@@ -111,11 +168,16 @@ impl Value {
 
     /// The value's bytes: UTF-8, as record and decoded text are.
     pub(super) fn bytes<'a>(self, record: &'a [u8], decoded: &'a [u8]) -> &'a [u8] {
-        let source = if self.flags & DECODED == 0 { record } else { decoded };
-        &source[self.range()]
+        let (source, range) = self.place(record, decoded);
+        &source[range]
     }
 
-    fn range(self) -> std::ops::Range<usize> {
+    /// Which text the value is a part of, and which.
+    pub(super) fn place<'a>(self, record: &'a [u8], decoded: &'a [u8]) -> (&'a [u8], Range<usize>) {
+        (if self.flags & DECODED == 0 { record } else { decoded }, self.range())
+    }
+
+    fn range(self) -> Range<usize> {
         let start = self.start as usize;
         start..start + self.len as usize
     }
