@@ -4,13 +4,12 @@ use crate::model::Kind;
 
 use super::super::is_name_byte;
 
-/// Finds the few things inside a record that decide where it ends. Each is searched for by itself,
-/// which is several times faster than looking at every `<`.
+/// Finds the few things inside a record that decide where it ends, in two passes over the text,
+/// each several times faster than one that looks at every `<`.
 pub(super) struct Marks {
-    open: Needle,
-    close: Needle,
-    declaration: Needle,
-    instruction: Needle,
+    tag: Finder<'static>,
+    tags: Search,
+    asides: Search,
 }
 
 /// What decides where a record ends.
@@ -31,83 +30,74 @@ pub(super) enum Mark {
 
 impl Marks {
     pub(super) fn new(kind: Kind) -> Marks {
-        let tag = kind.record_tag();
-        Marks {
-            open: Needle::new(format!("<{tag}").as_bytes()),
-            close: Needle::new(format!("</{tag}").as_bytes()),
-            declaration: Needle::new(b"<!"),
-            instruction: Needle::new(b"<?"),
-        }
+        let tag = Finder::new(kind.record_tag());
+        Marks { tag, tags: Search::default(), asides: Search::default() }
     }
 
     /// The next mark at or after `from`; none if there is none, or if the view ends before it can
     /// be told what the next one is.
     pub(super) fn next(&mut self, view: &[u8], from: usize) -> Option<(usize, Mark)> {
-        let found = [
-            self.open.find(view, from, tag),
-            self.close.find(view, from, end_tag),
-            self.declaration.find(view, from, declaration),
-            self.instruction.find(view, from, |_| Some(Kept::As(opens(2, b"?>")))),
-        ];
-        let first = found.into_iter().flatten().min_by_key(|(at, _)| *at);
+        let Marks { tag, tags, asides } = self;
+        let len = tag.needle().len();
+        let tag = tags.find(view, from, len, |text| tag.find(text), |at| name(view, from, at, len));
+        let aside = asides.find(view, from, 2, find_aside, |at| aside(view, at));
+        let first = [tag, aside].into_iter().flatten().min_by_key(|(at, _)| *at);
         first.and_then(|(at, mark)| Some((at, mark?)))
     }
 
     /// No mark begins between where the last search started and this place.
-    pub(super) fn passed(&mut self) -> usize {
-        self.all().into_iter().map(|needle| needle.next).min().unwrap_or_default()
+    pub(super) fn passed(&self) -> usize {
+        self.tags.next.saturating_sub(b"</".len()).min(self.asides.next)
     }
 
     /// Forgets what lies ahead: the search goes on at `at`.
     pub(super) fn restart(&mut self, at: usize) {
-        self.all().into_iter().for_each(|needle| needle.restart(at));
+        self.tags.restart(at);
+        self.asides.restart(at);
     }
 
     /// The buffer's first `count` bytes were dropped.
     pub(super) fn shift(&mut self, count: usize) {
-        self.all().into_iter().for_each(|needle| needle.shift(count));
-    }
-
-    fn all(&mut self) -> [&mut Needle; 4] {
-        [&mut self.open, &mut self.close, &mut self.declaration, &mut self.instruction]
+        self.tags.shift(count);
+        self.asides.shift(count);
     }
 }
 
-/// What an occurrence of a needle is.
+/// What an occurrence of what is searched for is.
 enum Kept {
-    As(Mark),
+    /// A mark at this place.
+    As(usize, Mark),
+    /// Something at this place that the view ends before.
+    Pending(usize),
     /// It only looks like one.
     Nothing,
 }
 
-/// An occurrence is what it is by what follows it; `None` if that is not there yet.
-struct Needle {
-    finder: Finder<'static>,
+/// A search that goes over the text once, whatever the views are in which it comes.
+#[derive(Default)]
+struct Search {
     /// Where the next occurrence is, or, if that is not known, how far was searched.
     next: usize,
     found: bool,
 }
 
-impl Needle {
-    fn new(needle: &[u8]) -> Needle {
-        Needle { finder: Finder::new(needle).into_owned(), next: 0, found: false }
-    }
-
+impl Search {
     /// The next occurrence that is a mark, or, without a mark, one that may become one.
     fn find(
         &mut self,
         view: &[u8],
         from: usize,
-        classify: impl Fn(&[u8]) -> Option<Kept>,
+        len: usize,
+        search: impl Fn(&[u8]) -> Option<usize>,
+        classify: impl Fn(usize) -> Kept,
     ) -> Option<(usize, Option<Mark>)> {
-        let len = self.finder.needle().len();
         if self.next < from {
             self.restart(from);
         }
         loop {
             if !self.found {
                 let rest = view.get(self.next..).unwrap_or_default();
-                match self.finder.find(rest) {
+                match search(rest) {
                     Some(at) => {
                         self.next += at;
                         self.found = true;
@@ -118,10 +108,10 @@ impl Needle {
             if !self.found || self.next + len > view.len() {
                 return None;
             }
-            match classify(&view[self.next + len..]) {
-                Some(Kept::As(mark)) => return Some((self.next, Some(mark))),
-                None => return Some((self.next, None)),
-                Some(Kept::Nothing) => self.restart(self.next + len),
+            match classify(self.next) {
+                Kept::As(at, mark) => return Some((at, Some(mark))),
+                Kept::Pending(at) => return Some((at, None)),
+                Kept::Nothing => self.restart(self.next + len),
             }
         }
     }
@@ -140,33 +130,58 @@ impl Needle {
     }
 }
 
-const fn opens(len: usize, until: &'static [u8]) -> Mark {
-    Mark::Opens { len, until }
-}
-
-fn tag(rest: &[u8]) -> Option<Kept> {
-    let byte = rest.first()?;
-    Some(if is_name_byte(*byte) { Kept::Nothing } else { Kept::As(Mark::Tag) })
-}
-
-/// The root elements are called like their records, in the plural.
-fn end_tag(rest: &[u8]) -> Option<Kept> {
-    match rest {
-        [b's'] => None,
-        [b's', byte, ..] if !is_name_byte(*byte) => Some(Kept::As(Mark::RootCloses)),
-        _ => tag(rest),
+/// What the record's name at `at` is. The root elements are called like their records, in the
+/// plural.
+fn name(view: &[u8], from: usize, at: usize, len: usize) -> Kept {
+    let before = &view[from..at];
+    let (start, closes) = match before {
+        [.., b'<'] => (at - 1, false),
+        [.., b'<', b'/'] => (at - 2, true),
+        _ => return Kept::Nothing,
+    };
+    match &view[at + len..] {
+        [] => Kept::Pending(start),
+        [b's'] if closes => Kept::Pending(start),
+        [b's', byte, ..] if closes && !is_name_byte(*byte) => Kept::As(start, Mark::RootCloses),
+        [byte, ..] if is_name_byte(*byte) => Kept::Nothing,
+        _ => Kept::As(start, Mark::Tag),
     }
 }
 
-fn declaration(rest: &[u8]) -> Option<Kept> {
-    const CDATA: &[u8] = b"[CDATA[";
-    if rest.starts_with(b"--") {
-        Some(Kept::As(opens(4, b"-->")))
+/// What `<!` or `<?` at `at` is.
+fn aside(view: &[u8], at: usize) -> Kept {
+    const COMMENT: &[u8] = b"<!--";
+    const CDATA: &[u8] = b"<![CDATA[";
+    let rest = &view[at..];
+    let (len, until): (usize, &'static [u8]) = if rest.starts_with(b"<?") {
+        (2, b"?>")
+    } else if rest.starts_with(COMMENT) {
+        (COMMENT.len(), b"-->")
     } else if rest.starts_with(CDATA) {
-        Some(Kept::As(opens(9, b"]]>")))
-    } else if b"--".starts_with(rest) || CDATA.starts_with(rest) {
-        None
+        (CDATA.len(), b"]]>")
+    } else if COMMENT.starts_with(rest) || CDATA.starts_with(rest) {
+        return Kept::Pending(at);
     } else {
-        Some(Kept::Nothing)
+        return Kept::Nothing;
+    };
+    Kept::As(at, Mark::Opens { len, until })
+}
+
+/// The first `<!` or `<?`. There are hardly any, so that whole blocks are tested at once.
+fn find_aside(text: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 64;
+    // zero for `<!` and `<?` only; minima are what compilers turn into vector code
+    let differs = |pair: (&u8, &u8)| (pair.0 ^ b'<') | (pair.1 ^ b'!').min(pair.1 ^ b'?');
+    let seconds = text.get(1..)?;
+    let mut at = 0;
+    while let (Some(firsts), Some(seconds)) =
+        (text[at..].first_chunk::<BLOCK>(), seconds[at..].first_chunk::<BLOCK>())
+    {
+        if firsts.iter().zip(seconds).map(differs).fold(u8::MAX, u8::min) == 0 {
+            break;
+        }
+        at += BLOCK;
     }
+    let place = text[at..].iter().zip(&seconds[at..]).position(|pair| differs(pair) == 0);
+    place.map(|place| at + place)
 }
