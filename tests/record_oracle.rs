@@ -1,6 +1,9 @@
 //! The fast path from XML to canonical JSON against a second, slow implementation of the same
 //! text: over real records, over generated ones, and over anything at all.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a test says what it could not compare")]
+
 #[path = "record_oracle/slow.rs"]
 mod slow;
 
@@ -10,6 +13,7 @@ use std::path::{Path, PathBuf};
 use discogs_extractor::model::Kind;
 use discogs_extractor::record::{Parser, Split, Splitter};
 use proptest::prelude::*;
+use quick_xml::events::Event;
 
 use slow::{Expected, canonical};
 
@@ -85,94 +89,95 @@ fn every_record_of_the_dump_sets_is_the_same_in_both() {
     }
 }
 
+const NAMES: &[&str] = &[
+    "id",
+    "name",
+    "artist",
+    "label",
+    "master",
+    "release",
+    "artists",
+    "labels",
+    "sublabels",
+    "members",
+    "groups",
+    "aliases",
+    "genres",
+    "genre",
+    "styles",
+    "style",
+    "extraartists",
+    "formats",
+    "format",
+    "master_id",
+    "parentLabel",
+    "text",
+    "a",
+    "abcdefgh",
+    "abcdefghi",
+    "abcdefghj",
+    "ÄÖ",
+    "-x",
+    "0",
+    "x\\y",
+    "x\u{1}",
+];
+const TEXTS: &[&str] = &[
+    "x",
+    " p ",
+    " ",
+    "\n",
+    "\r\n",
+    "\r",
+    "\t",
+    "\u{3000}",
+    "\u{a0}\u{2003}",
+    "ö音楽",
+    "&amp;",
+    "&lt;b&gt;",
+    "&quot;",
+    "&apos;",
+    "&#13;",
+    "&#10;",
+    "&#x9;",
+    "&#32;",
+    "&#0;",
+    "&#xD800;",
+    "&#x110000;",
+    "&#99999999999999999999;",
+    "&#;",
+    "&#x;",
+    "&#xzz;",
+    "&#X41;",
+    "&nbsp;",
+    "&",
+    "& ",
+    "&am",
+    "p;",
+    ";",
+    "]]>",
+    "\u{1}",
+    "\u{8}",
+    "\u{c}",
+    "\u{7f}",
+    "\\",
+    "/",
+    ">",
+    "#13;",
+    "0123456789abcdef0123456789abcdef",
+];
+const ASIDE: &[&str] = &[
+    "<!-- </release> <a> -->",
+    "<!---->",
+    "<?pi <b> ?>",
+    "<![CDATA[]]>",
+    "<![CDATA[ <c>&amp;\r\n\"]]>",
+    "<![CDATA[ ]]>",
+    "<![CDATA[\r]]>",
+];
+
 /// Records with everything in them that XML and the rules know, mostly well-formed.
 fn record(kind: Kind) -> impl Strategy<Value = Vec<u8>> {
-    const NAMES: &[&str] = &[
-        "id",
-        "name",
-        "artist",
-        "label",
-        "master",
-        "release",
-        "artists",
-        "labels",
-        "sublabels",
-        "members",
-        "groups",
-        "aliases",
-        "genres",
-        "genre",
-        "styles",
-        "style",
-        "extraartists",
-        "formats",
-        "format",
-        "master_id",
-        "parentLabel",
-        "text",
-        "a",
-        "abcdefgh",
-        "abcdefghi",
-        "abcdefghj",
-        "ÄÖ",
-        "-x",
-        "0",
-        "x\\y",
-        "x\u{1}",
-    ];
-    const TEXTS: &[&str] = &[
-        "x",
-        " p ",
-        " ",
-        "\n",
-        "\r\n",
-        "\r",
-        "\t",
-        "\u{3000}",
-        "\u{a0}\u{2003}",
-        "ö音楽",
-        "&amp;",
-        "&lt;b&gt;",
-        "&quot;",
-        "&apos;",
-        "&#13;",
-        "&#10;",
-        "&#x9;",
-        "&#32;",
-        "&#0;",
-        "&#xD800;",
-        "&#x110000;",
-        "&#99999999999999999999;",
-        "&#;",
-        "&#x;",
-        "&#xzz;",
-        "&#X41;",
-        "&nbsp;",
-        "&",
-        "& ",
-        "&am",
-        "p;",
-        ";",
-        "]]>",
-        "\u{1}",
-        "\u{8}",
-        "\u{c}",
-        "\u{7f}",
-        "\\",
-        "/",
-        ">",
-        "#13;",
-        "0123456789abcdef0123456789abcdef",
-    ];
-    const ASIDE: &[&str] = &[
-        "<!-- </release> <a> -->",
-        "<!---->",
-        "<?pi <b> ?>",
-        "<![CDATA[]]>",
-        "<![CDATA[ <c>&amp;\r\n\"]]>",
-        "<![CDATA[ ]]>",
-        "<![CDATA[\r]]>",
-    ];
     let name = || prop::sample::select(NAMES);
     let text = || prop::collection::vec(prop::sample::select(TEXTS), 0..4).prop_map(|t| t.concat());
     let attribute =
@@ -255,6 +260,26 @@ const PIECES: &[&[u8]] = &[
     b"\0",
 ];
 
+/// How many elements and attributes quick-xml finds; none if it objects.
+fn counted_by_quick_xml(record: &str) -> Option<(usize, usize)> {
+    let mut reader = quick_xml::Reader::from_str(record);
+    reader.config_mut().allow_dangling_amp = true;
+    let (mut elements, mut attributes) = (0, 0);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(tag) | Event::Empty(tag) => {
+                elements += 1;
+                for attribute in tag.attributes() {
+                    attribute.ok()?;
+                    attributes += 1;
+                }
+            }
+            Event::Eof => return Some((elements, attributes)),
+            _ => {}
+        }
+    }
+}
+
 fn kinds() -> impl Strategy<Value = Kind> {
     prop::sample::select(&Kind::ALL[..])
 }
@@ -267,6 +292,16 @@ proptest! {
         (kind, record) in kinds().prop_flat_map(|kind| (Just(kind), record(kind)))
     ) {
         prop_assert_eq!(fast(&mut Parser::new(), kind, &record), canonical(kind, &record));
+    }
+
+    #[test]
+    fn what_is_accepted_has_nothing_that_quick_xml_objects_to(
+        (kind, record) in kinds().prop_flat_map(|kind| (Just(kind), record(kind)))
+    ) {
+        if fast(&mut Parser::new(), kind, &record).is_some() {
+            let counted = counted_by_quick_xml(&String::from_utf8_lossy(&record));
+            prop_assert_eq!(counted, Some(slow::count(&record)));
+        }
     }
 
     #[test]

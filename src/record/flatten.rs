@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::model::Kind;
 
 use super::json::{Entry, Keys, Role, Writer, bare_key};
-use super::tree::{Element, Index, ROOT};
+use super::tree::{Element, Index, KEPT_NODES, ROOT};
 
 /// What becomes of one field of a record.
 #[derive(Clone, Copy)]
@@ -81,6 +81,7 @@ impl Writer<'_> {
         let has_id_attribute = id_attribute(element).is_some();
         let mut id_member = None;
         self.order.clear();
+        self.order.shrink_to(KEPT_NODES);
         self.gather(ROOT, keys);
         self.out.push(b'{');
         let mut at = 0;

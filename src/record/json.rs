@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::tree::{Element, Index};
-use super::value::is_escaped;
+use super::value::next_escaped;
 
 /// One member of the object that is being written.
 #[derive(Clone, Copy)]
@@ -77,10 +77,16 @@ impl Writer<'_> {
         self.out.push(b'{');
         let mut at = base;
         while at < self.order.len() {
-            let group = self.group(at);
-            at = group.end;
-            self.key(self.order[group.start]);
-            self.values(self.settle(group));
+            let first = self.order[at];
+            self.key(first);
+            if self.order.get(at + 1).is_none_or(|next| next.prefix != first.prefix) {
+                at += 1;
+                self.value(first);
+            } else {
+                let group = self.group(at);
+                at = group.end;
+                self.values(self.settle(group));
+            }
             self.out.push(b',');
         }
         self.close(b',', b'}');
@@ -151,6 +157,7 @@ impl Writer<'_> {
         self.close(b',', b']');
     }
 
+    #[inline]
     pub(super) fn value(&mut self, entry: Entry) {
         match entry.role {
             Role::Child => self.node(entry.node),
@@ -160,26 +167,21 @@ impl Writer<'_> {
 
     /// Writes a key and its colon.
     pub(super) fn key(&mut self, entry: Entry) {
-        self.out.push(b'"');
-        match entry.role {
-            Role::Attribute => self.out.push(b'@'),
-            Role::Text => self.out.push(b'#'),
-            _ => {}
+        let Element { record, tree } = self.element;
+        let mark: &[u8] = match entry.role {
+            Role::Text => return self.out.extend_from_slice(b"\"#text\":"),
+            Role::Name => return self.out.extend_from_slice(b"\"name\":"),
+            Role::Attribute => b"\"@",
+            Role::Child | Role::Bare => b"\"",
+        };
+        let name = tree.node(entry.node).name_range();
+        self.out.extend_from_slice(mark);
+        if tree.has_escaped_names {
+            escape(&record[name], self.out);
+            self.out.extend_from_slice(b"\":");
+        } else {
+            copy(record, name, *b"\":", self.out);
         }
-        match entry.role {
-            Role::Text => self.out.extend_from_slice(b"text"),
-            Role::Name => self.out.extend_from_slice(b"name"),
-            Role::Child | Role::Attribute | Role::Bare => {
-                let Element { record, tree } = self.element;
-                let name = tree.node(entry.node).name_range();
-                if tree.has_escaped_names {
-                    escape(&record[name], self.out);
-                } else {
-                    copy(record, name, self.out);
-                }
-            }
-        }
-        self.out.extend_from_slice(b"\":");
     }
 
     /// Writes the value of an attribute, or the text of an element.
@@ -190,25 +192,30 @@ impl Writer<'_> {
         self.out.push(b'"');
         if value.is_escaped_in_json() {
             escape(&source[range], self.out);
+            self.out.push(b'"');
         } else {
-            copy(source, range, self.out);
+            copy(source, range, *b"\"", self.out);
         }
-        self.out.push(b'"');
     }
 }
 
-/// Appends a part of `source`. What is short, and most parts are, is copied in one move of fixed
-/// size, and cut.
+/// Appends a part of `source`, and `end`. What is short, and most parts are, is copied in one move
+/// of fixed size, and cut.
 #[inline]
-fn copy(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
-    const SHORT: usize = 16;
+fn copy<const N: usize>(source: &[u8], range: Range<usize>, end: [u8; N], out: &mut Vec<u8>) {
+    const SHORT: usize = 32;
+    let start = out.len();
+    let len = range.len();
     match source.get(range.start..).and_then(|rest| rest.first_chunk::<SHORT>()) {
-        Some(chunk) if range.len() <= SHORT => {
-            let end = out.len() + range.len();
+        Some(chunk) if len + N <= SHORT => {
             out.extend_from_slice(chunk);
-            out.truncate(end);
+            out[start + len..start + len + N].copy_from_slice(&end);
+            out.truncate(start + len + N);
         }
-        _ => out.extend_from_slice(&source[range]),
+        _ => {
+            out.extend_from_slice(&source[range]);
+            out.extend_from_slice(&end);
+        }
     }
 }
 
@@ -260,10 +267,10 @@ fn sort(entries: &mut [Entry], element: Element<'_>) {
 /// Appends text as it is written inside a JSON string.
 fn escape(text: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
-        out.extend_from_slice(&rest[..at]);
-        match rest[at] {
+    let mut done = 0;
+    while let Some(at) = next_escaped(text, done) {
+        out.extend_from_slice(&text[done..at]);
+        match text[at] {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
@@ -275,7 +282,7 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
                 out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
             }
         }
-        rest = &rest[at + 1..];
+        done = at + 1;
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&text[done..]);
 }

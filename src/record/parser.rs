@@ -39,7 +39,7 @@ impl Parser {
             Ok(text) => Cow::Borrowed(text.as_bytes()),
             Err(_) => Cow::Owned(String::from_utf8_lossy(record).into_owned().into_bytes()),
         };
-        scan(&record, &mut self.tree, &mut self.scratch)?;
+        scan(&record, &mut self.tree, &mut self.scratch).map_err(|fault| *fault)?;
         if !self.tree.node(ROOT).is_object() {
             return Err(Malformed::NoObject);
         }
@@ -52,3 +52,6 @@ impl Parser {
         Ok(Document { hash: hash(&out[json.clone()]), json, id, id_member })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use super::name::Name;
-use super::tree::{Index, NONE, Node, Tree};
+use super::tree::{Index, KEPT_NODES, NONE, Node, Tree};
 use super::value::{Form, Span, Value};
 use super::{MAX_DEPTH, is_name_byte, is_space};
 
@@ -33,6 +33,9 @@ pub enum Malformed {
     NoObject,
 }
 
+/// A fault is rare, and the way to it should not make every result large.
+pub(super) type Fault = Box<Malformed>;
+
 /// What the scanner keeps from record to record, so that it need not allocate.
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -57,10 +60,11 @@ struct Segment {
 }
 
 /// Reads the one element that `record` is into `tree`.
-pub(super) fn scan(record: &[u8], tree: &mut Tree, scratch: &mut Scratch) -> Result<(), Malformed> {
+pub(super) fn scan(record: &[u8], tree: &mut Tree, scratch: &mut Scratch) -> Result<(), Fault> {
     tree.clear();
     scratch.open.clear();
     scratch.segments.clear();
+    scratch.segments.shrink_to(KEPT_NODES);
     Scan { record, tree, open: &mut scratch.open, segments: &mut scratch.segments }.run()
 }
 
@@ -72,7 +76,7 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    fn run(mut self) -> Result<(), Malformed> {
+    fn run(mut self) -> Result<(), Fault> {
         if !self.record.starts_with(b"<") {
             return Err(syntax("no tag", 0));
         }
@@ -97,7 +101,7 @@ impl Scan<'_> {
     }
 
     /// Reads the start tag that begins at `at` and returns where it ends.
-    fn start_tag(&mut self, at: usize) -> Result<usize, Malformed> {
+    fn start_tag(&mut self, at: usize) -> Result<usize, Fault> {
         let name = self.name(at + 1)?;
         if self.open.len() == MAX_DEPTH {
             return Err(syntax("an element nested deeper than 64", at));
@@ -115,7 +119,9 @@ impl Scan<'_> {
             match self.record.get(end) {
                 Some(b'>') => break,
                 Some(b'/') if self.record.get(end + 1) == Some(&b'>') => {
-                    self.check_distinct(node)?;
+                    if last != NONE {
+                        self.check_distinct(node)?;
+                    }
                     return Ok(end + 2);
                 }
                 Some(byte) if end > space && is_name_byte(*byte) => {
@@ -127,13 +133,15 @@ impl Scan<'_> {
                 _ => return Err(syntax("a tag that does not end as a tag", end)),
             }
         }
-        self.check_distinct(node)?;
+        if last != NONE {
+            self.check_distinct(node)?;
+        }
         self.open.push(Open { node, last, more: (NONE, NONE) });
         Ok(end + 1)
     }
 
     /// Reads the attribute whose name begins at `start`; the node and where it ends.
-    fn attribute(&mut self, start: usize) -> Result<(Index, usize), Malformed> {
+    fn attribute(&mut self, start: usize) -> Result<(Index, usize), Fault> {
         let name = self.name(start)?;
         let equals = self.skip_space(name.end);
         if self.record.get(equals) != Some(&b'=') {
@@ -155,7 +163,7 @@ impl Scan<'_> {
     }
 
     /// Fails if two attributes of the element that was added last have one name.
-    fn check_distinct(&self, element: Index) -> Result<(), Malformed> {
+    fn check_distinct(&self, element: Index) -> Result<(), Fault> {
         const FEW: usize = 16;
         let attributes = &self.tree.nodes[element as usize + 1..];
         if attributes.len() < 2 {
@@ -182,7 +190,7 @@ impl Scan<'_> {
     }
 
     /// Reads the end tag that begins at `at` and returns where it ends.
-    fn end_tag(&mut self, at: usize) -> Result<usize, Malformed> {
+    fn end_tag(&mut self, at: usize) -> Result<usize, Fault> {
         let start = at + 2;
         let Some(open) = self.open.pop() else { return Err(syntax("a stray end tag", at)) };
         let node = self.tree.node(open.node);
@@ -192,11 +200,11 @@ impl Scan<'_> {
         {
             let shown = |name: &[u8]| String::from_utf8_lossy(&name[..name.len().min(80)]).into();
             let found = &self.record[start..self.name(start)?.end];
-            return Err(Malformed::Mismatched {
+            return Err(Box::new(Malformed::Mismatched {
                 open: shown(name),
                 found: shown(found),
                 offset: at,
-            });
+            }));
         }
         let close = self.skip_space(end);
         if self.record.get(close) != Some(&b'>') {
@@ -251,7 +259,7 @@ impl Scan<'_> {
         };
     }
 
-    fn comment_or_cdata(&mut self, at: usize) -> Result<usize, Malformed> {
+    fn comment_or_cdata(&mut self, at: usize) -> Result<usize, Fault> {
         const CDATA: &[u8] = b"<![CDATA[";
         let rest = &self.record[at..];
         if rest.starts_with(b"<!--") {
@@ -269,15 +277,15 @@ impl Scan<'_> {
     }
 
     /// Where the mark that ends the markup at `at` stands.
-    fn find(&self, mark: &[u8], at: usize, from: usize) -> Result<usize, Malformed> {
+    fn find(&self, mark: &[u8], at: usize, from: usize) -> Result<usize, Fault> {
         let found = memmem::find(&self.record[from..], mark);
-        found.map(|len| from + len).ok_or(syntax("markup that does not end", at))
+        found.map(|len| from + len).ok_or_else(|| syntax("markup that does not end", at))
     }
 
     /// Where the name that begins at `start` ends. `@` and `#` are what the keys of attributes and
     /// text begin with, so no name may.
     #[inline]
-    fn name(&self, start: usize) -> Result<Name, Malformed> {
+    fn name(&self, start: usize) -> Result<Name, Fault> {
         let name = Name::read(self.record, start);
         if name.end == start || matches!(self.record[start], b'@' | b'#' | b'!' | b'?') {
             return Err(syntax("something that is no name", start));
@@ -310,6 +318,8 @@ fn is_white(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.trim_start().is_empty())
 }
 
-const fn syntax(what: &'static str, offset: usize) -> Malformed {
-    Malformed::Syntax { what, offset }
+#[cold]
+#[expect(clippy::unnecessary_box_returns, reason = "a fault is always boxed")]
+fn syntax(what: &'static str, offset: usize) -> Fault {
+    Box::new(Malformed::Syntax { what, offset })
 }

@@ -12,6 +12,9 @@ pub(super) type Index = u32;
 /// No node.
 pub(super) const NONE: Index = Index::MAX;
 
+/// For so many nodes memory is kept from record to record; what a huge one needed is given back.
+pub(super) const KEPT_NODES: usize = 1 << 15;
+
 /// The record's own element.
 pub(super) const ROOT: Index = 0;
 
@@ -51,7 +54,6 @@ pub(super) struct Element<'a> {
 impl Tree {
     /// Makes room for the next record, and gives back what a huge one needed.
     pub(super) fn clear(&mut self) {
-        const KEPT_NODES: usize = 1 << 15;
         const KEPT_BYTES: usize = 1 << 20;
         self.has_escaped_names = false;
         self.nodes.clear();

@@ -67,8 +67,11 @@ impl Span {
     #[inline]
     pub(super) fn until(record: &[u8], start: usize, quote: Option<u8>) -> Option<Span> {
         let mut class = 0;
-        let mut at = if quote == Some(b'\'') { start } else { skip_plain(record, start) };
+        let mut at = start;
         loop {
+            if quote != Some(b'\'') {
+                at = skip_plain(record, at);
+            }
             let byte = *record.get(at)?;
             let this = CLASS[usize::from(byte)];
             if this & MARKUP != 0 || Some(byte) == quote {
@@ -81,8 +84,27 @@ impl Span {
 
     /// From `start` to `end`.
     pub(super) fn all(text: &[u8], start: usize, end: usize) -> Span {
-        let bytes = text[start..end].iter();
-        Span { start, end, class: bytes.fold(0, |all, byte| all | CLASS[usize::from(*byte)]) }
+        let text = &text[..end];
+        let (mut class, mut at) = (0, start);
+        loop {
+            at = skip_plain(text, at);
+            let Some(byte) = text.get(at) else { return Span { start, end, class } };
+            class |= CLASS[usize::from(*byte)];
+            at += 1;
+        }
+    }
+}
+
+/// Where the first byte at or after `from` is that has an escape in JSON.
+#[inline]
+pub(super) fn next_escaped(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at = skip_plain(text, at);
+        if is_escaped(*text.get(at)?) {
+            return Some(at);
+        }
+        at += 1;
     }
 }
 

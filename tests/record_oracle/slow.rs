@@ -43,9 +43,20 @@ pub(crate) fn canonical(kind: Kind, record: &[u8]) -> Option<Expected> {
     }
     let sorted: BTreeMap<String, Value> = flatten(kind, record).into_iter().collect();
     let json = serde_json::to_string(&sorted).unwrap();
-    let sha256 = sha2::Sha256::digest(json.as_bytes());
-    let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = sha2::Sha256::digest(json.as_bytes());
+    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     Some(Expected { json, id, sha256 })
+}
+
+/// How many elements and attributes a well-formed record has.
+pub(crate) fn count(record: &[u8]) -> (usize, usize) {
+    fn add(element: &Element, sum: (usize, usize)) -> (usize, usize) {
+        let sum = (sum.0 + 1, sum.1 + element.attributes.len());
+        element.children.iter().fold(sum, |sum, child| add(child, sum))
+    }
+    let text = String::from_utf8_lossy(record);
+    let mut reader = Reader { chars: text.chars().collect(), at: 0 };
+    reader.element(1).map_or((0, 0), |element| add(&element, (0, 0)))
 }
 
 struct Reader {
@@ -200,16 +211,9 @@ fn references(raw: &str) -> String {
             };
             Some((character, after))
         });
-        match resolved {
-            Some((character, after)) => {
-                text.push(character);
-                rest = after;
-            }
-            None => {
-                text.push('&');
-                rest = &rest[1..];
-            }
-        }
+        let (character, after) = resolved.unwrap_or(('&', &rest[1..]));
+        text.push(character);
+        rest = after;
     }
     text + rest
 }
