@@ -98,7 +98,8 @@ pub enum Identity {
     Content {
         /// Bytes on disk.
         size: u64,
-        /// SHA-256 of the first 64 KiB followed by the last 64 KiB.
+        /// SHA-256 of the first 64 KiB followed by the last 64 KiB; as text, lower-case hex.
+        #[serde(with = "hex")]
         ends: [u8; 32],
     },
 }
@@ -109,5 +110,31 @@ impl Identity {
         match self {
             Identity::Content { size, .. } => *size,
         }
+    }
+}
+
+/// Thirty-two bytes as 64 hex digits.
+mod hex {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::model::Sha256;
+
+    pub(super) fn serialize<S: Serializer>(ends: &[u8; 32], out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(&Sha256(*ends))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(from)?;
+        let mut ends = [0; 32];
+        let pairs = text.as_bytes().chunks_exact(2);
+        if text.len() != 64 {
+            return Err(D::Error::custom("not 64 hex digits"));
+        }
+        for (byte, pair) in ends.iter_mut().zip(pairs) {
+            let digits = std::str::from_utf8(pair).map_err(D::Error::custom)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(D::Error::custom)?;
+        }
+        Ok(ends)
     }
 }

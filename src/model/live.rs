@@ -11,8 +11,8 @@ pub struct Live {
     pub bad_records: u64,
     /// Compressed bytes read.
     pub gzip: GzipOffset,
-    /// Bytes of text read, which also counts what is read only to get to the mark again.
-    pub xml: u64,
+    /// Bytes of text read only to get to the mark again.
+    pub skipped: u64,
     /// When the mark last moved, or input was last read while skipping to it.
     pub last_activity: Option<Timestamp>,
     /// What it would have to have next.
@@ -26,7 +26,7 @@ impl Live {
         records: 0,
         bad_records: 0,
         gzip: GzipOffset(0),
-        xml: 0,
+        skipped: 0,
         last_activity: None,
         waits_for: WaitsFor::Reading,
     };
