@@ -376,7 +376,22 @@ impl Store {
     }
 }
 
+/// Removes what sled leaves behind when it is killed while it writes its own snapshot of the log
+/// (`snap.….generating`, renamed when it is whole): the next start takes that torn file for a
+/// snapshot and calls the store corrupt (spacejam/sled#1527; once in 300 kills here).
+fn remove_torn_snapshots(place: &Path) {
+    let Ok(entries) = std::fs::read_dir(place) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            // One that stays makes sled say what is wrong.
+            _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
 fn open_sled(dir: &Path, place: &Path) -> Result<sled::Db, StateError> {
+    remove_torn_snapshots(place);
     let config = sled::Config::new().path(place).cache_capacity(CACHE).flush_every_ms(None);
     let deadline = Instant::now() + SLED_LOCK;
     loop {

@@ -233,6 +233,11 @@ pub fn select<'a>(inspection: &'a Inspection, filter: &Filter) -> Vec<&'a FileEn
         .collect()
 }
 
+/// Whether `filter` selects what belongs to a job.
+pub fn selects(inspection: &Inspection, filter: &Filter, job: &Job) -> bool {
+    selected_jobs(inspection, filter.job.as_deref()).contains(&job)
+}
+
 /// An exact identity or location wins over those that merely begin with the word.
 fn selected_jobs<'a>(inspection: &'a Inspection, word: Option<&str>) -> Vec<&'a Job> {
     let location = |job: &Job| {

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests; the seed is printed")]
 
-mod cost;
 mod kill;
 mod life;
 mod rebuild;

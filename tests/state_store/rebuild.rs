@@ -46,6 +46,17 @@ fn is_damage(error: &StateError) -> bool {
 }
 
 #[test]
+fn what_a_kill_leaves_of_sleds_own_snapshot_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path());
+    let known = open_for_inspection(dir.path()).unwrap().files;
+    for torn in ["", "half of a snapshot"] {
+        fs::write(dir.path().join("store/snap.FFFFFFFFFFFFFFFF.generating"), torn).unwrap();
+        assert_eq!(open_for_inspection(dir.path()).unwrap().files, known);
+    }
+}
+
+#[test]
 fn a_store_that_lost_its_files_is_damaged_and_not_empty() {
     let harms: [fn(&Path); 4] = [
         |dir| fs::remove_dir_all(dir.join("store")).unwrap(),
