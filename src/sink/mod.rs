@@ -46,6 +46,20 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
+    /// Whether everything up to `last` of a run that was complete is still there: an older copy
+    /// of a database may have been put back, or a finished file removed.
+    ///
+    /// # Errors
+    /// If the sink fails.
+    fn still_holds(&self, _file: DumpName, _run: Run, _last: Ordinal) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+
+    /// Whether completion is announced to whoever reads from the sink.
+    fn announces(&self) -> bool {
+        false
+    }
+
     /// Whether rows that a version no longer has are to be removed after completion.
     fn sweeps(&self) -> bool {
         false

@@ -224,6 +224,11 @@ impl Sink for Sqlite {
         self.database.settle()
     }
 
+    fn still_holds(&self, file: DumpName, run: Run, last: Ordinal) -> Result<bool, SinkError> {
+        let held = delivered(&self.database.connection(), file, run);
+        Ok(held.map_err(|error| self.database.error("read", &error))?.prefix() >= last)
+    }
+
     fn sweeps(&self) -> bool {
         true
     }
@@ -232,9 +237,6 @@ impl Sink for Sqlite {
         let failed = |error: &rusqlite::Error| self.database.error("sweep", error);
         let held = delivered(&self.database.connection(), sweep.file, sweep.run)
             .map_err(|error| failed(&error))?;
-        if let Some(why) = unproven(sweep, held.prefix()).filter(|_| !sweep.anyway) {
-            return Ok(Swept::Refused(why));
-        }
 
         // Reading a whole table takes minutes, so it is done beside the connection that writes.
         let reader = connect(&self.database.path).map_err(|error| failed(&error))?;
@@ -260,6 +262,13 @@ impl Sink for Sqlite {
             if !go_on(stretch.rows) {
                 return Ok(Swept::Stopped);
             }
+        }
+        if stale == 0 {
+            // Nothing would go, so nothing need be proven.
+            return Ok(Swept::Removed(0));
+        }
+        if let Some(why) = unproven(sweep, held.prefix()).filter(|_| !sweep.anyway) {
+            return Ok(Swept::Refused(why));
         }
         let limit = if sweep.anyway { f64::INFINITY } else { sweep.max_fraction };
         if let Some(why) = too_many(rows, stale, limit) {
