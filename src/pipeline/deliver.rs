@@ -1,0 +1,362 @@
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::bad::BadRecords;
+use super::budget::Budget;
+use super::error::FileError;
+use super::order::InOrder;
+use super::workers::Done;
+use crate::model::{
+    BadRecord, Body, Clock, Confirmed, Delivery, DumpName, GzipOffset, Limits, Live, Ordinal,
+    Parsed, Phase, ResumePoint, WaitsFor, Window, WindowError, XmlOffset,
+};
+use crate::sink::{Lane, Outcome};
+use crate::state::{Advance, FileKey, Keeper, StateError};
+
+/// How often the mark is made durable while it moves. The contract is 250 ms; the rest is for the
+/// disk.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
+
+/// How long deliveries in flight may take to settle after a stop: inside Docker's 10 s.
+const DRAIN: Duration = Duration::from_secs(7);
+
+/// Batches in order that wait for room in the window. The budget bounds them in bytes as well.
+const READY: usize = 8;
+
+/// What a delivery needs around it.
+pub struct Surroundings {
+    /// The dump.
+    pub file: DumpName,
+    /// Its place in the store.
+    pub key: FileKey,
+    /// The store.
+    pub keeper: Keeper,
+    /// Where bad records are kept.
+    pub bad_records: BadRecords,
+    /// How many there may be.
+    pub max_bad_records: u64,
+    /// How much may be in flight.
+    pub limits: Limits,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Says that it is to stop.
+    pub stop: CancellationToken,
+    /// Where this second's state is told.
+    pub live: watch::Sender<Live>,
+    /// Bytes that the reader skipped.
+    pub skipped: Arc<AtomicU64>,
+    /// The reader's budget, which tells whether the parse threads have work.
+    pub budget: Budget,
+}
+
+type Advancing = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
+
+/// Delivers what comes out of the parse threads until there is no more or it is stopped, and keeps
+/// the store at the mark. Gives back the window, with nothing in flight unless the drain after a
+/// stop took too long.
+///
+/// # Errors
+/// If sink or store cannot go on, or there are too many bad records. What is confirmed by then is
+/// in the store.
+pub async fn deliver(
+    around: &Surroundings,
+    window: Window,
+    lane: Lane,
+    done: mpsc::Receiver<Done>,
+) -> Result<Window, FileError> {
+    let bad_records = window.mark().bad_records;
+    let mut course = Course {
+        around,
+        window,
+        order: InOrder::default(),
+        ready: VecDeque::new(),
+        step: None,
+        points: VecDeque::new(),
+        gzip: GzipOffset(0),
+        blocked: None,
+        bad_records,
+    };
+    let ended = course.run(lane, done).await;
+    let saved = course.save().await;
+    ended.and(saved)?;
+    Ok(course.window)
+}
+
+struct Course<'a> {
+    around: &'a Surroundings,
+    window: Window,
+    order: InOrder<Done>,
+    ready: VecDeque<Done>,
+    /// How far the mark moved since the last checkpoint was sent off.
+    step: Option<Confirmed>,
+    /// Points that the mark has not reached.
+    points: VecDeque<ResumePoint>,
+    gzip: GzipOffset,
+    blocked: Option<String>,
+    /// Set aside in this run, whether or not the mark has passed them.
+    bad_records: u64,
+}
+
+impl Course<'_> {
+    async fn run(&mut self, lane: Lane, done: mpsc::Receiver<Done>) -> Result<(), FileError> {
+        let mut batches = Some(lane.batches);
+        let mut outcomes = lane.outcomes;
+        let mut done = Some(done);
+        let mut advancing: Option<Advancing> = None;
+        let mut deadline: Option<Instant> = None;
+        let mut tick = interval(CHECKPOINT_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if done.is_none() && self.ready.is_empty() {
+                batches = None;
+            }
+            let fits = self.next_fits();
+            tokio::select! {
+                biased;
+                () = self.around.stop.cancelled(), if deadline.is_none() => {
+                    deadline = Some(Instant::now() + DRAIN);
+                    done = None;
+                    self.ready.clear();
+                    self.order = InOrder::default();
+                }
+                () = at(deadline) => return Ok(()),
+                outcome = outcomes.recv() => match outcome {
+                    Some(outcome) => self.settle(outcome?).await?,
+                    None if batches.is_none() && self.window.in_flight() == 0 => break,
+                    None => return Err(FileError::SinkEnded(self.window.in_flight())),
+                },
+                permit = room(batches.as_ref()), if fits => match permit {
+                    Some(permit) => {
+                        let batch = self.take_ready().await?;
+                        if let Some(batch) = batch {
+                            permit.send(batch);
+                        }
+                    }
+                    None => return Err(FileError::SinkEnded(self.window.in_flight())),
+                },
+                chunk = next(done.as_mut()), if self.ready.len() < READY => match chunk {
+                    Some(chunk) => self.arrived(chunk),
+                    None => done = None,
+                },
+                saved = poll(advancing.as_mut()) => {
+                    advancing = None;
+                    saved?;
+                }
+                _ = tick.tick() => {
+                    if advancing.is_none() {
+                        advancing = self.advance();
+                    }
+                    self.tell(advancing.is_some());
+                }
+            }
+        }
+        match advancing {
+            Some(advancing) => Ok(advancing.await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the next batch is here and fits the window.
+    fn next_fits(&self) -> bool {
+        self.ready.front().is_some_and(|done| match &done.parsed {
+            Ok(parsed) => self.window.has_room_for(parsed.items.len(), parsed.json.len()),
+            Err(_) => true,
+        })
+    }
+
+    fn arrived(&mut self, chunk: Done) {
+        self.order.put(chunk.number, chunk);
+        self.ready.extend(std::iter::from_fn(|| self.order.take()));
+    }
+
+    /// The next batch, noted in the window; its bad records are set aside. Nothing if there is
+    /// nothing in it for the sink.
+    async fn take_ready(&mut self) -> Result<Option<Parsed>, FileError> {
+        let Some(done) = self.ready.pop_front() else { return Ok(None) };
+        let parsed = done.parsed.map_err(|words| FileError::Died {
+            file: self.around.file.to_string(),
+            thread: "parse",
+            words,
+        })?;
+        self.points.extend(done.points);
+        self.gzip = done.gzip;
+        for item in &parsed.items {
+            let bytes = match &item.body {
+                Body::Document(document) => document.json.len(),
+                Body::Bad(_) => 0,
+            };
+            self.window.sent(item.place, bytes).map_err(|cause| self.window_error(cause))?;
+            if let Body::Bad(bad) = &item.body {
+                self.set_aside(item.place.ordinal, bad).await?;
+            }
+        }
+        Ok(Some(parsed))
+    }
+
+    async fn set_aside(&mut self, ordinal: Ordinal, bad: &BadRecord) -> Result<(), FileError> {
+        let around = self.around;
+        let (folder, file) = (around.bad_records.clone(), around.file);
+        let kept = bad.clone();
+        let kept = tokio::task::spawn_blocking(move || folder.keep(file, ordinal, &kept)).await;
+        let folder = || around.bad_records.folder().to_owned();
+        kept.map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|cause| FileError::CannotSetAside { ordinal, folder: folder(), cause })?;
+        tracing::warn!(
+            file = %around.file, %ordinal, xml_offset = bad.start.0, reason = bad.reason,
+            "record set aside"
+        );
+        let step = self.window.set_aside(ordinal).map_err(|cause| self.window_error(cause))?;
+        self.moved(step)?;
+        self.bad_records += 1;
+        if self.bad_records > around.max_bad_records {
+            return Err(FileError::TooManyBad {
+                file: around.file.to_string(),
+                count: self.bad_records,
+                last: ordinal,
+                reason: bad.reason.clone(),
+                folder: folder(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Notes what the sink says of some deliveries.
+    async fn settle(&mut self, outcome: Outcome) -> Result<(), FileError> {
+        match outcome.delivery {
+            Delivery::Durable => {
+                if self.blocked.take().is_some() {
+                    tracing::info!(file = %self.around.file, "the sink takes records again");
+                }
+                self.confirmed(outcome.ordinals, outcome.position)
+            }
+            Delivery::Retry(why) => {
+                if self.blocked.as_ref() != Some(&why) {
+                    tracing::warn!(file = %self.around.file, why, "the sink holds records back");
+                }
+                self.blocked = Some(why);
+                Ok(())
+            }
+            Delivery::Refused { why, document } => {
+                let bad = BadRecord {
+                    reason: format!("refused by the sink: {why}"),
+                    start: XmlOffset(0),
+                    length: document.len() as u64,
+                    raw: document,
+                };
+                self.set_aside(*outcome.ordinals.start(), &bad).await
+            }
+        }
+    }
+
+    fn confirmed(
+        &mut self,
+        ordinals: RangeInclusive<Ordinal>,
+        position: Option<u64>,
+    ) -> Result<(), FileError> {
+        let step = self.window.confirm(ordinals, position);
+        let step = step.map_err(|cause| self.window_error(cause))?;
+        self.moved(step)
+    }
+
+    fn moved(&mut self, step: Option<Confirmed>) -> Result<(), FileError> {
+        let Some(step) = step else { return Ok(()) };
+        let (records, bad_records) = (step.to().records, step.to().bad_records);
+        self.step = Some(match self.step.take() {
+            Some(earlier) => earlier.then(step).map_err(|cause| self.window_error(cause))?,
+            None => step,
+        });
+        let now = self.around.clock.now();
+        self.around.live.send_modify(|live| {
+            live.records = records;
+            live.bad_records = bad_records;
+            live.last_activity = Some(now);
+        });
+        Ok(())
+    }
+
+    /// Sends the step since the last checkpoint to the store, with the points that it passed.
+    fn advance(&mut self) -> Option<Advancing> {
+        let step = self.step.take()?;
+        let mark = step.to().ordinal();
+        let passed = self.points.partition_point(|point| point.after <= mark);
+        let points = self.points.drain(..passed).collect();
+        let Surroundings { keeper, key, clock, .. } = self.around;
+        let (keeper, key, gzip, now) = (keeper.clone(), key.clone(), self.gzip, clock.now());
+        let advance = Advance { step, points, gzip_offset: gzip, at: now };
+        Some(Box::pin(async move { keeper.advance(key, advance).await?.await }))
+    }
+
+    /// Makes what is confirmed durable, at the end.
+    async fn save(&mut self) -> Result<(), FileError> {
+        if let Some(advancing) = self.advance() {
+            advancing.await?;
+        }
+        Ok(())
+    }
+
+    /// Tells this second's state.
+    fn tell(&self, saving: bool) {
+        let skipped = self.around.skipped.load(Ordering::Relaxed);
+        let now = self.around.clock.now();
+        let waits_for = match (&self.blocked, self.window.in_flight()) {
+            (Some(why), _) => WaitsFor::SinkBlocked(why.clone()),
+            (None, 1..) => WaitsFor::SinkSlow,
+            (None, 0) if saving => WaitsFor::Disk,
+            (None, 0) if self.around.budget.is_whole() => WaitsFor::Reading,
+            (None, 0) => WaitsFor::Parsing,
+        };
+        self.around.live.send_if_modified(|live| {
+            let before = live.clone();
+            if live.skipped != skipped {
+                live.skipped = skipped;
+                live.last_activity = Some(now);
+            }
+            live.phase = Phase::Extracting;
+            live.gzip = live.gzip.max(self.gzip);
+            live.waits_for = waits_for;
+            *live != before
+        });
+    }
+
+    fn window_error(&self, cause: WindowError) -> FileError {
+        FileError::Window { file: self.around.file.to_string(), cause }
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+async fn room(batches: Option<&mpsc::Sender<Parsed>>) -> Option<mpsc::Permit<'_, Parsed>> {
+    match batches {
+        Some(batches) => batches.reserve().await.ok(),
+        None => pending().await,
+    }
+}
+
+async fn next(done: Option<&mut mpsc::Receiver<Done>>) -> Option<Done> {
+    match done {
+        Some(done) => done.recv().await,
+        None => pending().await,
+    }
+}
+
+async fn poll(advancing: Option<&mut Advancing>) -> Result<(), StateError> {
+    match advancing {
+        Some(advancing) => advancing.await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,126 @@
+use std::io;
+use std::path::PathBuf;
+
+use super::reader::ReadError;
+use crate::model::{Ordinal, WindowError};
+use crate::sink::SinkError;
+use crate::state::StateError;
+
+/// Why one file could not be extracted. The others go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The dump could not be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Unreadable {
+        /// The dump.
+        path: PathBuf,
+        /// The system's word.
+        cause: io::Error,
+    },
+    /// The dump is damaged.
+    #[error("{file}: {cause}")]
+    Damaged {
+        /// The dump.
+        file: String,
+        /// How.
+        cause: ReadError,
+    },
+    /// The dump was replaced or written to while it was read.
+    #[error(
+        "{0} changed while it was read\nhint: put dumps into the folder under another name and \
+         rename them when they are whole"
+    )]
+    Changed(String),
+    /// Too many bad records.
+    #[error(
+        "{file}: {count} bad records, the last is record {last}: {reason}\nhint: look at them in \
+         {}; --max-bad-records allows more",
+        folder.display()
+    )]
+    TooManyBad {
+        /// The dump.
+        file: String,
+        /// How many.
+        count: u64,
+        /// The last of them.
+        last: Ordinal,
+        /// What is wrong with it.
+        reason: String,
+        /// Where they are kept.
+        folder: PathBuf,
+    },
+    /// A bad record could not be kept.
+    #[error(
+        "cannot keep bad record {ordinal} in {}: {cause}\nhint: make room or make the state \
+         directory writable, then start again",
+        folder.display()
+    )]
+    CannotSetAside {
+        /// The record.
+        ordinal: Ordinal,
+        /// Where.
+        folder: PathBuf,
+        /// The system's word.
+        cause: io::Error,
+    },
+    /// The sink cannot go on.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The sink's lane ended before everything was settled.
+    #[error("the sink ended with {0} deliveries in flight")]
+    SinkEnded(usize),
+    /// The store cannot go on.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What is owed after completion could not be done; it stays owed.
+    #[error("what is owed after completion could not be done: {0}")]
+    Owed(#[from] Box<super::pass::PassError>),
+    /// A thread died.
+    #[error("{file}: a {thread} thread died: {words}\nhint: this is a fault of discogs-extractor")]
+    Died {
+        /// The dump.
+        file: String,
+        /// Which thread.
+        thread: &'static str,
+        /// Its last words.
+        words: String,
+    },
+    /// The bookkeeping does not add up.
+    #[error("{file}: {cause}\nhint: this is a fault of discogs-extractor")]
+    Window {
+        /// The dump.
+        file: String,
+        /// What.
+        cause: WindowError,
+    },
+    /// No thread could be started.
+    #[error("cannot start a thread: {0}")]
+    NoThread(io::Error),
+}
+
+impl FileError {
+    /// Whether whoever read the output went away, as `head` does.
+    pub const fn reader_gone(&self) -> bool {
+        matches!(self, FileError::Sink(error) if error.reader_gone)
+    }
+
+    /// Whether what was delivered of the file cannot be trusted to be a beginning of it: the next
+    /// attempt is a new run.
+    pub fn drops_progress(&self) -> bool {
+        match self {
+            FileError::Damaged { cause: ReadError::Gzip(cause), .. } => cause.is_checksum(),
+            FileError::Changed(_) => true,
+            FileError::Damaged { .. }
+            | FileError::Unreadable { .. }
+            | FileError::TooManyBad { .. }
+            | FileError::CannotSetAside { .. }
+            | FileError::Sink(_)
+            | FileError::SinkEnded(_)
+            | FileError::State(_)
+            | FileError::Owed(_)
+            | FileError::Died { .. }
+            | FileError::Window { .. }
+            | FileError::NoThread(_) => false,
+        }
+    }
+}

@@ -1,0 +1,373 @@
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
+
+use super::bad::BadRecords;
+use super::budget::Budget;
+use super::deliver::{self, deliver};
+use super::error::FileError;
+use super::outbox;
+use super::pass::{FileEnd, Pass};
+use super::reader::{self, ReadEnd, ReadError, Start};
+use super::workers::{Pool, last_words};
+use crate::dump::{Dump, identify};
+use crate::model::{
+    Checkpoint, GzipOffset, Identity, Limits, Live, Ordinal, Phase, Position, ResumePoint, Run,
+    Window, XmlOffset, fault,
+};
+use crate::sink::{Lane, LaneStart};
+use crate::state::{Beginning, Begun, FileKey, Owes};
+
+/// Bytes of documents in flight per file, beside the limit in records.
+const WINDOW_BYTES: usize = 16 << 20;
+
+/// Batches that may wait in a lane's channel: the sink is never idle between two of them, and the
+/// window bounds them in bytes.
+const LANE_DEPTH: usize = 64;
+
+/// Chunks between parse threads and delivery: more than the budget can hold, so that a parse
+/// thread never waits for one file's sink while another file has work for it.
+const DONE_CHUNKS: usize = 512;
+
+/// One file on its way into the sink, from its checkpoint to wherever it ends.
+pub struct Extraction<'a> {
+    pass: &'a Pass,
+    dump: &'a Dump,
+    key: FileKey,
+    pool: &'a Pool,
+    live: &'a watch::Sender<Live>,
+    bad_records: BadRecords,
+}
+
+/// Where an attempt goes on.
+struct From {
+    run: Run,
+    checkpoint: Checkpoint,
+    point: Option<ResumePoint>,
+    lane: Lane,
+}
+
+/// How an attempt ended.
+enum Attempt {
+    Ended(FileEnd),
+    /// The text before the mark is not what it was, or the resume point is no good.
+    NotTheSame(XmlOffset),
+}
+
+impl<'a> Extraction<'a> {
+    /// An extraction that has not begun.
+    pub fn new(
+        pass: &'a Pass,
+        dump: &'a Dump,
+        pool: &'a Pool,
+        live: &'a watch::Sender<Live>,
+    ) -> Extraction<'a> {
+        let job = pass.sink.job().clone();
+        let bad_records = BadRecords::new(&pass.settings.bad_records, &job, dump.name);
+        let key = FileKey {
+            job,
+            version: dump.name.version,
+            kind: dump.name.kind,
+            file: dump.file_name(),
+        };
+        Extraction { pass, dump, key, pool, live, bad_records }
+    }
+
+    /// Extracts the file, and keeps in the store how that ended. `began_with` is told how many
+    /// records earlier processes delivered.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn run(&self, began_with: &mut u64) -> Result<FileEnd, FileError> {
+        let ended = self.attempts(began_with).await;
+        let now = self.pass.clock.now();
+        let keeper = &self.pass.keeper;
+        match &ended {
+            // What is complete is noted already, and a store that fails cannot be told so.
+            Ok(FileEnd::AlreadyComplete | FileEnd::Complete) | Err(FileError::State(_)) => {}
+            Ok(FileEnd::Limited) => {
+                keeper.stop(self.key.clone(), "limit reached".into(), now).await?;
+            }
+            Ok(FileEnd::Stopped { .. } | FileEnd::Failed(_)) => {
+                keeper.stop(self.key.clone(), "stopped".into(), now).await?;
+            }
+            Err(error) => {
+                let words = error.to_string();
+                let words = words.split("\nhint: ").next().unwrap_or_default().to_owned();
+                let known = keeper.fail(self.key.clone(), words, error.drops_progress(), now).await;
+                if let Err(error) = known {
+                    tracing::debug!(%error, "the failure could not be noted");
+                }
+            }
+        }
+        ended
+    }
+
+    async fn attempts(&self, began_with: &mut u64) -> Result<FileEnd, FileError> {
+        let (mut over, mut without_point) = (None, false);
+        loop {
+            let (file, identity) = self.open().await?;
+            let now = self.pass.clock.now();
+            let (key, keeper) = (&self.key, &self.pass.keeper);
+            let begun = keeper.begin(key.clone(), identity.clone(), over.take(), now).await?;
+            let name = self.dump.name;
+            match &begun.beginning {
+                Beginning::AlreadyComplete { .. } => {
+                    if !self.still_holds(&begun).await? {
+                        over = Some("the sink no longer holds all of it".to_owned());
+                        continue;
+                    }
+                    self.tell(&begun.checkpoint);
+                    *began_with = begun.checkpoint.records;
+                    return Ok(FileEnd::AlreadyComplete);
+                }
+                Beginning::Fresh => tracing::info!(file = %name, "extracting"),
+                Beginning::Resumed => {
+                    tracing::info!(file = %name, after = %begun.checkpoint.ordinal(), "going on");
+                }
+                Beginning::StartedOver { why } => {
+                    tracing::warn!(file = %name, why, "starting over");
+                    self.clear_bad_records().await?;
+                }
+            }
+            let from = self.open_lane(begun.run, begun.checkpoint, begun.point).await?;
+            self.tell(&from.checkpoint);
+            *began_with = from.checkpoint.records;
+            let point = from.point.clone().filter(|_| !without_point);
+            let with_point = point.is_some();
+            match self.attempt(file, &identity, From { point, ..from }).await? {
+                Attempt::Ended(end) => return Ok(end),
+                Attempt::NotTheSame(mark) if with_point => {
+                    tracing::warn!(
+                        file = %name, xml_offset = mark.0,
+                        "the resume point does not verify, inflating from the start"
+                    );
+                    without_point = true;
+                }
+                Attempt::NotTheSame(_) => {
+                    over = Some("the file has changed under its checkpoint".to_owned());
+                }
+            }
+            keeper.stop(key.clone(), "the checkpoint did not verify".into(), now).await?;
+        }
+    }
+
+    /// Whether the sink still holds what the store calls complete.
+    async fn still_holds(&self, begun: &Begun) -> Result<bool, FileError> {
+        let (sink, file) = (Arc::clone(&self.pass.sink), self.dump.name);
+        let (run, last) = (begun.run, begun.checkpoint.ordinal());
+        let asked = spawn_blocking(move || sink.still_holds(file, run, last)).await;
+        Ok(asked.map_err(|died| self.died("sink", died.to_string()))??)
+    }
+
+    async fn open(&self) -> Result<(File, Identity), FileError> {
+        let path = self.dump.path.clone();
+        let opened = spawn_blocking(move || {
+            let file = File::open(&path)?;
+            let identity = identify(&file)?;
+            io::Seek::rewind(&mut &file)?;
+            Ok((file, identity))
+        });
+        opened
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(|cause| FileError::Unreadable { path: self.dump.path.clone(), cause })
+    }
+
+    /// Opens the sink's lane. Where the sink holds less than the checkpoint says, the checkpoint
+    /// goes back to what it does hold.
+    async fn open_lane(
+        &self,
+        run: Run,
+        mut checkpoint: Checkpoint,
+        mut point: Option<ResumePoint>,
+    ) -> Result<From, FileError> {
+        let lane = self.lane(run, checkpoint.clone()).await?;
+        if lane.holds >= checkpoint.ordinal() {
+            return Ok(From { run, checkpoint, point, lane });
+        }
+        let why = format!(
+            "the sink holds records up to {} where {} were confirmed",
+            lane.holds,
+            checkpoint.ordinal()
+        );
+        tracing::warn!(file = %self.dump.name, why, "going back");
+        let keeper = &self.pass.keeper;
+        // How many of the records before a point were bad is known only if none was.
+        point = match checkpoint.bad_records {
+            0 => keeper.point_before(self.key.clone(), lane.holds).await?,
+            _ => None,
+        };
+        let gzip = point.as_ref().map_or(GzipOffset(0), |point| point.place.gzip);
+        checkpoint = match &point {
+            Some(point) => Checkpoint {
+                position: Position::At(point.after, point.boundary),
+                records: point.after.0,
+                ..Checkpoint::BEGINNING
+            },
+            None => Checkpoint::BEGINNING,
+        };
+        let now = self.pass.clock.now();
+        keeper.rewind(self.key.clone(), checkpoint.clone(), gzip, why, now).await?;
+        drop(lane);
+        let lane = self.lane(run, checkpoint.clone()).await?;
+        Ok(From { run, checkpoint, point, lane })
+    }
+
+    async fn lane(&self, run: Run, from: Checkpoint) -> Result<Lane, FileError> {
+        let sink = Arc::clone(&self.pass.sink);
+        let start = LaneStart { file: self.dump.name, run, from, depth: LANE_DEPTH };
+        let opened = spawn_blocking(move || sink.open(&start)).await;
+        Ok(opened.map_err(|died| self.died("sink", died.to_string()))??)
+    }
+
+    async fn attempt(
+        &self,
+        file: File,
+        identity: &Identity,
+        from: From,
+    ) -> Result<Attempt, FileError> {
+        let settings = &self.pass.settings;
+        let (done, arriving) = mpsc::channel(DONE_CHUNKS);
+        // The reader ends with its file: because it was stopped, or because delivery failed.
+        let stop = self.pass.stop.child_token();
+        let ends_with_this = stop.clone().drop_guard();
+        let (budget, skipped) = (Budget::new(stop), Arc::new(AtomicU64::new(0)));
+        let start = Start {
+            from: from.checkpoint.clone(),
+            point: from.point,
+            limit: settings.limit,
+            chunk_records: (settings.window / 4).max(1),
+        };
+        let reading = self.start_reader(
+            file,
+            start,
+            reader::Surroundings {
+                kind: self.dump.name.kind,
+                budget: budget.clone(),
+                pool: self.pool.clone(),
+                done,
+                skipped: Arc::clone(&skipped),
+            },
+        )?;
+        let around = deliver::Surroundings {
+            file: self.dump.name,
+            key: self.key.clone(),
+            keeper: self.pass.keeper.clone(),
+            bad_records: self.bad_records.clone(),
+            max_bad_records: settings.max_bad_records,
+            limits: Limits { records: settings.window, bytes: WINDOW_BYTES },
+            clock: Arc::clone(&self.pass.clock),
+            stop: self.pass.stop.clone(),
+            live: self.live.clone(),
+            skipped,
+            budget,
+        };
+        let window = Window::new(around.limits, from.checkpoint);
+        let delivered = deliver(&around, window, from.lane, arriving).await;
+        drop(ends_with_this);
+        let read = reading.await.map_err(|_| self.died("reader", String::new()))?;
+        let window = delivered?;
+        let read = read.map_err(|panic| self.died("reader", last_words(&*panic)))?;
+        let drained = window.in_flight() == 0;
+        match read {
+            Err(ReadError::NotTheSame(mark)) => Ok(Attempt::NotTheSame(mark)),
+            Err(cause) => {
+                let file = self.dump.path.display().to_string();
+                Err(FileError::Damaged { file, cause })
+            }
+            Ok(ReadEnd::Limit) => Ok(Attempt::Ended(FileEnd::Limited)),
+            Ok(ReadEnd::End(last)) if drained && window.mark().ordinal() == last => {
+                self.complete(identity, from.run, window).await.map(Attempt::Ended)
+            }
+            Ok(ReadEnd::End(_) | ReadEnd::Stopped) => {
+                Ok(Attempt::Ended(FileEnd::Stopped { drained }))
+            }
+        }
+    }
+
+    fn start_reader(
+        &self,
+        file: File,
+        start: Start,
+        around: reader::Surroundings,
+    ) -> Result<oneshot::Receiver<thread::Result<Result<ReadEnd, ReadError>>>, FileError> {
+        let (ended, reading) = oneshot::channel();
+        let name = format!("read-{}", self.dump.name.kind);
+        let run = move || {
+            let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                reader::read(file, &start, &around)
+            }));
+            // Delivery sees the channel close only after this.
+            _ = ended.send(read);
+            drop(around);
+        };
+        thread::Builder::new().name(name).spawn(run).map_err(FileError::NoThread)?;
+        Ok(reading)
+    }
+
+    /// Makes the output final and the file complete, and pays what becomes owed by that.
+    async fn complete(
+        &self,
+        identity: &Identity,
+        run: Run,
+        mut window: Window,
+    ) -> Result<FileEnd, FileError> {
+        let (_, now_is) = self.open().await?;
+        if now_is != *identity {
+            return Err(FileError::Changed(self.dump.path.display().to_string()));
+        }
+        let (sink, name) = (Arc::clone(&self.pass.sink), self.dump.name);
+        fault::place("sink.finish.before");
+        let finished = spawn_blocking(move || sink.finish(name, run)).await;
+        finished.map_err(|died| self.died("sink", died.to_string()))??;
+        fault::place("sink.finish.after");
+        let end = window
+            .finish()
+            .map_err(|cause| FileError::Window { file: self.dump.name.to_string(), cause })?;
+        let owes =
+            Owes { announcements: self.pass.sink.announces(), sweep: self.pass.sink.sweeps() };
+        let now = self.pass.clock.now();
+        let entries = self.pass.keeper.complete(self.key.clone(), end, owes, now).await?;
+        self.live.send_modify(|live| {
+            live.phase = Phase::Complete;
+            live.last_activity = Some(now);
+        });
+        let mark = window.mark();
+        tracing::info!(
+            file = %self.dump.name, records = mark.records, bad_records = mark.bad_records,
+            "complete"
+        );
+        for entry in entries {
+            outbox::pay(self.pass, entry).await.map_err(Box::new)?;
+        }
+        Ok(FileEnd::Complete)
+    }
+
+    fn tell(&self, from: &Checkpoint) {
+        self.live.send_modify(|live| {
+            live.records = from.records;
+            live.bad_records = from.bad_records;
+        });
+    }
+
+    async fn clear_bad_records(&self) -> Result<(), FileError> {
+        let bad_records = self.bad_records.clone();
+        let cleared = spawn_blocking(move || bad_records.clear()).await;
+        cleared.map_err(io::Error::other).flatten().map_err(|cause| FileError::CannotSetAside {
+            ordinal: Ordinal(0),
+            folder: self.bad_records.folder().to_owned(),
+            cause,
+        })
+    }
+
+    fn died(&self, thread: &'static str, words: String) -> FileError {
+        FileError::Died { file: self.dump.name.to_string(), thread, words }
+    }
+}

@@ -1,0 +1,16 @@
+//! The way of a record: a reader thread per file inflates and splits, parse threads make documents,
+//! a task per file puts them in order, delivers them and moves the mark.
+
+mod bad;
+mod budget;
+mod deliver;
+mod error;
+mod extraction;
+mod order;
+mod outbox;
+mod pass;
+mod reader;
+mod workers;
+
+pub use error::FileError;
+pub use pass::{FileEnd, Finished, Pass, PassError, Queued, Settings, Watched, queue};

@@ -1,0 +1,187 @@
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::error::FileError;
+use super::extraction::Extraction;
+use super::outbox;
+use super::workers::Pool;
+use crate::dump::Dump;
+use crate::model::{Clock, Live, Phase};
+use crate::sink::Sink;
+use crate::state::Keeper;
+
+/// How a pass is to work.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Files at once.
+    pub workers: usize,
+    /// Parse threads.
+    pub threads: usize,
+    /// Deliveries in flight, per file.
+    pub window: usize,
+    /// Bad records that a file may have.
+    pub max_bad_records: u64,
+    /// Records to deliver of each file before it ends.
+    pub limit: Option<u64>,
+    /// Where bad records are kept.
+    pub bad_records: PathBuf,
+    /// The highest part of a table that a sweep may remove.
+    pub max_delete_fraction: f64,
+    /// Whether to sweep without proof.
+    pub sweep_anyway: bool,
+}
+
+/// Dumps on their way into one sink.
+#[derive(Clone)]
+pub struct Pass {
+    /// The sink.
+    pub sink: Arc<dyn Sink>,
+    /// The store.
+    pub keeper: Keeper,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// How it is to work.
+    pub settings: Settings,
+    /// Says that it is to stop.
+    pub stop: CancellationToken,
+}
+
+/// A dump of a pass, as those who watch it see it.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The dump.
+    pub dump: Dump,
+    /// Its size on disk.
+    pub size: u64,
+    /// This second's state.
+    pub live: watch::Receiver<Live>,
+}
+
+/// A dump that waits for its turn in a pass.
+#[derive(Debug)]
+pub struct Queued {
+    dump: Dump,
+    live: watch::Sender<Live>,
+}
+
+/// Makes dumps ready for a pass, and to be watched.
+pub fn queue(dumps: Vec<Dump>) -> (Vec<Queued>, Vec<Watched>) {
+    let ready = dumps.into_iter().map(|dump| {
+        let (live, watcher) = watch::channel(Live::PENDING);
+        let size = std::fs::metadata(&dump.path).map_or(0, |metadata| metadata.len());
+        (Queued { dump: dump.clone(), live }, Watched { dump, size, live: watcher })
+    });
+    ready.unzip()
+}
+
+/// How one file ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The dump.
+    pub dump: Dump,
+    /// How it ended.
+    pub end: FileEnd,
+    /// Records delivered in this run.
+    pub records: u64,
+    /// Records set aside in this run.
+    pub bad_records: u64,
+    /// Records that this process delivered.
+    pub now: u64,
+}
+
+/// The ways a file can end.
+#[derive(Debug)]
+pub enum FileEnd {
+    /// There was nothing to do.
+    AlreadyComplete,
+    /// All of it is delivered.
+    Complete,
+    /// As many records as were asked for are delivered, and there are more.
+    Limited,
+    /// It was stopped and will go on; whether everything sent was settled.
+    Stopped {
+        /// False if the drain took too long.
+        drained: bool,
+    },
+    /// It failed.
+    Failed(FileError),
+}
+
+/// Why there can be no pass at all.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// No parse threads.
+    #[error("cannot start the parse threads: {0}")]
+    NoThreads(io::Error),
+    /// The store cannot go on.
+    #[error(transparent)]
+    State(#[from] crate::state::StateError),
+    /// A thread of the sink died.
+    #[error("a sink thread died: {0}\nhint: this is a fault of discogs-extractor")]
+    Died(String),
+    /// The sink cannot settle what is owed.
+    #[error(transparent)]
+    Sink(#[from] crate::sink::SinkError),
+}
+
+impl Pass {
+    /// Extracts the dumps, several at once. A file's failure does not stop the others.
+    ///
+    /// # Errors
+    /// If nothing can begin.
+    pub async fn run(&self, queued: Vec<Queued>) -> Result<Vec<Finished>, PassError> {
+        let pool = Pool::start(self.settings.threads).map_err(PassError::NoThreads)?;
+        let workers = Arc::new(Semaphore::new(self.settings.workers));
+        outbox::settle(self).await?;
+        let mut files = JoinSet::new();
+        for Queued { dump, live } in queued {
+            let (pass, pool, workers) = (self.clone(), pool.clone(), Arc::clone(&workers));
+            files.spawn(async move {
+                let turn = tokio::select! {
+                    biased;
+                    () = pass.stop.cancelled() => None,
+                    turn = workers.acquire_owned() => turn.ok(),
+                };
+                match turn {
+                    Some(_turn) => pass.file(dump, &pool, live).await,
+                    None => Finished {
+                        dump,
+                        end: FileEnd::Stopped { drained: true },
+                        records: 0,
+                        bad_records: 0,
+                        now: 0,
+                    },
+                }
+            });
+        }
+        let mut finished = Vec::new();
+        while let Some(file) = files.join_next().await {
+            match file {
+                Ok(file) => finished.push(file),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        finished.sort_by_key(|file| file.dump.name);
+        Ok(finished)
+    }
+
+    async fn file(&self, dump: Dump, pool: &Pool, live: watch::Sender<Live>) -> Finished {
+        let mut began_with = 0;
+        let extraction = Extraction::new(self, &dump, pool, &live);
+        let ended = extraction.run(&mut began_with).await;
+        let (phase, end) = match ended {
+            Ok(end @ (FileEnd::AlreadyComplete | FileEnd::Complete)) => (Phase::Complete, end),
+            Ok(end) => (Phase::Stopped, end),
+            Err(error) => (Phase::Failed, FileEnd::Failed(error)),
+        };
+        live.send_modify(|live| live.phase = phase);
+        let Live { records, bad_records, .. } = *live.borrow();
+        let now = records.saturating_sub(began_with);
+        Finished { dump, end, records, bad_records, now }
+    }
+}
