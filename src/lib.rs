@@ -15,3 +15,9 @@ pub mod tables;
 // layer 2
 pub mod observe;
 pub mod sink;
+// layer 3
+pub mod pipeline;
+// layer 4
+pub mod daemon;
+// layer 5
+pub mod cli;

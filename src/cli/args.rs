@@ -1,0 +1,328 @@
+//! Arguments as they are typed, before the configuration file and the defaults are joined to them.
+
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+
+use crate::model::{Kind, Version};
+
+const EXAMPLES: &str = "\
+Examples:
+  discogs-extractor extract dumps/ --to sqlite:discogs.db
+  discogs-extractor extract dumps/discogs_20260101_labels.xml.gz --to jsonl:out
+  discogs-extractor extract dumps/ --to jsonl:- --types artists | head
+  discogs-extractor state
+  discogs-extractor sample --records 10000 --seed 1 --into dumps/
+
+Every option can be set in the environment (shown as [env: …]) and in a TOML file (--config);
+a flag wins over the environment, the environment over the file.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 incomplete but resumable, 4 stalled,
+130/143 stopped by a signal after a clean drain.";
+
+/// Reads the monthly Discogs dumps and delivers every record as canonical JSON.
+///
+/// It knows at every moment how far each file has got: kill it, reboot the machine, and it goes
+/// on inside the file.
+#[derive(Debug, Parser)]
+#[command(name = "discogs-extractor", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Args, Debug)]
+pub struct GlobalArgs {
+    /// A TOML file with defaults for the options; see data/config.example.toml
+    #[arg(long, global = true, value_name = "FILE", env = "DISCOGS_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// How log lines look
+    #[arg(long, global = true, value_name = "FORMAT", env = "DISCOGS_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "LOG_LEVEL",
+        ignore_case = true,
+        hide_possible_values = true
+    )]
+    pub log_level: Option<LogLevel>,
+
+    /// Where state is kept [default: discogs-extractor/extractor in the XDG state folder]
+    #[arg(long, global = true, value_name = "DIR", env = "STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    #[value(alias = "warn")]
+    Warning,
+    Error,
+    Critical,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// Bars on a terminal, lines elsewhere
+    Auto,
+    /// A bar per file
+    Bar,
+    /// Lines
+    Log,
+    /// Neither
+    None,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Extract dumps into a sink; runs to the end
+    Extract(Box<ExtractArgs>),
+    /// Show and change what is known of every file
+    State(StateArgs),
+    /// Make a dump set of any size to try things with
+    Sample(SampleArgs),
+    /// Print shell completions
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one for every command into a folder
+    Man {
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        into: Option<PathBuf>,
+    },
+}
+
+const EXTRACT_EXAMPLES: &str = "\
+Sinks:
+  sqlite:PATH   tables in an SQLite database
+  jsonl:DIR     DIR/VERSION/TYPE.jsonl, a record a line
+  jsonl:-       the same lines on standard output; keeps no state
+  null:         nowhere: to measure, or to check a dump
+
+Examples:
+  discogs-extractor extract dumps/ --to sqlite:discogs.db
+  discogs-extractor extract dumps/ --to sqlite:discogs.db --types artists,labels
+  discogs-extractor extract discogs_20260101_labels.xml.gz --to jsonl:out
+  discogs-extractor extract dumps/ --to null: --force-reprocess
+
+Stop it at any time, by any means: the same command goes on where it was.";
+
+#[derive(Args, Debug)]
+#[command(after_help = EXTRACT_EXAMPLES)]
+pub struct ExtractArgs {
+    /// Dumps, or folders of dumps
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+
+    /// Where records go: sqlite:PATH, jsonl:DIR, jsonl:- or null:
+    #[arg(long, value_name = "SINK", env = "DISCOGS_TO")]
+    pub to: Option<String>,
+
+    /// Only these types: artists, labels, masters, releases [default: all]
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', env = "DISCOGS_TYPES")]
+    pub types: Option<Vec<Kind>>,
+
+    /// The version to take from a folder [default: the newest that has all wanted types]
+    #[arg(long, value_name = "YYYYMMDD", env = "DISCOGS_DUMP_VERSION")]
+    pub dump_version: Option<Version>,
+
+    /// Forget what the state holds for these files and extract them again. true, false, `restart`
+    /// (even if an earlier forced pass is unfinished), or any other word: honoured once ever
+    #[arg(
+        long, value_name = "WORD", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", env = "FORCE_REPROCESS"
+    )]
+    pub force_reprocess: Option<String>,
+
+    /// Files at once [default: the cores]
+    #[arg(long, value_name = "N", env = "MAX_WORKERS", value_parser = positive)]
+    pub workers: Option<usize>,
+
+    /// Parse threads, shared by all files [default: the cores]
+    #[arg(long, value_name = "N", env = "DISCOGS_THREADS", value_parser = positive)]
+    pub threads: Option<usize>,
+
+    /// Deliveries in flight, per file [default: 5000]
+    #[arg(long, value_name = "N", env = "DISCOGS_WINDOW", value_parser = positive)]
+    pub window: Option<usize>,
+
+    /// A file that does not move for so many seconds is called stalled [default: 120]
+    #[arg(long, value_name = "SECONDS", env = "STALL_AFTER")]
+    pub stall_after: Option<u64>,
+
+    /// How many bad records a file may have before it fails [default: 100]
+    #[arg(long, value_name = "N", env = "DISCOGS_MAX_BAD_RECORDS")]
+    pub max_bad_records: Option<u64>,
+
+    /// Deliver at most so many records of each file, then end with code 3
+    #[arg(long, value_name = "N", env = "DISCOGS_LIMIT")]
+    pub limit: Option<u64>,
+
+    /// How progress is shown on standard error [default: auto]
+    #[arg(long, value_name = "HOW", env = "DISCOGS_PROGRESS")]
+    pub progress: Option<Progress>,
+
+    /// The highest part of a table that a sweep may remove [default: 0.10]
+    #[arg(long, value_name = "PART", env = "PURGE_MAX_DELETE_FRACTION", value_parser = fraction)]
+    pub purge_max_delete_fraction: Option<f64>,
+
+    /// Remove what the version no longer has, without proof and however much it is
+    #[arg(long, env = "DISCOGS_SWEEP_ANYWAY")]
+    pub sweep_anyway: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = false)]
+pub struct StateArgs {
+    #[command(flatten)]
+    pub select: SelectArgs,
+    #[command(flatten)]
+    pub list: ListArgs,
+    #[command(subcommand)]
+    pub command: Option<StateCommand>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct SelectArgs {
+    /// Only this job, by its identity or the beginning of it [default: all]
+    #[arg(long, global = true, value_name = "JOB", env = "DISCOGS_JOB")]
+    pub job: Option<String>,
+
+    /// Only this version [default: the newest of each job]
+    #[arg(long, global = true, value_name = "YYYYMMDD", env = "DISCOGS_DUMP_VERSION")]
+    pub dump_version: Option<Version>,
+
+    /// JSON instead of a table
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ListArgs {
+    /// Draw again every second until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// A table of files (the default)
+    List(ListArgs),
+    /// Everything about one file
+    Show {
+        /// A type or a file name
+        file: String,
+    },
+    /// Runs and events
+    History,
+    /// What is owed
+    Outbox,
+    /// Exit 0 if all is complete, 3 incomplete or empty, 4 stalled, 1 failed
+    Check,
+    /// Forget files, so that they are extracted again
+    Reset {
+        /// Types or file names [default: all of the version]
+        files: Vec<String>,
+        /// Do it, rather than show what would be forgotten
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Forget a whole job
+    Forget {
+        /// The job's identity
+        job: String,
+        /// Do it, rather than show what would be forgotten
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the state as JSON lines
+    Export,
+    /// Read JSON lines into an empty store
+    Import {
+        /// As `state export` prints them; `-` is standard input
+        file: PathBuf,
+    },
+    /// Rewrite the store so that it takes less space
+    Compact,
+    /// Move a damaged store aside and rebuild it from the last snapshot
+    Repair {
+        /// Begin with an empty store if there is no snapshot
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct SampleArgs {
+    /// How many releases; the other types are made in proportion
+    #[arg(long, value_name = "N")]
+    pub records: u64,
+
+    /// The same seed makes the same set
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+
+    /// The folder
+    #[arg(long, value_name = "DIR")]
+    pub into: PathBuf,
+
+    /// The version in the file names
+    #[arg(long, value_name = "YYYYMMDD", default_value = "20260101")]
+    pub dump_version: Version,
+
+    /// Only these types
+    #[arg(long, value_name = "TYPES", value_delimiter = ',')]
+    pub types: Option<Vec<Kind>>,
+}
+
+/// The environment variable that a refused value came from, if it came from one.
+pub fn variable_of(error: &clap::Error) -> Option<String> {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let argument = context(ContextKind::InvalidArg)?;
+    let value = context(ContextKind::InvalidValue)?;
+    let flag = argument.split([' ', '[', '=']).next()?.strip_prefix("--")?;
+    let typed = std::env::args().any(|word| word.trim_start_matches('-').starts_with(flag));
+    let command = Cli::command();
+    let commands = command.get_subcommands().chain([&command]);
+    let mut found = commands.flat_map(clap::Command::get_arguments);
+    let argument = found.find(|known| known.get_long() == Some(flag))?;
+    let variable = argument.get_env()?.to_str()?.to_owned();
+    (!typed && std::env::var(&variable).is_ok_and(|set| set == value)).then_some(variable)
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a whole number".into()),
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number")?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("not between 0 and 1".into()) }
+}

@@ -1,0 +1,163 @@
+//! Configuration as resolved: what was typed or set in the environment, else the file, else the
+//! default.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::args::{ExtractArgs, GlobalArgs, LogFormat, LogLevel, Progress};
+use crate::model::{Kind, Version};
+
+/// The configuration file: the long options' names, with the same values.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConfigFile {
+    log_format: Option<LogFormat>,
+    log_level: Option<LogLevel>,
+    state_dir: Option<PathBuf>,
+    to: Option<String>,
+    types: Option<Vec<Kind>>,
+    dump_version: Option<Version>,
+    workers: Option<NonZero<usize>>,
+    threads: Option<NonZero<usize>>,
+    window: Option<NonZero<usize>>,
+    stall_after: Option<u64>,
+    max_bad_records: Option<u64>,
+    limit: Option<u64>,
+    progress: Option<Progress>,
+    purge_max_delete_fraction: Option<f64>,
+    sweep_anyway: Option<bool>,
+}
+
+impl ConfigFile {
+    /// Reads it, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be read, or holds something that is no option.
+    pub fn read(path: Option<&Path>) -> Result<ConfigFile> {
+        let Some(path) = path else { return Ok(ConfigFile::default()) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        let file: ConfigFile = toml::from_str(&text).with_context(|| {
+            format!(
+                "the configuration {} cannot be used\nhint: see data/config.example.toml",
+                path.display()
+            )
+        })?;
+        let fraction = file.purge_max_delete_fraction.unwrap_or_default();
+        anyhow::ensure!(
+            (0.0..=1.0).contains(&fraction),
+            "purge-max-delete-fraction in {} is {fraction}, not between 0 and 1",
+            path.display()
+        );
+        Ok(file)
+    }
+}
+
+/// How the program logs.
+#[derive(Clone, Copy, Debug)]
+pub struct Logging {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// The least level that is logged.
+    pub level: LogLevel,
+}
+
+impl Logging {
+    /// Joins what was typed with the file and the defaults.
+    pub fn resolve(args: &GlobalArgs, file: &ConfigFile) -> Logging {
+        Logging {
+            format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            level: args.log_level.or(file.log_level).unwrap_or(LogLevel::Info),
+        }
+    }
+}
+
+/// The state directory: what was typed or set, else systemd's `STATE_DIRECTORY`, else
+/// `discogs-extractor/extractor` in the XDG state folder.
+///
+/// # Errors
+/// If there is neither `XDG_STATE_HOME` nor `HOME`.
+pub fn state_dir(args: &GlobalArgs, file: &ConfigFile) -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let systemd = || {
+        let folders = set("STATE_DIRECTORY")?;
+        std::env::split_paths(&folders).next()
+    };
+    let xdg = || {
+        let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+        let state = set("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?;
+        Some(state.join("discogs-extractor").join("extractor"))
+    };
+    let typed = args.state_dir.clone().or_else(|| file.state_dir.clone());
+    typed.or_else(systemd).or_else(xdg).context(
+        "there is no place for the state: neither XDG_STATE_HOME nor HOME is set\nhint: say where \
+         with --state-dir",
+    )
+}
+
+/// What `extract` is to do.
+#[derive(Clone, Debug)]
+pub struct Extract {
+    /// Files and folders.
+    pub inputs: Vec<PathBuf>,
+    /// The sink, as typed.
+    pub to: Option<String>,
+    /// The wanted types, in the usual order.
+    pub kinds: Vec<Kind>,
+    /// The version to take from folders.
+    pub version: Option<Version>,
+    /// The word given with `--force-reprocess`.
+    pub force: Option<String>,
+    /// Files at once.
+    pub workers: usize,
+    /// Parse threads.
+    pub threads: usize,
+    /// Deliveries in flight, per file.
+    pub window: usize,
+    /// When a file is called stalled.
+    pub stall_after: Duration,
+    /// Bad records a file may have.
+    pub max_bad_records: u64,
+    /// Records to deliver of each file.
+    pub limit: Option<u64>,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// The highest part of a table that a sweep may remove.
+    pub purge_max_delete_fraction: f64,
+    /// Whether to sweep without proof.
+    pub sweep_anyway: bool,
+}
+
+impl Extract {
+    /// Joins what was typed with the file and the defaults.
+    pub fn resolve(args: ExtractArgs, file: ConfigFile) -> Extract {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let count = |typed: Option<usize>, filed: Option<NonZero<usize>>, default| {
+            typed.or(filed.map(NonZero::get)).unwrap_or(default)
+        };
+        let wanted = args.types.or(file.types).unwrap_or_else(|| Kind::ALL.to_vec());
+        Extract {
+            inputs: args.inputs,
+            to: args.to.or(file.to),
+            kinds: Kind::ALL.into_iter().filter(|kind| wanted.contains(kind)).collect(),
+            version: args.dump_version.or(file.dump_version),
+            force: args.force_reprocess,
+            workers: count(args.workers, file.workers, cores),
+            threads: count(args.threads, file.threads, cores),
+            window: count(args.window, file.window, 5_000),
+            stall_after: Duration::from_secs(args.stall_after.or(file.stall_after).unwrap_or(120)),
+            max_bad_records: args.max_bad_records.or(file.max_bad_records).unwrap_or(100),
+            limit: args.limit.or(file.limit),
+            progress: args.progress.or(file.progress).unwrap_or(Progress::Auto),
+            purge_max_delete_fraction: args
+                .purge_max_delete_fraction
+                .or(file.purge_max_delete_fraction)
+                .unwrap_or(0.10),
+            sweep_anyway: args.sweep_anyway || file.sweep_anyway.unwrap_or(false),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The command line: arguments, configuration, what is printed, and how the program ends. The only
+//! place with clap, environment variables and printing.
+
+mod args;
+mod config;
+mod exit;
+mod extract;
+mod live;
+mod logging;
+mod platform;
+mod progress;
+mod reference;
+mod sample;
+mod state;
+mod state_tables;
+mod summary;
+mod words;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::Parser;
+use indicatif::MultiProgress;
+
+use args::{Cli, Command};
+use config::{ConfigFile, Extract, Logging};
+use exit::Exit;
+use extract::Usage;
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        // clap prints its own errors, with exit code 2; it does not say where a value was set.
+        if let Some(variable) = args::variable_of(&error) {
+            let error = error.to_string();
+            words::tell(&anyhow!("{}\nhint: {variable} is set in the environment", first(&error)));
+            std::process::exit(Exit::Usage.code().into());
+        }
+        error.exit()
+    });
+    let exit = command(cli).unwrap_or_else(|error| {
+        words::tell(&error);
+        if error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+    });
+    exit.into()
+}
+
+/// The first line of clap's words, without its own `error: `.
+fn first(words: &str) -> &str {
+    let line = words.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line)
+}
+
+fn command(cli: Cli) -> Result<Exit> {
+    let file = ConfigFile::read(cli.global.config.as_deref())
+        .map_err(|error| error.context(Usage("the configuration".into())))?;
+    let bars = MultiProgress::new();
+    logging::start(Logging::resolve(&cli.global, &file), &bars);
+    match cli.command {
+        Command::Extract(args) => {
+            let state_dir = config::state_dir(&cli.global, &file)?;
+            extract::run(&Extract::resolve(*args, file), &state_dir, &bars)
+        }
+        Command::State(args) => state::run(&args, &config::state_dir(&cli.global, &file)?),
+        Command::Sample(args) => sample::run(&args),
+        Command::Completions { shell } => reference::completions(shell),
+        Command::Man { into } => reference::man(into.as_deref()),
+    }
+}
