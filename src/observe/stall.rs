@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const THRESHOLD: Duration = Duration::from_secs(120);
+    const THRESHOLD: Duration = Duration::from_mins(2);
 
     fn look(looks: &[(Phase, u64, u64)]) -> Idle {
         looks.iter().fold(Idle::default(), |idle, (phase, progress, seconds)| {
