@@ -8,6 +8,7 @@ mod hash;
 mod json;
 mod name;
 mod parser;
+mod reference;
 mod scan;
 mod split;
 mod tree;
@@ -22,6 +23,10 @@ pub const MAX_RECORD: usize = 64 << 20;
 
 /// A record whose elements are nested deeper is set aside; the record's own element is 1.
 pub const MAX_DEPTH: usize = 64;
+
+/// A record with more elements and attributes is set aside: what they take in memory, about 90
+/// bytes each, stays bounded. The largest real records have some ten thousand.
+pub const MAX_NODES: usize = 1 << 20;
 
 /// XML's white space.
 const fn is_space(byte: u8) -> bool {

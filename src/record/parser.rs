@@ -36,14 +36,14 @@ impl Parser {
         out: &mut Vec<u8>,
     ) -> Result<Document, Malformed> {
         let record = match std::str::from_utf8(record) {
-            Ok(text) => Cow::Borrowed(text.as_bytes()),
-            Err(_) => Cow::Owned(String::from_utf8_lossy(record).into_owned().into_bytes()),
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => Cow::Owned(String::from_utf8_lossy(record).into_owned()),
         };
         scan(&record, &mut self.tree, &mut self.scratch).map_err(|fault| *fault)?;
         if !self.tree.node(ROOT).is_object() {
             return Err(Malformed::NoObject);
         }
-        let element = Element { record: &record, tree: &self.tree };
+        let element = Element { record: record.as_bytes(), tree: &self.tree };
         let start = out.len();
         out.reserve(record.len() + record.len() / 4);
         let id_member = Writer { element, order: &mut self.order, out }.record(kind);

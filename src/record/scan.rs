@@ -1,11 +1,12 @@
-//! The XML of one record, read once from front to back into the tree.
-
-use memchr::memmem;
+//! The XML of one record, read once from front to back into the tree: tags and text, which is all
+//! that nearly every record consists of. Whatever begins with `<!` or `<?` is handed over to
+//! quick-xml (`reference`), which tells the same tree what it found.
 
 use super::name::Name;
+use super::reference;
 use super::tree::{Index, KEPT_NODES, NONE, Node, Tree};
 use super::value::{Form, Span, Value};
-use super::{MAX_DEPTH, is_name_byte, is_space};
+use super::{MAX_DEPTH, MAX_NODES, is_name_byte, is_space};
 
 /// Why a record is not well-formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,31 +61,40 @@ struct Segment {
 }
 
 /// Reads the one element that `record` is into `tree`.
-pub(super) fn scan(record: &[u8], tree: &mut Tree, scratch: &mut Scratch) -> Result<(), Fault> {
-    tree.clear();
-    scratch.open.clear();
-    scratch.segments.clear();
-    scratch.segments.shrink_to(KEPT_NODES);
-    Scan { record, tree, open: &mut scratch.open, segments: &mut scratch.segments }.run()
+pub(super) fn scan(record: &str, tree: &mut Tree, scratch: &mut Scratch) -> Result<(), Fault> {
+    if !Scan::new(record, tree, scratch).plain()? {
+        reference::read(record, Scan::new(record, tree, scratch))?;
+    }
+    Ok(())
 }
 
-struct Scan<'a> {
+/// A tree in the making.
+pub(super) struct Scan<'a> {
     record: &'a [u8],
     tree: &'a mut Tree,
     open: &'a mut Vec<Open>,
     segments: &'a mut Vec<Segment>,
 }
 
-impl Scan<'_> {
-    fn run(mut self) -> Result<(), Fault> {
+impl<'a> Scan<'a> {
+    fn new(record: &'a str, tree: &'a mut Tree, scratch: &'a mut Scratch) -> Scan<'a> {
+        tree.clear();
+        scratch.open.clear();
+        scratch.segments.clear();
+        scratch.segments.shrink_to(KEPT_NODES);
+        let (open, segments) = (&mut scratch.open, &mut scratch.segments);
+        Scan { record: record.as_bytes(), tree, open, segments }
+    }
+
+    /// Reads tags and text; false if there is anything else.
+    fn plain(mut self) -> Result<bool, Fault> {
         if !self.record.starts_with(b"<") {
             return Err(syntax("no tag", 0));
         }
         let mut at = self.start_tag(0)?;
-        while !self.open.is_empty() {
+        while !self.is_closed() {
             let Some(text) = Span::until(self.record, at, None) else {
-                let open = self.open.last().map_or(0, |open| self.tree.node(open.node).offset());
-                return Err(syntax("an element that does not end", open.saturating_sub(1)));
+                return Err(self.unclosed());
             };
             at = text.end;
             if text.start < text.end {
@@ -92,20 +102,38 @@ impl Scan<'_> {
             }
             at = match self.record.get(at + 1) {
                 Some(b'/') => self.end_tag(at)?,
-                Some(b'!') => self.comment_or_cdata(at)?,
-                Some(b'?') => 2 + self.find(b"?>", at, at + 2)?,
+                Some(b'!' | b'?') => return Ok(false),
                 _ => self.start_tag(at)?,
             };
         }
-        if at < self.record.len() { Err(syntax("something after its end", at)) } else { Ok(()) }
+        if at < self.record.len() { Err(trailing(at)) } else { Ok(true) }
+    }
+
+    /// Whether the record's own element has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The fault of an element that is still open where the record ends.
+    pub(super) fn unclosed(&self) -> Fault {
+        let open = self.open.last().map_or(0, |open| self.tree.node(open.node).offset());
+        syntax("an element that does not end", open.saturating_sub(1))
+    }
+
+    /// Adds the text in a range of the record.
+    pub(super) fn text_at(&mut self, start: usize, end: usize, form: Form) {
+        if start < end {
+            self.text(&Span::all(self.record, start, end), form);
+        }
     }
 
     /// Reads the start tag that begins at `at` and returns where it ends.
-    fn start_tag(&mut self, at: usize) -> Result<usize, Fault> {
+    pub(super) fn start_tag(&mut self, at: usize) -> Result<usize, Fault> {
         let name = self.name(at + 1)?;
         if self.open.len() == MAX_DEPTH {
             return Err(syntax("an element nested deeper than 64", at));
         }
+        self.check_room(at)?;
         let node = self.tree.add(&name, Value::NONE, false);
         let mut end = name.end;
         if let Some(parent) = self.open.last_mut() {
@@ -158,8 +186,16 @@ impl Scan<'_> {
         if self.record[span.end] != quote {
             return Err(syntax("'<' in an attribute value", span.end));
         }
+        self.check_room(start)?;
         let value = Value::read(self.record, &span, Form::Attribute, &mut self.tree.decoded);
         Ok((self.tree.add(&name, value, true), span.end + 1))
+    }
+
+    fn check_room(&self, at: usize) -> Result<(), Fault> {
+        if self.tree.nodes.len() == MAX_NODES {
+            return Err(syntax("more elements and attributes than 1048576", at));
+        }
+        Ok(())
     }
 
     /// Fails if two attributes of the element that was added last have one name.
@@ -190,7 +226,7 @@ impl Scan<'_> {
     }
 
     /// Reads the end tag that begins at `at` and returns where it ends.
-    fn end_tag(&mut self, at: usize) -> Result<usize, Fault> {
+    pub(super) fn end_tag(&mut self, at: usize) -> Result<usize, Fault> {
         let start = at + 2;
         let Some(open) = self.open.pop() else { return Err(syntax("a stray end tag", at)) };
         let node = self.tree.node(open.node);
@@ -259,29 +295,6 @@ impl Scan<'_> {
         };
     }
 
-    fn comment_or_cdata(&mut self, at: usize) -> Result<usize, Fault> {
-        const CDATA: &[u8] = b"<![CDATA[";
-        let rest = &self.record[at..];
-        if rest.starts_with(b"<!--") {
-            return Ok(3 + self.find(b"-->", at, at + 4)?);
-        }
-        if !rest.starts_with(CDATA) {
-            return Err(syntax("a declaration", at));
-        }
-        let start = at + CDATA.len();
-        let end = self.find(b"]]>", at, start)?;
-        if end > start {
-            self.text(&Span::all(self.record, start, end), Form::Cdata);
-        }
-        Ok(end + 3)
-    }
-
-    /// Where the mark that ends the markup at `at` stands.
-    fn find(&self, mark: &[u8], at: usize, from: usize) -> Result<usize, Fault> {
-        let found = memmem::find(&self.record[from..], mark);
-        found.map(|len| from + len).ok_or_else(|| syntax("markup that does not end", at))
-    }
-
     /// Where the name that begins at `start` ends. `@` and `#` are what the keys of attributes and
     /// text begin with, so no name may.
     #[inline]
@@ -318,8 +331,13 @@ fn is_white(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| text.trim_start().is_empty())
 }
 
+/// The fault of a record that goes on after its element.
+pub(super) fn trailing(at: usize) -> Fault {
+    syntax("something after its end", at)
+}
+
 #[cold]
 #[expect(clippy::unnecessary_box_returns, reason = "a fault is always boxed")]
-fn syntax(what: &'static str, offset: usize) -> Fault {
+pub(super) fn syntax(what: &'static str, offset: usize) -> Fault {
     Box::new(Malformed::Syntax { what, offset })
 }
