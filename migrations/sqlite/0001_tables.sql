@@ -51,3 +51,11 @@ CREATE TABLE extractor_delivered (
     last    INTEGER NOT NULL,
     PRIMARY KEY (version, type, run, first)
 ) WITHOUT ROWID;
+
+-- Which run found its table empty: as long as no other run wrote to it, none of its rows can be
+-- of an earlier version, and there is nothing to look for.
+CREATE TABLE extractor_first (
+    type    TEXT PRIMARY KEY NOT NULL,
+    version TEXT NOT NULL,
+    run     INTEGER NOT NULL
+) WITHOUT ROWID;

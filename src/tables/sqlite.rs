@@ -268,6 +268,35 @@ pub fn delivered(connection: &Connection, file: DumpName, run: Run) -> rusqlite:
         .collect()
 }
 
+/// Notes that a run finds its table empty, if it does.
+///
+/// # Errors
+/// What SQLite says.
+pub fn note_first(connection: &Connection, file: DumpName, run: Run) -> rusqlite::Result<()> {
+    let kind = file.kind.name();
+    let sql = format!(
+        "INSERT OR REPLACE INTO extractor_first (type, version, run)
+         SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM {kind})"
+    );
+    connection.execute(&sql, (kind, file.version.to_string(), stored_run(run)))?;
+    Ok(())
+}
+
+/// Whether nothing but this run ever wrote to its table, so that no row is of an earlier version.
+///
+/// # Errors
+/// What SQLite says.
+pub fn is_only_run(connection: &Connection, file: DumpName, run: Run) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM extractor_first
+                        WHERE type = ?1 AND version = ?2 AND run = ?3)
+            AND NOT EXISTS (SELECT 1 FROM extractor_delivered
+                            WHERE type = ?1 AND NOT (version = ?2 AND run = ?3))",
+        (file.kind.name(), file.version.to_string(), stored_run(run)),
+        |row| row.get(0),
+    )
+}
+
 fn stored_range(row: &rusqlite::Row<'_>) -> rusqlite::Result<RangeInclusive<Ordinal>> {
     let ordinal = |index| Ok::<_, Error>(Ordinal(row.get::<_, i64>(index)?.cast_unsigned()));
     Ok(ordinal(0)?..=ordinal(1)?)

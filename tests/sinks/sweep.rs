@@ -4,11 +4,10 @@ use discogs_extractor::sink::{Sink, Sweep, Swept};
 use super::sqlite::Fixture;
 use super::{artists, batch, beginning, deliver_all, numbered};
 
-/// Ten rows of run 1, and behind them rows of other versions and runs.
+/// Rows of other versions and runs, and behind them ten rows of run 1.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     let sink = fixture.sink();
-    deliver_all(&sink, &beginning(artists(), 1), vec![numbered(10)]);
     fixture
         .connection()
         .execute_batch(
@@ -19,7 +18,23 @@ fn fixture() -> Fixture {
                  ('later', '', '', '20260201', 1, '')",
         )
         .unwrap();
+    deliver_all(&sink, &beginning(artists(), 1), vec![numbered(10)]);
     fixture
+}
+
+#[test]
+fn a_table_that_only_one_run_wrote_to_is_not_looked_through() {
+    let fixture = Fixture::new();
+    let sink = fixture.sink();
+    deliver_all(&sink, &beginning(artists(), 1), vec![numbered(10)]);
+    let mut looked = false;
+    let mut go_on = |_| {
+        looked = true;
+        true
+    };
+    let unproven = Sweep { bad_records: 1, ..sweep() };
+    assert_eq!(sink.sweep(&unproven, &mut go_on), Ok(Swept::Removed(0)));
+    assert!(!looked);
 }
 
 fn sweep() -> Sweep {
@@ -48,7 +63,7 @@ fn a_sweep_takes_what_the_version_no_longer_has_and_nothing_later() {
     assert_eq!(sink.sweep(&sweep(), &mut go_on), Ok(Swept::Removed(3)));
     assert_eq!(looked_at, 14 + 3);
     let ids = fixture.ids();
-    assert_eq!((ids.len(), ids.last().map(String::as_str)), (KEPT, Some("later")));
+    assert_eq!((ids.len(), ids.first().map(String::as_str)), (KEPT, Some("later")));
     assert_eq!(sink.sweep(&sweep(), &mut |_| true), Ok(Swept::Removed(0)));
 }
 
