@@ -4,10 +4,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of a file's text that may be between its reader and its sink's lane. 16 MiB are 60
-/// chunks: enough that a parse thread never waits for the reader at 400 MB/s, and with the window
-/// and four files at once it leaves the whole process under 256 MiB.
-const BYTES: usize = 16 << 20;
+/// Bytes of a file that may be between its reader and the sink's word that they are durable,
+/// counted as XML. 32 MiB hold a window of 5,000 releases and 20 chunks on their way to it, and
+/// four files at once leave the whole process under 256 MiB.
+pub const BYTES: usize = 32 << 20;
 
 /// Bounds what one file has in memory, in bytes: a reader waits here before it sends more.
 #[derive(Clone)]

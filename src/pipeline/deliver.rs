@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::bad::BadRecords;
-use super::budget::Budget;
+use super::budget::{Budget, Share};
 use super::error::FileError;
 use super::order::InOrder;
 use super::workers::Done;
@@ -79,6 +79,7 @@ pub async fn deliver(
         window,
         order: InOrder::default(),
         ready: VecDeque::new(),
+        shares: VecDeque::new(),
         step: None,
         points: VecDeque::new(),
         gzip: GzipOffset(0),
@@ -96,6 +97,9 @@ struct Course<'a> {
     window: Window,
     order: InOrder<Done>,
     ready: VecDeque<Done>,
+    /// Parts of the budget, each with the last record of its chunk: given back when the mark has
+    /// passed that.
+    shares: VecDeque<(Ordinal, Share)>,
     /// How far the mark moved since the last checkpoint was sent off.
     step: Option<Confirmed>,
     /// Points that the mark has not reached.
@@ -188,6 +192,8 @@ impl Course<'_> {
             words,
         })?;
         self.points.extend(done.points);
+        let last = parsed.items.last().map_or(self.window.mark().ordinal(), |i| i.place.ordinal);
+        self.shares.push_back((last, done.share));
         self.gzip = done.gzip;
         for item in &parsed.items {
             let bytes = match &item.body {
@@ -271,6 +277,9 @@ impl Course<'_> {
     fn moved(&mut self, step: Option<Confirmed>) -> Result<(), FileError> {
         let Some(step) = step else { return Ok(()) };
         let (records, bad_records) = (step.to().records, step.to().bad_records);
+        let mark = step.to().ordinal();
+        let passed = self.shares.partition_point(|(last, _)| *last <= mark);
+        self.shares.drain(..passed);
         self.step = Some(match self.step.take() {
             Some(earlier) => earlier.then(step).map_err(|cause| self.window_error(cause))?,
             None => step,

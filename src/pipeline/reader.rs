@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
-use super::budget::Budget;
+use super::budget::{BYTES, Budget, Share};
 use super::workers::{Chunk, Cut, Done, Pool};
 use crate::gzip::{GzipError, Inflater, MemberHasher, Step};
 use crate::model::{
@@ -21,6 +21,10 @@ const CHUNK: usize = 512 << 10;
 
 /// The least that a chunk takes of the budget, so that it bounds how many there are as well.
 const MIN_SHARE: usize = 64 << 10;
+
+/// A record larger than this goes through alone: the reader waits until nothing else is on its way
+/// before it reads on. With records of 64 MiB the process then stays under 256 MiB.
+const LARGE: usize = 8 << 20;
 
 /// Where a reader starts.
 pub struct Start {
@@ -107,6 +111,8 @@ struct Reader<'a> {
     /// Points that have it, with the ordinal before it.
     points: VecDeque<ResumePoint>,
     chunks: u64,
+    /// A share taken ahead, for a record larger than the budget.
+    share: Option<Share>,
     /// Whether an element that is no record was met.
     foreign: bool,
     /// A step of the inflater whose text is here but which is not settled yet.
@@ -141,6 +147,7 @@ impl<'a> Reader<'a> {
             open_points: Vec::new(),
             points: VecDeque::new(),
             chunks: 0,
+            share: None,
             foreign: false,
             step: None,
         })
@@ -193,6 +200,12 @@ impl<'a> Reader<'a> {
             }
             if ended {
                 return Ok(ReadEnd::End(self.last));
+            }
+            if self.text.len() > LARGE && self.share.is_none() {
+                let Some(share) = self.around.budget.wait_for(BYTES) else {
+                    return Ok(ReadEnd::Stopped);
+                };
+                self.share = Some(share);
             }
         }
     }
@@ -298,7 +311,8 @@ impl<'a> Reader<'a> {
         while cuts.peek().is_some() {
             let records: Vec<_> = cuts.by_ref().take(chunk_records).collect();
             let size = records.iter().map(Cut::length).sum::<usize>().max(MIN_SHARE);
-            let Some(share) = self.around.budget.wait_for(size) else { return false };
+            let taken = self.share.take().or_else(|| self.around.budget.wait_for(size));
+            let Some(share) = taken else { return false };
             let upto = records.last().map_or(self.last, |cut| cut.place.ordinal);
             let points = self.points.partition_point(|point| point.after <= upto);
             let chunk = Chunk {

@@ -50,7 +50,6 @@ pub struct Done {
     /// As in the chunk.
     pub gzip: GzipOffset,
     /// As in the chunk.
-    #[expect(dead_code, reason = "it is held until the records are in the window")]
     pub share: Share,
 }
 
