@@ -69,12 +69,7 @@ impl<'a> Extraction<'a> {
     ) -> Extraction<'a> {
         let job = pass.sink.job().clone();
         let bad_records = BadRecords::new(&pass.settings.bad_records, &job, dump.name);
-        let key = FileKey {
-            job,
-            version: dump.name.version,
-            kind: dump.name.kind,
-            file: dump.file_name(),
-        };
+        let key = FileKey::new(job, dump.name);
         Extraction { pass, dump, key, pool, live, bad_records }
     }
 

@@ -10,6 +10,7 @@ mod order;
 mod outbox;
 mod pass;
 mod reader;
+mod room;
 mod workers;
 
 pub use error::FileError;

@@ -1,19 +1,21 @@
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::error::FileError;
 use super::extraction::Extraction;
 use super::outbox;
+use super::room::{self, Short};
 use super::workers::Pool;
-use crate::dump::Dump;
+use crate::dump::{Dump, identify};
 use crate::model::{Clock, Live, Phase};
 use crate::sink::Sink;
-use crate::state::Keeper;
+use crate::state::{FileKey, Keeper, Status};
 
 /// How a pass is to work.
 #[derive(Clone, Debug)]
@@ -138,6 +140,7 @@ impl Pass {
         let pool = Pool::start(self.settings.threads).map_err(PassError::NoThreads)?;
         let workers = Arc::new(Semaphore::new(self.settings.workers));
         outbox::settle(self).await?;
+        self.register(&queued).await?;
         let mut files = JoinSet::new();
         for Queued { dump, live } in queued {
             let (pass, pool, workers) = (self.clone(), pool.clone(), Arc::clone(&workers));
@@ -168,6 +171,34 @@ impl Pass {
         }
         finished.sort_by_key(|file| file.dump.name);
         Ok(finished)
+    }
+
+    /// Notes which files wait for their turn, and warns if the disk will not hold what they bring.
+    async fn register(&self, queued: &[Queued]) -> Result<(), PassError> {
+        let job = self.sink.job();
+        let mut to_do = 0;
+        for Queued { dump, .. } in queued {
+            let path = dump.path.clone();
+            let identified = spawn_blocking(move || identify(&File::open(path)?)).await;
+            // What cannot be read says so when its turn comes.
+            let Ok(Ok(identity)) = identified else { continue };
+            let key = FileKey::new(job.clone(), dump.name);
+            let known = self.keeper.files(job.clone(), dump.name.version).await?;
+            let known = known.into_iter().find(|(known, _)| *known == key);
+            let complete = known.is_some_and(|(_, state)| {
+                state.status == Status::Complete && state.identity == identity
+            });
+            if !complete {
+                to_do += identity.size();
+                self.keeper.register(key, identity).await?;
+            }
+        }
+        let sink = Arc::clone(&self.sink);
+        let short = spawn_blocking(move || room::short(&*sink, to_do)).await;
+        if let Ok(Some(Short { folder, needed, free })) = short {
+            tracing::warn!(folder, needed, free, "the disk may be too small for what is to come");
+        }
+        Ok(())
     }
 
     async fn file(&self, dump: Dump, pool: &Pool, live: watch::Sender<Live>) -> Finished {

@@ -115,6 +115,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The fault of an element that is still open where the record ends.
+    #[expect(clippy::unnecessary_box_returns, reason = "a fault is always boxed")]
     pub(super) fn unclosed(&self) -> Fault {
         let open = self.open.last().map_or(0, |open| self.tree.node(open.node).offset());
         syntax("an element that does not end", open.saturating_sub(1))
@@ -332,6 +333,7 @@ fn is_white(text: &[u8]) -> bool {
 }
 
 /// The fault of a record that goes on after its element.
+#[expect(clippy::unnecessary_box_returns, reason = "a fault is always boxed")]
 pub(super) fn trailing(at: usize) -> Fault {
     syntax("something after its end", at)
 }
