@@ -203,6 +203,60 @@ fn what_a_new_version_no_longer_has_is_swept_unless_it_is_too_much() {
 }
 
 #[test]
+fn a_restart_goes_on_from_a_resume_point() {
+    let place = Place::new();
+    let mut options = set(40_000);
+    options.kinds = vec![Kind::Releases];
+    options.members = 2;
+    place.sample(&options);
+    let limited = ["extract", "dumps", "--to", "jsonl:out", "--limit", "36000"];
+    place.run(&limited).ends(3, &[]);
+    let show = place.run(&["state", "show", "releases", "--json"]).out;
+    let show: serde_json::Value = serde_json::from_str(&show).unwrap();
+    assert!(show[0]["points"].as_u64().unwrap() >= 2, "{show:#}");
+    let ran = place.extract("jsonl:out");
+    ran.ends(0, &["going on", "after=36000"]);
+    assert!(!ran.err.contains("does not verify"), "{}", ran.err);
+    place.extract("jsonl:whole").ends(0, &[]);
+    let output = |folder| fs::read(place.path(folder).join("20260101/releases.jsonl")).unwrap();
+    assert!(output("out") == output("whole"));
+}
+
+#[test]
+fn a_stall_is_told_with_its_reason_and_so_is_its_end() {
+    let place = Place::new();
+    place.sample(&set(2_000));
+    place.run(&["extract", "dumps", "--to", "sqlite:out.db", "--limit", "1"]).ends(3, &[]);
+    let other = rusqlite::Connection::open(place.path("out.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut child = place
+        .program()
+        .args(["extract", "dumps", "--to", "sqlite:out.db", "--types", "releases"])
+        .env("STALL_AFTER", "1")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut until = |words: &str| {
+        assert!(said.any(|line| line.contains(words)), "{words:?} was never said");
+    };
+    until("the sink holds records back");
+    until("⚠️ Stalled extractors detected: ['releases']");
+    until("releases: nothing moved for");
+    let list = place.state();
+    assert_eq!(
+        list["files"].as_array().unwrap().iter().filter(|f| f["stalled"] == true).count(),
+        1
+    );
+    assert_eq!(place.run(&["state", "check"]).code, Some(4));
+    other.execute_batch("COMMIT").unwrap();
+    until("the sink takes records again");
+    until("✅ Completed file types: ['releases']");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn forced_is_forced_once_and_a_token_once_ever() {
     let place = Place::new();
     place.sample(&set(50));

@@ -179,6 +179,28 @@ fn null_survives_kills_at_random_times() {
     survives(To::Null, 48);
 }
 
+#[test]
+fn a_dump_with_resume_points_survives_kills_at_random_times() {
+    let mut random = random();
+    let reference = Place::new();
+    let mut options = releases();
+    options.records = 40_000;
+    reference.sample(&options);
+    let began = Instant::now();
+    reference.extract("jsonl:out").ends(0, &[]);
+    let whole = began.elapsed();
+    let place = Place::new();
+    copy_folder(&reference.path("dumps"), &place.path("dumps"));
+    let mut killed = 0;
+    while killed < 12
+        && killed_after(&place, To::Jsonl, whole.mul_f64(random.random_range(0.0..0.4)))
+    {
+        killed += 1;
+    }
+    place.run(&arguments(To::Jsonl).iter().map(String::as_str).collect::<Vec<_>>()).ends(0, &[]);
+    assert!(To::Jsonl.output(&place) == To::Jsonl.output(&reference), "after {killed} kills");
+}
+
 /// Places on the way of an extraction; those of `state` commands have their own tests.
 fn on_the_way(place: &str) -> bool {
     !["state.upgrade.", "state.compact.", "state.repair.", "state.force."]

@@ -172,6 +172,7 @@ fn the_top_level_is_as_it_was_agreed() {
         "LICENSE-APACHE",
         "CHANGELOG.md",
         "target",
+        "proptest-regressions",
     ];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();

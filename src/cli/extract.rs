@@ -22,7 +22,7 @@ use crate::observe::FileNow;
 use crate::pipeline::{self, FileEnd, Finished, Pass, Settings};
 use crate::sink::{Sink, Target};
 use crate::state::view::OwedEntry;
-use crate::state::{ForceWord, Forced, Keeper, Status};
+use crate::state::{FileKey, FileState, ForceWord, Forced, Keeper, Status};
 
 /// A usage error: told with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -189,12 +189,23 @@ impl Command<'_> {
         }
         for (version, kinds) in versions {
             let (job, kinds) = (self.sink.job().clone(), kinds.into_iter().collect());
+            let files = self.keeper.files(job.clone(), version).await?;
+            let failed = |kind: &Kind| {
+                let of_kind = |(key, state): &(FileKey, FileState)| {
+                    key.kind == *kind && state.status == Status::Failed
+                };
+                files.iter().any(of_kind)
+            };
             let now = self.clock.now();
             let names =
                 |kinds: &[Kind]| kinds.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ");
             match self.keeper.force(job, version, kinds, word.clone(), now).await? {
                 Forced::Cleared(kinds) => {
                     tracing::info!(%version, types = names(&kinds), "forced: starting over");
+                }
+                Forced::Resumed(kinds) if kinds.iter().all(failed) => {
+                    let types = names(&kinds);
+                    tracing::warn!(%version, types, "forced pass waits only for what failed");
                 }
                 Forced::Resumed(kinds) => {
                     tracing::info!(%version, types = names(&kinds), "forced pass goes on, these are left");

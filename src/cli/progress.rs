@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::args::Progress;
 use super::live::Stalls;
+use super::summary::grouped;
 use crate::model::{Clock, Kind, Phase, Timestamp};
 use crate::observe::{FileNow, Idle, Rate, STALL_TICK, Snapshot, lines};
 use crate::pipeline::Watched;
@@ -150,19 +151,20 @@ impl Display {
             let done = live.phase == Phase::Complete;
             bar.set_position(if done { file.watched.size } else { live.gzip.0 });
             let left = speed.time_for(file.watched.size.saturating_sub(live.gzip.0));
+            let records = grouped(live.records);
             let words = match live.phase {
                 Phase::Pending => "waiting".to_owned(),
-                Phase::Complete => format!("{} records, complete", live.records),
-                Phase::Failed => format!("{} records, failed", live.records),
-                Phase::Stopped => format!("{} records, stopped", live.records),
+                Phase::Complete => format!("{records} records, complete"),
+                Phase::Failed => format!("{records} records, failed"),
+                Phase::Stopped => format!("{records} records, stopped"),
                 Phase::Extracting if file.stalled => {
-                    format!("{} records, stalled: {}", live.records, live.waits_for)
+                    format!("{records} records, stalled: {}", live.waits_for)
                 }
                 Phase::Extracting => {
                     let left = left.map(|left| Duration::from_secs(left.as_secs()));
                     let left = left.map(humantime::format_duration);
                     let left = left.map(|left| format!(", {left} left")).unwrap_or_default();
-                    format!("{} records, {:.0}/s{left}", live.records, speed.records)
+                    format!("{records} records, {:.0}/s{left}", speed.records)
                 }
             };
             bar.set_message(words);

@@ -121,7 +121,10 @@ impl<'a> Extraction<'a> {
                     *began_with = begun.checkpoint.records;
                     return Ok(FileEnd::AlreadyComplete);
                 }
-                Beginning::Fresh => tracing::info!(file = %name, "extracting"),
+                Beginning::Fresh => {
+                    tracing::info!(file = %name, "extracting");
+                    self.clear_bad_records().await?;
+                }
                 Beginning::Resumed => {
                     tracing::info!(file = %name, after = %begun.checkpoint.ordinal(), "going on");
                 }
@@ -347,6 +350,7 @@ impl<'a> Extraction<'a> {
 
     fn tell(&self, from: &Checkpoint) {
         self.live.send_modify(|live| {
+            live.phase = Phase::Extracting;
             live.records = from.records;
             live.bad_records = from.bad_records;
         });
