@@ -27,7 +27,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 incomplete but resumable, 4 stalled,
 /// It knows at every moment how far each file has got: kill it, reboot the machine, and it goes
 /// on inside the file.
 #[derive(Debug, Parser)]
-#[command(name = "discogs-extractor", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "discogs-extractor", version, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: GlobalArgs,

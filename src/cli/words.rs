@@ -14,22 +14,19 @@ pub fn error(error: &anyhow::Error) -> String {
     let mut hints = Vec::new();
     for cause in error.chain() {
         let words = cause.to_string();
-        let (hint, what): (Vec<_>, Vec<_>) =
-            words.lines().partition(|line| line.starts_with("hint: "));
-        let what = what.join(" ");
-        if !said.contains(&what) {
+        let (what, hint) = match words.split_once("\nhint: ") {
+            Some((what, hint)) => (what, Some(hint)),
+            None => (words.as_str(), None),
+        };
+        if !said.contains(what) {
             if !said.is_empty() {
                 said.push_str(": ");
             }
-            said.push_str(&what);
+            said.push_str(what);
         }
-        for hint in hint {
-            if !hints.iter().any(|known| known == hint) {
-                hints.push(hint.to_owned());
-            }
-        }
+        hints.extend(hint.map(str::to_owned).filter(|hint| !hints.contains(hint)));
     }
-    hints.iter().fold(format!("error: {said}"), |text, hint| text + "\n" + hint)
+    hints.iter().fold(format!("error: {said}"), |text, hint| text + "\nhint: " + hint)
 }
 
 #[cfg(test)]
@@ -46,5 +43,7 @@ mod tests {
             error(&chained),
             "error: artists failed: cannot write a.db: no space left\nhint: make room"
         );
+        let long = anyhow!("no sink\nhint: add --to, for example\n  --to null:");
+        assert_eq!(error(&long), "error: no sink\nhint: add --to, for example\n  --to null:");
     }
 }

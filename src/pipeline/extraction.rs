@@ -94,6 +94,9 @@ impl<'a> Extraction<'a> {
             Err(error) => {
                 let words = error.to_string();
                 let words = words.split("\nhint: ").next().unwrap_or_default().to_owned();
+                if !error.reader_gone() {
+                    tracing::error!(file = %self.dump.name, error = words, "failed");
+                }
                 let known = keeper.fail(self.key.clone(), words, error.drops_progress(), now).await;
                 if let Err(error) = known {
                     tracing::debug!(%error, "the failure could not be noted");
