@@ -34,6 +34,14 @@ pub struct Display {
     stalls: watch::Sender<Stalls>,
 }
 
+/// The fields of the progress event.
+struct Pace {
+    percent: u64,
+    records_per_second: f64,
+    /// Until the last file that is being extracted ends, at its speed.
+    seconds_left: Option<u64>,
+}
+
 struct File {
     watched: Watched,
     /// When it was complete before this pass began.
@@ -128,8 +136,35 @@ impl Display {
         }
         let files = self.files.iter().map(File::now).chain(self.others.iter().cloned());
         let snapshot = Snapshot { files: files.collect() };
-        for line in snapshot.lines() {
+        let mut said = snapshot.lines().into_iter();
+        let Pace { percent, records_per_second, seconds_left } = self.pace();
+        if let Some(progress) = said.next() {
+            tracing::info!(percent, records_per_second, seconds_left, "{progress}");
+        }
+        for line in said {
             tracing::info!("{line}");
+        }
+    }
+
+    /// How the files of this pass do together.
+    fn pace(&self) -> Pace {
+        let (mut read, mut size, mut records, mut left) = (0, 0, 0.0, Some(Duration::ZERO));
+        for file in &self.files {
+            let live = file.watched.live.borrow();
+            let done = if live.phase == Phase::Complete { file.watched.size } else { live.gzip.0 };
+            read += done;
+            size += file.watched.size;
+            if live.phase == Phase::Extracting {
+                let speed = file.rate.speed();
+                records += speed.records;
+                let time = speed.time_for(file.watched.size.saturating_sub(done));
+                left = left.zip(time).map(|(one, other)| one.max(other));
+            }
+        }
+        Pace {
+            percent: read * 100 / size.max(1),
+            records_per_second: records.round(),
+            seconds_left: left.filter(|left| !left.is_zero()).map(|left| left.as_secs()),
         }
     }
 

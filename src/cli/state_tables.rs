@@ -34,7 +34,7 @@ pub fn list(inspection: &Inspection, filter: &Filter, now: Timestamp) -> String 
             "DONE",
             "RATE",
             "LAST ACTIVITY",
-            "",
+            "NOTE",
         ]);
         for line in listed.files.iter().filter(|line| line.job == *job) {
             let entry = inspection.files.iter().find(|entry| {
