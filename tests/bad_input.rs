@@ -213,6 +213,42 @@ fn a_record_larger_than_64_mib_is_set_aside_within_bounded_memory() {
 }
 
 #[test]
+fn the_largest_records_go_through_within_256_mib() {
+    let place = Place::new();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(b"<artists>\n").unwrap();
+    let megabyte = "some words, again ".repeat((1 << 20) / 18);
+    for id in 1..=3 {
+        write!(encoder, "<artist><id>{id}</id><profile>").unwrap();
+        (0..62).for_each(|_| encoder.write_all(megabyte.as_bytes()).unwrap());
+        encoder.write_all(b"</profile></artist>\n").unwrap();
+    }
+    // As many elements as fit: what they take is bounded as well.
+    encoder.write_all(b"<artist><id>4</id>").unwrap();
+    encoder.write_all("<a/>".repeat(15_000_000).as_bytes()).unwrap();
+    encoder.write_all(b"</artist>\n</artists>\n").unwrap();
+    place.dump(NAME, &encoder.finish().unwrap());
+    let mut child = place
+        .program()
+        .args(["extract", "dumps", "--to", "sqlite:out.db"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = kibibytes.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        peak = peak.max(kibibytes.unwrap_or(0_u64));
+    }
+    assert!(child.wait().unwrap().success());
+    assert!(peak < 256 << 10, "{peak} KiB");
+    let file = place.only_file();
+    assert_eq!((&file["records"], &file["bad_records"]), (&3.into(), &1.into()));
+}
+
+#[test]
 fn a_record_that_the_sink_refuses_is_set_aside_with_the_sinks_words() {
     let place = Place::new();
     place.dump(NAME, &gzip(artists(20).as_bytes()));

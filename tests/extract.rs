@@ -36,9 +36,18 @@ fn a_folder_of_dumps_becomes_a_database_with_a_summary_and_a_query_to_try() {
     let tried = Command::new("sh").args(["-c", query]).current_dir(place.path("")).output();
     let tried = Ran::of(tried.unwrap());
     assert_eq!(tried.out.lines().count(), 5, "{query}: {tried:?}");
-    // Again there is nothing to do, and nothing is done.
+    // Again there is nothing to do, and nothing is done; the counts are those of the version.
     let again = place.extract("sqlite:discogs.db");
-    again.ends(0, &[]);
+    let total: u64 = Kind::ALL.iter().map(|kind| count(*kind, 500)).sum();
+    let counts = format!("📊 Extraction Progress: {total} total records extracted");
+    again.ends(0, &[&counts]);
+    assert_eq!(
+        again.err.matches("✅ Completed file types: ['artists'").count(),
+        2,
+        "{}",
+        again.err
+    );
+    assert_eq!(again.err.matches(&counts).count(), 2, "at the start and at the end");
     assert!(again.out.contains("complete already"), "{}", again.out);
     assert!(again.out.contains("0 records delivered"), "{}", again.out);
 }
@@ -254,6 +263,40 @@ fn a_stall_is_told_with_its_reason_and_so_is_its_end() {
     until("the sink takes records again");
     until("✅ Completed file types: ['releases']");
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_sink_that_hangs_does_not_keep_a_signal_waiting() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let place = Place::new();
+    place.sample(&set(2_000));
+    place.run(&["extract", "dumps", "--to", "sqlite:out.db", "--limit", "1"]).ends(3, &[]);
+    let other = rusqlite::Connection::open(place.path("out.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for signals in [1, 2] {
+        let mut child = place
+            .program()
+            .args(["extract", "dumps", "--to", "sqlite:out.db"])
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_child(&child);
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(said.any(|line| line.contains("the sink holds records back")));
+        let began = std::time::Instant::now();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert!(said.any(|line| line.contains("stopping: ")));
+        if signals == 2 {
+            kill_process(pid, Signal::TERM).unwrap();
+        }
+        // Not a clean drain, so not the signal's own code.
+        assert_eq!(child.wait().unwrap().code(), Some(3));
+        assert!(began.elapsed().as_secs() < 10, "inside Docker's patience");
+    }
+    other.execute_batch("COMMIT").unwrap();
+    place.extract("sqlite:out.db").ends(0, &[]);
+    assert_eq!(rows(&place.path("out.db"), "releases").len(), 2_000);
 }
 
 #[test]

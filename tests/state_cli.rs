@@ -112,6 +112,7 @@ fn beside_a_living_owner_it_shows_this_second_and_refuses_what_is_being_extracte
     let mut owner = place
         .program()
         .args(["extract", "dumps", "--to", "sqlite:out.db", "--state-dir", &deep])
+        .args(["--window", "100"])
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()

@@ -114,7 +114,10 @@ impl Command<'_> {
             stop: stop.clone(),
         };
         let known = self.known(&dumps).await?;
-        let (queued, watched) = pipeline::queue(dumps);
+        let (queued, watched) = pipeline::queue(dumps, |name| {
+            known.iter().find(|(known, _)| *known == name).map_or(0, |(_, file)| file.records)
+        });
+        let known = known.into_iter().map(|(_, file)| file).collect();
         let how = How::resolve(self.config.progress, std::io::stderr().is_terminal());
         let mut display = Display::new(
             Arc::clone(&self.clock),
@@ -219,16 +222,16 @@ impl Command<'_> {
     }
 
     /// What the store knows of the versions, for the counts that go on over restarts.
-    async fn known(&self, dumps: &[Dump]) -> Result<Vec<FileNow>> {
+    async fn known(&self, dumps: &[Dump]) -> Result<Vec<(DumpName, FileNow)>> {
         let versions: BTreeSet<Version> = dumps.iter().map(|dump| dump.name.version).collect();
         let mut known = Vec::new();
         for version in versions {
             let files = self.keeper.files(self.sink.job().clone(), version).await?;
-            known.extend(files.into_iter().map(|(key, state)| FileNow {
-                kind: key.kind,
-                records: state.checkpoint.records,
-                completed_at: state.completed_at.filter(|_| state.status == Status::Complete),
-                active: false,
+            known.extend(files.into_iter().map(|(key, state)| {
+                let completed_at = state.completed_at.filter(|_| state.status == Status::Complete);
+                let (kind, records) = (key.kind, state.checkpoint.records);
+                let file = FileNow { kind, records, completed_at, active: false };
+                (DumpName { version: key.version, kind }, file)
             }));
         }
         Ok(known)
@@ -245,7 +248,13 @@ fn exit(finished: &[Finished], owed: &[OwedEntry], signal: Option<Exit>) -> Exit
         FileEnd::Failed(_) => Exit::Failed,
     };
     let start = if refused { Exit::Failed } else { Exit::Done };
-    finished.iter().map(of_file).fold(start, Exit::worst)
+    let worst = finished.iter().map(of_file).fold(start, Exit::worst);
+    let undrained = |file: &Finished| matches!(file.end, FileEnd::Stopped { drained: false });
+    match worst {
+        // A signal's own code says that the drain was clean.
+        Exit::Interrupted | Exit::Terminated if finished.iter().any(undrained) => Exit::Incomplete,
+        worst => worst,
+    }
 }
 
 /// What `--force-reprocess` asks for, if anything.

@@ -246,8 +246,9 @@ impl File {
             kind: self.watched.dump.name.kind,
             records: live.records,
             completed_at: match live.phase {
+                Phase::Pending => self.completed_at,
                 Phase::Complete => self.completed_at.or(live.last_activity),
-                _ => None,
+                Phase::Extracting | Phase::Failed | Phase::Stopped => None,
             },
             active: live.phase == Phase::Extracting,
         }

@@ -13,7 +13,7 @@ use super::outbox;
 use super::room::{self, Short};
 use super::workers::Pool;
 use crate::dump::{Dump, identify};
-use crate::model::{Clock, Live, Phase};
+use crate::model::{Clock, DumpName, Live, Phase};
 use crate::sink::Sink;
 use crate::state::{FileKey, Keeper, Status};
 
@@ -71,10 +71,11 @@ pub struct Queued {
     live: watch::Sender<Live>,
 }
 
-/// Makes dumps ready for a pass, and to be watched.
-pub fn queue(dumps: Vec<Dump>) -> (Vec<Queued>, Vec<Watched>) {
+/// Makes dumps ready for a pass, and to be watched; `known` tells how many records of each were
+/// delivered before.
+pub fn queue(dumps: Vec<Dump>, known: impl Fn(DumpName) -> u64) -> (Vec<Queued>, Vec<Watched>) {
     let ready = dumps.into_iter().map(|dump| {
-        let (live, watcher) = watch::channel(Live::PENDING);
+        let (live, watcher) = watch::channel(Live { records: known(dump.name), ..Live::PENDING });
         let size = std::fs::metadata(&dump.path).map_or(0, |metadata| metadata.len());
         (Queued { dump: dump.clone(), live }, Watched { dump, size, live: watcher })
     });
@@ -150,16 +151,12 @@ impl Pass {
                     () = pass.stop.cancelled() => None,
                     turn = workers.acquire_owned() => turn.ok(),
                 };
-                match turn {
-                    Some(_turn) => pass.file(dump, &pool, live).await,
-                    None => Finished {
-                        dump,
-                        end: FileEnd::Stopped { drained: true },
-                        records: 0,
-                        bad_records: 0,
-                        now: 0,
-                    },
-                }
+                let Some(_turn) = turn else {
+                    let records = live.borrow().records;
+                    let end = FileEnd::Stopped { drained: true };
+                    return Finished { dump, end, records, bad_records: 0, now: 0 };
+                };
+                pass.file(dump, &pool, live).await
             });
         }
         let mut finished = Vec::new();
