@@ -156,10 +156,10 @@ impl Course<'_> {
                     saved?;
                 }
                 _ = tick.tick() => {
+                    self.tell(advancing.is_some());
                     if advancing.is_none() {
                         advancing = self.advance();
                     }
-                    self.tell(advancing.is_some());
                 }
             }
         }
