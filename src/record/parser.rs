@@ -25,6 +25,24 @@ impl Parser {
         Parser::default()
     }
 
+    /// Reads one record and makes nothing of it.
+    ///
+    /// # Errors
+    /// If the record is not well-formed or too deeply nested.
+    pub fn check(&mut self, record: &[u8]) -> Result<(), Malformed> {
+        self.read(record).map(drop)
+    }
+
+    /// Reads one record into the tree; its text, of which the tree holds places.
+    fn read<'a>(&mut self, record: &'a [u8]) -> Result<Cow<'a, str>, Malformed> {
+        let record = match std::str::from_utf8(record) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => Cow::Owned(String::from_utf8_lossy(record).into_owned()),
+        };
+        scan(&record, &mut self.tree, &mut self.scratch).map_err(|fault| *fault)?;
+        Ok(record)
+    }
+
     /// Appends the canonical JSON of one record (the bytes from its `<` to its `>`) to `out`.
     ///
     /// # Errors
@@ -35,11 +53,7 @@ impl Parser {
         record: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Document, Malformed> {
-        let record = match std::str::from_utf8(record) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => Cow::Owned(String::from_utf8_lossy(record).into_owned()),
-        };
-        scan(&record, &mut self.tree, &mut self.scratch).map_err(|fault| *fault)?;
+        let record = self.read(record)?;
         if !self.tree.node(ROOT).is_object() {
             return Err(Malformed::NoObject);
         }
