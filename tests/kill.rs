@@ -15,7 +15,7 @@ use discogs_extractor::model::{Kind, fault};
 use discogs_extractor::sample::Options;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use support::{Place, copy_folder, rows};
+use support::{Place, artists, copy_folder, gzip, rows};
 
 const RECORDS: u64 = 8_000;
 const WINDOW: u64 = 1_000;
@@ -256,11 +256,37 @@ fn every_named_place_is_survived_and_reached() {
     reached.extend(survives_at_every_place(To::Jsonl));
     let missed: Vec<_> = fault::PLACES
         .iter()
-        .filter(|place| on_the_way(place) && !reached.contains(place))
-        // A failure and a refused sweep have tests of their own.
-        .filter(|place| !place.starts_with("state.fail."))
+        .filter(|place| on_the_way(place) && !of_bad_input(place) && !reached.contains(place))
         .collect();
     assert!(missed.is_empty(), "never reached: {missed:?}");
+}
+
+/// Places that only bad input leads to.
+fn of_bad_input(place: &str) -> bool {
+    place.starts_with("state.fail.") || place.starts_with("bad_record.")
+}
+
+#[test]
+fn every_place_that_bad_input_leads_to_is_survived_and_reached() {
+    let bad = "<artist><id>x</id><name>never closed</artist>\n</artists>";
+    let text = artists(500).replacen("</artists>", bad, 1);
+    let mut damaged = gzip(text.as_bytes());
+    damaged.extend_from_slice(b"garbage");
+    for fault in fault::PLACES.iter().filter(|place| of_bad_input(place)) {
+        let place = Place::new();
+        place.dump("discogs_20260101_artists.xml.gz", &damaged);
+        let mut command = place.program();
+        command.args(["extract", "dumps", "--to", "sqlite:out.db"]).env("DISCOGS_FAULT_AT", fault);
+        assert_eq!(command.output().unwrap().status.signal(), Some(9), "{fault} is not reached");
+        place.extract("sqlite:out.db").ends(1, &["after"]);
+        assert_eq!(rows(&place.path("out.db"), "artists").len(), 500, "{fault}");
+        let file = place.only_file();
+        assert_eq!(file["status"], "failed", "{fault}");
+        assert_eq!((&file["records"], &file["bad_records"]), (&500.into(), &1.into()), "{fault}");
+        let kept = fs::read_dir(place.path("state/bad-records")).unwrap().next().unwrap().unwrap();
+        let kept = fs::read_dir(kept.path().join("20260101/artists")).unwrap().count();
+        assert_eq!(kept, 2, "{fault}: one record and one note");
+    }
 }
 
 #[test]

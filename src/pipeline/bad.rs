@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::model::{BadRecord, DumpName, Job, Ordinal};
+use crate::model::{BadRecord, DumpName, Job, Ordinal, fault};
 
 /// Where the records of one file that cannot be delivered are kept for a person to look at:
 /// `bad-records/JOB/VERSION/TYPE/ORDINAL.xml` and `.json`. A repeat writes the same names again.
@@ -46,9 +46,13 @@ impl BadRecords {
             kept: bad.raw.len(),
             reason: &bad.reason,
         };
+        fault::place("bad_record.before");
         self.write(&format!("{ordinal}.xml"), &bad.raw)?;
+        fault::place("bad_record.written");
         self.write(&format!("{ordinal}.json"), &serde_json::to_vec_pretty(&note)?)?;
-        File::open(&self.folder)?.sync_all()
+        File::open(&self.folder)?.sync_all()?;
+        fault::place("bad_record.after");
+        Ok(())
     }
 
     /// Forgets what an earlier run of the file set aside.

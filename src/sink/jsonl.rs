@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::lines::write_lines;
 use super::{Lane, LaneEnds, LaneStart, Need, Outcome, Sink, SinkError, join, spawn};
-use crate::model::{Checkpoint, DumpName, Job, Ordinal, Run};
+use crate::model::{Checkpoint, DumpName, Job, Ordinal, Run, fault};
 
 /// How many written batches may wait for the disk. While one sync runs, some more are written;
 /// more than these would only be dirty pages for the next.
@@ -233,9 +233,10 @@ impl Sink for Jsonl {
         };
         if !known.is_at(&paths.done) {
             let part = File::open(&paths.part).map_err(|error| cannot(&error))?;
-            part.sync_all()
-                .and_then(|()| fs::rename(&paths.part, &paths.done))
-                .map_err(|error| cannot(&error))?;
+            part.sync_all().map_err(|error| cannot(&error))?;
+            fault::place("jsonl.rename.before");
+            fs::rename(&paths.part, &paths.done).map_err(|error| cannot(&error))?;
+            fault::place("jsonl.rename.after");
         }
         let folder = self.folder.join(file.version.to_string());
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| cannot(&error))
@@ -296,10 +297,12 @@ fn sync(
                 Err(error) => failure = Some(error),
             }
         }
+        fault::place("jsonl.sync.before");
         if let Err(error) = part.sync_data() {
             durable.clear();
             failure = Some(SinkError::io(format!("cannot sync {}", path.display()), &error));
         }
+        fault::place("jsonl.sync.after");
         let all = durable.into_iter().map(Ok).chain(failure.map(Err));
         for outcome in all {
             if outcomes.blocking_send(outcome).is_err() {

@@ -8,6 +8,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode};
 
 use super::ranges::Ranges;
+use crate::model::fault::place;
 use crate::model::{Body, Document, DumpName, Kind, Ordinal, Parsed, Run, Timestamp};
 
 /// A batch and where it comes from.
@@ -70,8 +71,12 @@ pub fn write(
     let mut care = Care::Quick;
     loop {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let written = fill(connection, batches, now, care, &mut refused)
-            .and_then(|()| connection.execute_batch("COMMIT").map_err(Stopped::Database));
+        let written = fill(connection, batches, now, care, &mut refused).and_then(|()| {
+            place("sqlite.commit.before");
+            connection.execute_batch("COMMIT").map_err(Stopped::Database)?;
+            place("sqlite.commit.after");
+            Ok(())
+        });
         match written {
             Ok(()) => return Ok(refused),
             Err(stopped) => {
