@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::MultiProgress;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Extract;
 use super::exit::Exit;
-use super::progress::{Display, How};
-use super::{live, platform, summary, words};
+use super::progress::{Bars, How};
+use super::{platform, summary, words};
+use crate::daemon::Watch;
 use crate::daemon::control::Control;
 use crate::dump::{self, CatalogueError, Dump};
-use crate::model::{Clock, DumpName, Kind, SystemClock, Version};
-use crate::observe::FileNow;
+use crate::model::{Clock, DumpName, Kind, Live, Phase, SystemClock, Version};
+use crate::observe::{FileNow, Snapshot, Speed};
 use crate::pipeline::{self, FileEnd, Finished, Pass, Settings};
 use crate::sink::{Sink, Target};
 use crate::state::view::OwedEntry;
@@ -115,32 +117,36 @@ impl Command<'_> {
         };
         let known = self.known(&dumps).await?;
         let (queued, watched) = pipeline::queue(dumps, |name| {
-            known.iter().find(|(known, _)| *known == name).map_or(0, |(_, file)| file.records)
+            known.iter().find(|known| known.name == name).map_or(0, |file| file.live.records)
         });
-        let known = known.into_iter().map(|(_, file)| file).collect();
         let how = How::resolve(self.config.progress, std::io::stderr().is_terminal());
-        let mut display = Display::new(
+        let picture = watch::Sender::new(Arc::new(Snapshot::default()));
+        let now_is = picture.subscribe();
+        let bars = (how == How::Bars).then_some(self.bars);
+        let mut bars = Bars::new(bars, picture.subscribe());
+        let mut watch = Watch::new(
             Arc::clone(&self.clock),
-            how,
             self.config.stall_after,
-            watched.clone(),
+            how == How::Lines,
+            watched,
             known,
-            self.bars,
+            picture,
         );
-        display.say();
+        watch.say();
         let (finished, signal) = {
             let passing = pass.run(queued);
-            let stalls = display.stalls();
-            let showing = display.run();
+            let watching = watch.run();
+            let drawing = bars.run();
             let serving = control.serve(&self.keeper, &*self.clock, |inspection| {
-                live::overlay(inspection, self.sink.job(), &watched, &stalls.borrow());
+                now_is.borrow().overlay(inspection, self.sink.job());
             });
-            tokio::pin!(passing, showing, serving);
+            tokio::pin!(passing, watching, drawing, serving);
             let mut stopped_by = None;
             loop {
                 tokio::select! {
                     finished = &mut passing => break (finished?, stopped_by),
-                    never = &mut showing => match never {},
+                    never = &mut watching => match never {},
+                    never = &mut drawing => match never {},
                     never = &mut serving => match never {},
                     signal = signals.next() => {
                         if stopped_by.replace(signal).is_some() {
@@ -153,7 +159,8 @@ impl Command<'_> {
                 }
             }
         };
-        display.finish();
+        watch.finish();
+        bars.finish();
         drop(control);
         let owed = self.keeper.owed(job).await?;
         self.keeper.close().await?;
@@ -222,16 +229,27 @@ impl Command<'_> {
     }
 
     /// What the store knows of the versions, for the counts that go on over restarts.
-    async fn known(&self, dumps: &[Dump]) -> Result<Vec<(DumpName, FileNow)>> {
+    async fn known(&self, dumps: &[Dump]) -> Result<Vec<FileNow>> {
         let versions: BTreeSet<Version> = dumps.iter().map(|dump| dump.name.version).collect();
         let mut known = Vec::new();
         for version in versions {
             let files = self.keeper.files(self.sink.job().clone(), version).await?;
             known.extend(files.into_iter().map(|(key, state)| {
-                let completed_at = state.completed_at.filter(|_| state.status == Status::Complete);
-                let (kind, records) = (key.kind, state.checkpoint.records);
-                let file = FileNow { kind, records, completed_at, active: false };
-                (DumpName { version: key.version, kind }, file)
+                let complete = state.status == Status::Complete;
+                FileNow {
+                    name: DumpName { version: key.version, kind: key.kind },
+                    size: 0,
+                    live: Live {
+                        phase: if complete { Phase::Complete } else { Phase::Pending },
+                        records: state.checkpoint.records,
+                        bad_records: state.checkpoint.bad_records,
+                        last_activity: state.last_activity,
+                        ..Live::PENDING
+                    },
+                    completed_at: state.completed_at.filter(|_| complete),
+                    stalled: false,
+                    speed: Speed::default(),
+                }
             }));
         }
         Ok(known)

@@ -5,7 +5,6 @@ mod args;
 mod config;
 mod exit;
 mod extract;
-mod live;
 mod logging;
 mod platform;
 mod progress;

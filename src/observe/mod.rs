@@ -6,5 +6,5 @@ mod snapshot;
 mod stall;
 
 pub use rate::{Rate, Speed};
-pub use snapshot::{FileNow, Snapshot};
+pub use snapshot::{FileNow, Snapshot, Stage};
 pub use stall::{Idle, STALL_TICK};

@@ -1,44 +1,100 @@
-use crate::model::{Kind, Timestamp};
-use crate::observe::lines;
+use crate::model::{DumpName, Job, Kind, Live, Phase, Timestamp};
+use crate::state::{Inspection, view};
 
-/// One file as the progress lines see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::{Speed, lines};
+
+/// One file at one moment.
+#[derive(Clone, Debug, PartialEq)]
 pub struct FileNow {
-    /// Its type.
-    pub kind: Kind,
-    /// Records delivered of the version, whichever process delivered them.
-    pub records: u64,
+    /// Which.
+    pub name: DumpName,
+    /// Bytes of the compressed file; 0 if that is not known.
+    pub size: u64,
+    /// What its delivery knows. The counts are of the version, whichever process delivered.
+    pub live: Live,
     /// When it was complete, if it is.
     pub completed_at: Option<Timestamp>,
-    /// Whether it is being extracted.
-    pub active: bool,
+    /// Whether it has not moved for too long.
+    pub stalled: bool,
+    /// How fast it goes.
+    pub speed: Speed,
+}
+
+/// What whoever extracts is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing was begun yet.
+    #[default]
+    Idle,
+    /// A pass is under way.
+    Running,
+    /// The last pass did all there was to do, and the next one is due then, or when it is asked
+    /// for.
+    Waiting(Timestamp),
+    /// The last pass failed, at least in part, and is tried again then.
+    Failed(Timestamp),
 }
 
 /// All files of a job's version at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
+    /// What is going on.
+    pub stage: Stage,
     /// The files, in no particular order.
     pub files: Vec<FileNow>,
+}
+
+impl FileNow {
+    /// Whether it is being extracted.
+    pub fn active(&self) -> bool {
+        self.live.phase == Phase::Extracting
+    }
+
+    /// Compressed bytes that are done.
+    pub fn bytes_done(&self) -> u64 {
+        if self.live.phase == Phase::Complete { self.size } else { self.live.gzip.0 }
+    }
 }
 
 impl Snapshot {
     /// The contract's progress lines for this moment: always the counts, then the completed and
     /// the active types where there are any.
     pub fn lines(&self) -> Vec<String> {
-        let count = |kind| self.of(kind).map(|file| file.records).sum();
         let complete = |kind| self.of(kind).find_map(|file| Some((kind, file.completed_at?)));
-        let active = |kind: &Kind| self.of(*kind).any(|file| file.active);
+        let active = |kind: &Kind| self.of(*kind).any(FileNow::active);
         let completed: Vec<_> = Kind::ALL.into_iter().filter_map(complete).collect();
         let active: Vec<_> = Kind::ALL.into_iter().filter(active).collect();
-        [Some(lines::progress(Kind::ALL.map(count)))]
+        [Some(lines::progress(self.records()))]
             .into_iter()
             .chain([lines::completed(&completed), lines::active(&active)])
             .flatten()
             .collect()
     }
 
-    fn of(&self, kind: Kind) -> impl Iterator<Item = &FileNow> {
-        self.files.iter().filter(move |file| file.kind == kind)
+    /// Records delivered, by type in the usual order.
+    pub fn records(&self) -> [u64; 4] {
+        Kind::ALL.map(|kind| self.of(kind).map(|file| file.live.records).sum())
+    }
+
+    /// The files of one type.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &FileNow> {
+        self.files.iter().filter(move |file| file.name.kind == kind)
+    }
+
+    /// Adds this moment's values to what the store holds of a job.
+    pub fn overlay(&self, inspection: &mut Inspection, job: &Job) {
+        for entry in inspection.files.iter_mut().filter(|entry| entry.key.job == *job) {
+            let name = DumpName { version: entry.key.version, kind: entry.key.kind };
+            let found = self.files.iter().find(|file| file.name == name && file.active());
+            let Some(FileNow { live, stalled, .. }) = found else { continue };
+            entry.live = Some(view::Live {
+                records: live.records,
+                gzip_offset: live.gzip,
+                last_activity: live.last_activity,
+                stalled: stalled.then(|| live.waits_for.to_string()),
+                waiting_for: Some(live.waits_for.to_string()),
+            });
+        }
     }
 }
 
@@ -46,18 +102,23 @@ impl Snapshot {
 mod tests {
     use super::*;
 
+    fn file(kind: Kind, records: u64, completed_at: Option<Timestamp>, phase: Phase) -> FileNow {
+        let name = DumpName { version: "20260101".parse().unwrap(), kind };
+        let live = Live { records, phase, ..Live::PENDING };
+        FileNow { name, size: 0, live, completed_at, stalled: false, speed: Speed::default() }
+    }
+
     #[test]
     fn a_list_that_is_empty_is_left_out() {
-        let file =
-            |kind, records, completed_at, active| FileNow { kind, records, completed_at, active };
-        let begun = Snapshot { files: vec![file(Kind::Labels, 5, None, true)] };
-        assert_eq!(begun.lines().len(), 2);
+        let files = vec![file(Kind::Labels, 5, None, Phase::Extracting)];
+        assert_eq!(Snapshot { files, ..Snapshot::default() }.lines().len(), 2);
         let mixed = Snapshot {
             files: vec![
-                file(Kind::Releases, 5_000, None, true),
-                file(Kind::Artists, 20_000, Some(Timestamp(1_767_323_045_000)), false),
-                file(Kind::Masters, 1, None, false),
+                file(Kind::Releases, 5_000, None, Phase::Extracting),
+                file(Kind::Artists, 20_000, Some(Timestamp(1_767_323_045_000)), Phase::Complete),
+                file(Kind::Masters, 1, None, Phase::Pending),
             ],
+            ..Snapshot::default()
         };
         assert_eq!(
             mixed.lines(),
