@@ -9,6 +9,7 @@ mod job;
 mod kind;
 mod live;
 pub mod message;
+pub mod metric;
 mod position;
 mod record;
 mod window;
