@@ -105,7 +105,7 @@ struct Course<'a> {
     /// Points that the mark has not reached.
     points: VecDeque<ResumePoint>,
     gzip: GzipOffset,
-    blocked: Option<String>,
+    blocked: Option<WaitsFor>,
     /// Set aside in this run, whether or not the mark has passed them.
     bad_records: u64,
 }
@@ -240,15 +240,10 @@ impl Course<'_> {
     async fn settle(&mut self, outcome: Outcome) -> Result<(), FileError> {
         match outcome.delivery {
             Delivery::Durable => {
-                if self.blocked.take().is_some() {
-                    tracing::info!(file = %self.around.file, "the sink takes records again");
-                }
+                self.blocked = None;
                 self.confirmed(outcome.ordinals, outcome.position)
             }
             Delivery::Retry(why) => {
-                if self.blocked.as_ref() != Some(&why) {
-                    tracing::warn!(file = %self.around.file, why, "the sink holds records back");
-                }
                 self.blocked = Some(why);
                 Ok(())
             }
@@ -318,7 +313,7 @@ impl Course<'_> {
         let skipped = self.around.skipped.load(Ordering::Relaxed);
         let now = self.around.clock.now();
         let waits_for = match (&self.blocked, self.window.in_flight()) {
-            (Some(why), _) => WaitsFor::SinkBlocked(why.clone()),
+            (Some(why), _) => why.clone(),
             (None, 1..) => WaitsFor::SinkSlow,
             (None, 0) if saving => WaitsFor::Disk,
             (None, 0) if self.around.budget.is_whole() => WaitsFor::Reading,

@@ -11,7 +11,7 @@ use super::bad::BadRecords;
 use super::budget::Budget;
 use super::deliver::{self, deliver};
 use super::error::FileError;
-use super::outbox;
+use super::outbox::{self, Refused};
 use super::pass::{FileEnd, Pass};
 use super::reader::{self, ReadEnd, ReadError, Start};
 use super::workers::{Pool, last_words};
@@ -335,7 +335,7 @@ impl<'a> Extraction<'a> {
         let owes =
             Owes { announcements: self.pass.sink.announces(), sweep: self.pass.sink.sweeps() };
         let now = self.pass.clock.now();
-        let entries = self.pass.keeper.complete(self.key.clone(), end, owes, now).await?;
+        self.pass.keeper.complete(self.key.clone(), end, owes, now).await?;
         self.live.send_modify(|live| {
             live.phase = Phase::Complete;
             live.last_activity = Some(now);
@@ -345,9 +345,7 @@ impl<'a> Extraction<'a> {
             file = %self.dump.name, records = mark.records, bad_records = mark.bad_records,
             "complete"
         );
-        for entry in entries {
-            outbox::pay(self.pass, entry).await.map_err(Box::new)?;
-        }
+        outbox::settle(self.pass, Refused::LeaveAlone).await.map_err(Box::new)?;
         Ok(FileEnd::Complete)
     }
 

@@ -1,5 +1,6 @@
 mod writer;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ fn explain(path: &Path, doing: &str, error: &rusqlite::Error) -> SinkError {
         _ => None,
     };
     let what = format!("cannot {doing} {}: {}", path.display(), words(error));
-    SinkError { hint, ..SinkError::new(what) }
+    SinkError { hint: hint.map(Cow::Borrowed), ..SinkError::new(what) }
 }
 
 impl Sqlite {
