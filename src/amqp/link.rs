@@ -49,6 +49,7 @@ pub enum Standing {
 #[derive(Clone)]
 pub struct Link {
     standing: watch::Receiver<Standing>,
+    dropped: CancellationToken,
     _alive: Arc<DropGuard>,
 }
 
@@ -66,7 +67,15 @@ impl Link {
             blocked: Duration::ZERO,
         };
         runtime.spawn(keeper.keep());
-        Link { standing, _alive: Arc::new(dropped.drop_guard()) }
+        Link { standing, dropped: dropped.clone(), _alive: Arc::new(dropped.drop_guard()) }
+    }
+
+    /// Closes the connection, and waits until that is done.
+    pub async fn close(&self) {
+        self.dropped.cancel();
+        let mut standing = self.standing.clone();
+        // It ends with the task that tells it.
+        while standing.changed().await.is_ok() {}
     }
 
     /// How it stands, now and from now on.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use indicatif::MultiProgress;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Extract;
@@ -173,6 +174,9 @@ impl Command<'_> {
         watch.finish();
         bars.finish();
         drop(control);
+        let sink = Arc::clone(&self.sink);
+        // A goodbye that cannot be said is no failure.
+        _ = spawn_blocking(move || sink.close()).await;
         let owed = self.keeper.owed(job).await?;
         self.keeper.close().await?;
         for file in &finished {
@@ -276,7 +280,12 @@ fn exit(finished: &[Finished], owed: &[OwedEntry], signal: Option<Exit>) -> Exit
         FileEnd::Limited | FileEnd::Stopped { drained: false } => Exit::Incomplete,
         FileEnd::Failed(_) => Exit::Failed,
     };
-    let start = if refused { Exit::Failed } else { Exit::Done };
+    let start = match (refused, owed.is_empty()) {
+        (true, _) => Exit::Failed,
+        (false, true) => Exit::Done,
+        // What is owed was stopped before it could be paid.
+        (false, false) => signal.unwrap_or(Exit::Incomplete),
+    };
     let worst = finished.iter().map(of_file).fold(start, Exit::worst);
     let undrained = |file: &Finished| matches!(file.end, FileEnd::Stopped { drained: false });
     match worst {

@@ -29,6 +29,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
 /// How long deliveries in flight may take to settle after a stop: inside Docker's 10 s.
 const DRAIN: Duration = Duration::from_secs(7);
 
+/// How long they may take where the sink has said that it takes nothing now.
+const DRAIN_BLOCKED: Duration = Duration::from_secs(2);
+
 /// Batches in order that wait for room in the window. The budget bounds them in bytes as well.
 const READY: usize = 8;
 
@@ -127,7 +130,8 @@ impl Course<'_> {
             tokio::select! {
                 biased;
                 () = self.around.stop.cancelled(), if deadline.is_none() => {
-                    deadline = Some(Instant::now() + DRAIN);
+                    let patience = self.blocked.as_ref().map_or(DRAIN, |_| DRAIN_BLOCKED);
+                    deadline = Some(Instant::now() + patience);
                     done = None;
                     self.ready.clear();
                     self.order = InOrder::default();

@@ -116,9 +116,13 @@ impl<'a> Extraction<'a> {
             let name = self.dump.name;
             match &begun.beginning {
                 Beginning::AlreadyComplete { .. } => {
-                    if !self.still_holds(&begun).await? {
-                        over = Some("the sink no longer holds all of it".to_owned());
-                        continue;
+                    match self.still_holds(&begun).await? {
+                        Some(true) => {}
+                        Some(false) => {
+                            over = Some("the sink no longer holds all of it".to_owned());
+                            continue;
+                        }
+                        None => return Ok(FileEnd::AlreadyComplete),
                     }
                     self.tell(&begun.checkpoint);
                     *began_with = begun.checkpoint.records;
@@ -159,7 +163,7 @@ impl<'a> Extraction<'a> {
     }
 
     /// Whether the sink still holds what the store calls complete.
-    async fn still_holds(&self, begun: &Begun) -> Result<bool, FileError> {
+    async fn still_holds(&self, begun: &Begun) -> Result<Option<bool>, FileError> {
         let (sink, file) = (Arc::clone(&self.pass.sink), self.dump.name);
         let (run, last) = (begun.run, begun.checkpoint.ordinal());
         let asked = spawn_blocking(move || sink.still_holds(file, run, last)).await;

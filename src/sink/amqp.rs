@@ -17,8 +17,12 @@ use crate::amqp::{Broker, Declared, Link, Standing, Topology, words};
 use crate::model::message::Announcement;
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run};
 
-/// How long an announcement may still take after everything was told to stop: it stays owed.
-const LAST_CHANCE: Duration = Duration::from_secs(2);
+/// How long a broker that is away is still waited for after everything was told to stop.
+const HOPE: Duration = Duration::from_secs(2);
+
+/// How long an announcement may still take after that: what is not confirmed by then stays owed.
+/// With the time that a goodbye takes it is inside Docker's 10 s.
+const LAST_CHANCE: Duration = Duration::from_secs(8);
 
 /// How long one try to announce may take before it is begun again.
 const ANNOUNCE: Duration = Duration::from_secs(30);
@@ -35,7 +39,10 @@ pub struct Amqp {
     link: Link,
     clock: Arc<dyn Clock>,
     runtime: Handle,
-    stop: CancellationToken,
+    /// No broker that is away is waited for any more.
+    hopeless: CancellationToken,
+    /// Nothing is waited for any more.
+    too_late: CancellationToken,
 }
 
 impl Amqp {
@@ -52,6 +59,8 @@ impl Amqp {
             .map_err(|error| wrong(error.to_string()))?;
         broker.tls().map_err(|error| wrong(error.to_string()))?;
         let runtime = opening.runtime.clone();
+        let (hopeless, too_late) = (CancellationToken::new(), CancellationToken::new());
+        runtime.spawn(end(opening.stop.clone(), hopeless.clone(), too_late.clone()));
         Ok(Amqp {
             job: broker.job(topology.prefix()),
             location: broker.to_string(),
@@ -59,7 +68,8 @@ impl Amqp {
             topology,
             clock: Arc::clone(&opening.clock),
             runtime,
-            stop: opening.stop.clone(),
+            hopeless,
+            too_late,
         })
     }
 
@@ -71,28 +81,22 @@ impl Amqp {
                 return Some(Arc::clone(connection));
             }
             tokio::select! {
-                () = self.too_late() => return None,
+                () = self.hopeless.cancelled() => return None,
                 changed = standing.changed() => changed.ok()?,
             }
         }
     }
 
-    async fn too_late(&self) {
-        self.stop.cancelled().await;
-        sleep(LAST_CHANCE).await;
-    }
-
-    async fn looks_for(&self, kind: Kind) -> Result<bool, SinkError> {
+    /// Whether a type's exchange is there; nothing if that could not be found out in time.
+    async fn looks_for(&self, kind: Kind) -> Option<bool> {
         loop {
-            let Some(connection) = self.connection().await else {
-                return Err(SinkError::new("stopped before the broker could be asked"));
-            };
+            let connection = self.connection().await?;
             let looked = async {
                 let channel = connection.create_channel().await?;
                 self.topology.exists(&channel, kind).await
             };
             match timeout(ANNOUNCE, looked).await {
-                Ok(Ok(there)) => return Ok(there),
+                Ok(Ok(there)) => return Some(there),
                 Ok(Err(error)) => tracing::debug!(why = words(&error), "cannot ask the broker"),
                 Err(_) => tracing::debug!("the broker gives no answer"),
             }
@@ -118,10 +122,7 @@ impl Amqp {
                 tracing::warn!(message = what.name(), %kind, why, "not confirmed yet, trying again");
                 said = Some(why);
             }
-            tokio::select! {
-                () = self.too_late() => return Ok(false),
-                () = sleep(PAUSE) => {}
-            }
+            sleep(PAUSE).await;
         }
     }
 
@@ -168,6 +169,15 @@ impl Amqp {
     }
 }
 
+/// After a stop, says in two steps that waiting is over.
+async fn end(stop: CancellationToken, hopeless: CancellationToken, too_late: CancellationToken) {
+    stop.cancelled().await;
+    sleep(HOPE).await;
+    hopeless.cancel();
+    sleep(LAST_CHANCE.saturating_sub(HOPE)).await;
+    too_late.cancel();
+}
+
 enum Tried {
     Confirmed,
     NotNow(String),
@@ -201,11 +211,16 @@ impl Sink for Amqp {
         Ok(lane)
     }
 
-    fn still_holds(&self, file: DumpName, _run: Run, _last: Ordinal) -> Result<bool, SinkError> {
-        if self.runtime.block_on(self.looks_for(file.kind))? {
-            Ok(true)
-        } else {
-            Err(emptied(self.topology.exchange(file.kind).as_str()))
+    fn still_holds(
+        &self,
+        file: DumpName,
+        _run: Run,
+        _last: Ordinal,
+    ) -> Result<Option<bool>, SinkError> {
+        let looked = self.too_late.run_until_cancelled(self.looks_for(file.kind));
+        match self.runtime.block_on(looked).flatten() {
+            Some(false) => Err(emptied(self.topology.exchange(file.kind).as_str())),
+            found => Ok(found),
         }
     }
 
@@ -214,13 +229,19 @@ impl Sink for Amqp {
     }
 
     fn announce(&self, what: &Announcement) -> Result<bool, SinkError> {
-        self.runtime.block_on(async {
+        let to_all = async {
             for kind in what.kinds() {
                 if !self.announce_to(what, kind).await? {
                     return Ok(false);
                 }
             }
             Ok(true)
-        })
+        };
+        let announced = self.runtime.block_on(self.too_late.run_until_cancelled(to_all));
+        announced.unwrap_or(Ok(false))
+    }
+
+    fn close(&self) {
+        self.runtime.block_on(self.link.close());
     }
 }

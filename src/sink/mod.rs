@@ -69,12 +69,18 @@ pub trait Sink: Send + Sync {
     }
 
     /// Whether everything up to `last` of a run that was complete is still there: an older copy
-    /// of a database may have been put back, or a finished file removed.
+    /// of a database may have been put back, or a finished file removed. Nothing if everything
+    /// was stopped before that could be found out.
     ///
     /// # Errors
     /// If the sink fails.
-    fn still_holds(&self, _file: DumpName, _run: Run, _last: Ordinal) -> Result<bool, SinkError> {
-        Ok(true)
+    fn still_holds(
+        &self,
+        _file: DumpName,
+        _run: Run,
+        _last: Ordinal,
+    ) -> Result<Option<bool>, SinkError> {
+        Ok(Some(true))
     }
 
     /// Whether completion is announced to whoever reads from the sink.
@@ -109,6 +115,9 @@ pub trait Sink: Send + Sync {
     ) -> Result<Swept, SinkError> {
         Ok(Swept::Removed(0))
     }
+
+    /// Takes leave of whoever is at the other end, in a second at most.
+    fn close(&self) {}
 
     /// What delivering a dump of `gzip_bytes` will roughly need on disk; none if nothing is
     /// written to a disk of this machine.

@@ -232,9 +232,15 @@ impl Sink for Sqlite {
         self.database.settle()
     }
 
-    fn still_holds(&self, file: DumpName, run: Run, last: Ordinal) -> Result<bool, SinkError> {
+    fn still_holds(
+        &self,
+        file: DumpName,
+        run: Run,
+        last: Ordinal,
+    ) -> Result<Option<bool>, SinkError> {
         let held = delivered(&self.database.connection(), file, run);
-        Ok(held.map_err(|error| self.database.error("read", &error))?.prefix() >= last)
+        let held = held.map_err(|error| self.database.error("read", &error))?;
+        Ok(Some(held.prefix() >= last))
     }
 
     fn sweeps(&self) -> bool {
