@@ -32,7 +32,8 @@ pub struct ConfigFile {
     purge_max_delete_fraction: Option<f64>,
     sweep_anyway: Option<bool>,
     exchange_prefix: Option<String>,
-    r#for: Option<Vec<String>>,
+    #[serde(rename = "for")]
+    consumers: Option<Vec<String>>,
     root: Option<PathBuf>,
     periodic_check_days: Option<NonZero<u32>>,
     retry_after: Option<NonZero<u32>>,
@@ -118,9 +119,9 @@ pub struct Delivery {
     pub version: Option<Version>,
     /// The word given with `--force-reprocess`.
     pub force: Option<String>,
-    /// What the names of a broker's exchanges begin with.
+    /// What the names of exchanges and queues begin with.
     pub exchange_prefix: String,
-    /// Consumers whose queues are declared on a broker.
+    /// Consumers whose queues are declared.
     pub consumers: Vec<String>,
     /// Files at once.
     pub workers: usize,
@@ -166,6 +167,9 @@ pub struct Run {
     pub delivery: Delivery,
 }
 
+/// The platform's.
+const EXCHANGE_PREFIX: &str = "discogsography-discogs";
+
 impl Delivery {
     fn resolve(args: DeliveryArgs, file: &mut ConfigFile) -> Delivery {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -173,14 +177,14 @@ impl Delivery {
             typed.or(filed.map(NonZero::get)).unwrap_or(default)
         };
         let wanted = args.types.or(file.types.take()).unwrap_or_else(|| Kind::ALL.to_vec());
-        let consumers = args.consumers.or(file.r#for.take()).unwrap_or_default();
+        let consumers = args.consumers.or(file.consumers.take()).unwrap_or_default();
         let prefix = args.exchange_prefix.or(file.exchange_prefix.take());
         Delivery {
             to: args.to.or(file.to.take()),
             kinds: Kind::ALL.into_iter().filter(|kind| wanted.contains(kind)).collect(),
             version: args.dump_version.or(file.dump_version),
             force: args.force_reprocess,
-            exchange_prefix: prefix.unwrap_or_else(|| "discogsography-discogs".to_owned()),
+            exchange_prefix: prefix.unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
             consumers: consumers.into_iter().filter(|name| !name.is_empty()).collect(),
             workers: count(args.workers, file.workers, cores),
             threads: count(args.threads, file.threads, cores),

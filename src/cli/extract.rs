@@ -93,7 +93,12 @@ fn exit(finished: &[Finished], owed: &[OwedEntry], signal: Option<Exit>) -> Exit
         FileEnd::Limited | FileEnd::Stopped { drained: false } => Exit::Incomplete,
         FileEnd::Failed(_) => Exit::Failed,
     };
-    let start = if refused { Exit::Failed } else { Exit::Done };
+    let start = match (refused, owed.is_empty()) {
+        (true, _) => Exit::Failed,
+        (false, true) => Exit::Done,
+        // What is owed was stopped before it could be paid.
+        (false, false) => signal.unwrap_or(Exit::Incomplete),
+    };
     let worst = finished.iter().map(of_file).fold(start, Exit::worst);
     let undrained = |file: &Finished| matches!(file.end, FileEnd::Stopped { drained: false });
     match worst {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::MultiProgress;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use crate::daemon::control::Control;
 use crate::model::{Clock, Job, SystemClock};
 use crate::observe::Snapshot;
 use crate::pipeline::Settings;
-use crate::sink::{Sink, SinkError, Target};
+use crate::sink::{Opening, Sink, SinkError, Target};
 use crate::state::{ForceWord, Keeper};
 
 /// A usage error: told with exit code 2.
@@ -109,7 +109,7 @@ impl Owner<'_> {
                 // It is set here only.
                 _ = job.set(sink.job().clone());
                 let session = Session {
-                    sink,
+                    sink: Arc::clone(&sink),
                     keeper: keeper.clone(),
                     clock: Arc::clone(&clock),
                     settings: self.settings(),
@@ -118,7 +118,10 @@ impl Owner<'_> {
                     stop: self.stop.clone(),
                     picture: self.picture.clone(),
                 };
-                work(session).await.map(Some)
+                let result = work(session).await;
+                // A goodbye that cannot be said is no failure.
+                _ = spawn_blocking(move || sink.close()).await;
+                result.map(Some)
             };
             let overlay = |inspection: &mut _| {
                 if let Some(job) = job.get() {
@@ -142,8 +145,15 @@ impl Owner<'_> {
 
     /// Opens the sink, unless the end comes first.
     async fn sink(&self, clock: &Arc<dyn Clock>) -> Result<Option<Arc<dyn Sink>>, SinkError> {
-        let (target, clock) = (self.target.clone(), Arc::clone(clock));
-        let opening = spawn_blocking(move || target.open(clock));
+        let target = self.target.clone();
+        let opening = Opening {
+            clock: Arc::clone(clock),
+            runtime: Handle::current(),
+            stop: self.stop.clone(),
+            prefix: self.config.exchange_prefix.clone(),
+            consumers: self.config.consumers.clone(),
+        };
+        let opening = spawn_blocking(move || target.open(&opening));
         tokio::select! {
             opened = opening => match opened {
                 Ok(opened) => opened.map(Some),

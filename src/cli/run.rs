@@ -16,8 +16,8 @@ use super::signals::Patience;
 use crate::daemon::{Daemon, Folder, Said, Schedule, Session, Trigger, notify};
 use crate::sink::Target;
 
-/// Docker kills after 10 s. Draining takes 7 s at most; the rest is for the last checkpoint.
-const PATIENCE: Patience = Patience { time: Duration::from_millis(9_000), exit: Exit::Done };
+/// Docker kills after 10 s. Draining takes 7 s at most, the last announcement 8 s, a goodbye 1 s.
+const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };
 
 /// Only one pass can be asked for at a time; more who ask wait for their answer.
 const TRIGGERS: usize = 8;

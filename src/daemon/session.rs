@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Watch;
 use crate::dump::Dump;
 use crate::model::{Clock, DumpName, Kind, Live, Phase, Version};
-use crate::observe::{FileNow, Snapshot, Speed, Stage};
+use crate::observe::{FileNow, Snapshot, Speed, Stage, lines};
 use crate::pipeline::{self, Finished, Pass, PassError, Settings, Told};
 use crate::sink::Sink;
 use crate::state::{FileKey, FileState, ForceWord, Forced, Keeper, StateError, Status};
@@ -88,6 +88,8 @@ impl Session {
             settings: self.settings.clone(),
             told,
             stop: self.stop.clone(),
+            announced: |what| tracing::info!("{}", lines::announced(what)),
+            paying: Arc::default(),
         };
         let finished = tokio::select! {
             finished = pass.run(queued) => finished,

@@ -136,7 +136,7 @@ mod tests {
 
     fn file(kind: Kind, records: u64, completed_at: Option<Timestamp>, phase: Phase) -> FileNow {
         let name = DumpName { version: "20260101".parse().unwrap(), kind };
-        let live = Live { records, phase, ..Live::PENDING };
+        let live = Live { phase, records, ..Live::PENDING };
         FileNow { name, size: 0, live, completed_at, stalled: false, speed: Speed::default() }
     }
 

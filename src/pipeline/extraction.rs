@@ -11,7 +11,7 @@ use super::bad::BadRecords;
 use super::budget::Budget;
 use super::deliver::{self, deliver};
 use super::error::FileError;
-use super::outbox;
+use super::outbox::{self, Refused};
 use super::pass::{FileEnd, Pass};
 use super::reader::{self, ReadEnd, ReadError, Start};
 use super::workers::{Pool, last_words};
@@ -122,9 +122,13 @@ impl<'a> Extraction<'a> {
             let name = self.dump.name;
             match &begun.beginning {
                 Beginning::AlreadyComplete { .. } => {
-                    if !self.still_holds(&begun).await? {
-                        over = Some("the sink no longer holds all of it".to_owned());
-                        continue;
+                    match self.still_holds(&begun).await? {
+                        Some(true) => {}
+                        Some(false) => {
+                            over = Some("the sink no longer holds all of it".to_owned());
+                            continue;
+                        }
+                        None => return Ok(FileEnd::AlreadyComplete),
                     }
                     self.tell(&begun.checkpoint);
                     *began_with = begun.checkpoint.records;
@@ -165,7 +169,7 @@ impl<'a> Extraction<'a> {
     }
 
     /// Whether the sink still holds what the store calls complete.
-    async fn still_holds(&self, begun: &Begun) -> Result<bool, FileError> {
+    async fn still_holds(&self, begun: &Begun) -> Result<Option<bool>, FileError> {
         let (sink, file) = (Arc::clone(&self.pass.sink), self.dump.name);
         let (run, last) = (begun.run, begun.checkpoint.ordinal());
         let asked = spawn_blocking(move || sink.still_holds(file, run, last)).await;
@@ -341,7 +345,7 @@ impl<'a> Extraction<'a> {
         let owes =
             Owes { announcements: self.pass.sink.announces(), sweep: self.pass.sink.sweeps() };
         let now = self.pass.clock.now();
-        let entries = self.pass.keeper.complete(self.key.clone(), end, owes, now).await?;
+        self.pass.keeper.complete(self.key.clone(), end, owes, now).await?;
         self.live.send_modify(|live| {
             live.phase = Phase::Complete;
             live.last_activity = Some(now);
@@ -351,9 +355,7 @@ impl<'a> Extraction<'a> {
             file = %self.dump.name, records = mark.records, bad_records = mark.bad_records,
             "complete"
         );
-        for entry in entries {
-            outbox::pay(self.pass, entry).await.map_err(Box::new)?;
-        }
+        outbox::settle(self.pass, Refused::LeaveAlone).await.map_err(Box::new)?;
         Ok(FileEnd::Complete)
     }
 

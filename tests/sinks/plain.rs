@@ -2,7 +2,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use discogs_extractor::model::{Ordinal, SystemClock};
-use discogs_extractor::sink::{Lines, Null, Sink, Target};
+use discogs_extractor::sink::{Lines, Null, Opening, Sink, Target};
+use tokio_util::sync::CancellationToken;
 
 use super::{BAD, artists, at, batch, beginning, deliver, deliver_all, durable, numbered, start};
 
@@ -16,9 +17,17 @@ fn null_confirms_every_document_and_leaves_out_bad_ones() {
 
 #[test]
 fn null_and_standard_output_believe_the_checkpoint() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let opening = Opening {
+        clock: Arc::new(SystemClock::new()),
+        runtime: runtime.handle().clone(),
+        stop: CancellationToken::new(),
+        prefix: "p".into(),
+        consumers: Vec::new(),
+    };
     for target in ["null:", "jsonl:-"] {
         let target: Target = target.parse().unwrap();
-        let sink = target.open(Arc::new(SystemClock::new())).unwrap();
+        let sink = target.open(&opening).unwrap();
         assert_eq!(sink.open(&start(artists(), 1, at(7, None))).unwrap().holds, Ordinal(7));
         assert_eq!(sink.job().as_str(), target.to_string());
         assert_eq!(sink.needs(1_000), None);

@@ -13,6 +13,8 @@ Sinks:
   sqlite:PATH   tables in an SQLite database
   jsonl:DIR     DIR/VERSION/TYPE.jsonl, a record a line
   jsonl:-       the same lines on standard output; keeps no state
+  amqp://USER:PASSWORD@HOST:PORT/VHOST
+                a message a record to RabbitMQ; amqps:// with TLS
   null:         nowhere: to measure, or to check a dump
 
 Examples:
@@ -85,8 +87,8 @@ pub struct RunArgs {
 
 #[derive(Args, Debug)]
 pub struct DeliveryArgs {
-    /// Where records go: sqlite:PATH, jsonl:DIR, jsonl:- or null:
-    #[arg(long, value_name = "SINK", env = "DISCOGS_TO")]
+    /// Where records go: sqlite:PATH, jsonl:DIR, jsonl:-, amqp://… or null:
+    #[arg(long, value_name = "SINK", env = "DISCOGS_TO", hide_env_values = true)]
     pub to: Option<String>,
 
     /// Only these types: artists, labels, masters, releases [default: all]
@@ -105,18 +107,12 @@ pub struct DeliveryArgs {
     )]
     pub force_reprocess: Option<String>,
 
-    /// The exchanges on a broker are PREFIX-artists and so on [default: discogsography-discogs]
+    /// What the names of exchanges and queues begin with [default: discogsography-discogs]
     #[arg(long, value_name = "PREFIX", env = "DISCOGS_EXCHANGE_PREFIX")]
     pub exchange_prefix: Option<String>,
 
-    /// Consumers whose queues are declared on a broker before the first record is sent, for
-    /// example tableinator,graphinator [default: none]
-    #[arg(
-        long = "for",
-        value_name = "CONSUMERS",
-        value_delimiter = ',',
-        env = "DISCOGS_CONSUMERS"
-    )]
+    /// Consumers whose queues are declared before the first record: tableinator,graphinator
+    #[arg(long = "for", value_name = "NAMES", value_delimiter = ',', env = "DISCOGS_CONSUMERS")]
     pub consumers: Option<Vec<String>>,
 
     /// Files at once [default: the cores]
