@@ -209,10 +209,15 @@ impl Course {
     /// acknowledgement, but may be handed over with that of another. Asking for the library's own
     /// list of confirms in between waits until it has handed over all of the same frame.
     async fn settle(&mut self, lane: &mut Lane) -> Result<(), Error> {
+        while let Some(Some(written)) = self.writing.next().now_or_never() {
+            self.written(written)?;
+        }
         loop {
-            // Only its lock is wanted, not what it waits for.
-            _ = self.channel.wait_for_confirms().now_or_never();
             let believed = std::mem::take(&mut self.acknowledged);
+            if !believed.is_empty() {
+                // Only its lock is wanted, not what it waits for.
+                _ = self.channel.wait_for_confirms().now_or_never();
+            }
             let mut first = true;
             let mut gathered = Ok(());
             while let Some(Some(confirmed)) = self.confirming.next().now_or_never() {
