@@ -72,12 +72,12 @@ impl Folder {
 
     /// The dumps that are whole.
     pub fn whole(&self) -> Vec<Whole> {
-        self.sightings.whole(self.clock.elapsed())
+        self.sightings.whole()
     }
 
     /// The dumps that may still grow.
     pub fn growing(&self) -> Vec<Dump> {
-        self.sightings.growing(self.clock.elapsed())
+        self.sightings.growing().map(|(dump, _)| dump.clone()).collect()
     }
 
     /// Takes a dump to be whole as it was last seen.
@@ -106,13 +106,16 @@ impl Folder {
         let seen = spawn_blocking(move || look(&root)).await;
         let seen = seen.unwrap_or_else(|died| Err(died.to_string()));
         let at = Moment { now: self.clock.now(), elapsed: self.clock.elapsed() };
-        self.next_look = at.elapsed + LOOK;
         let missing = seen.as_ref().err().cloned();
         self.tell(missing);
         let closed = std::mem::take(&mut self.closed);
-        if let Ok(seen) = seen {
-            self.sightings.look(seen, &closed, at);
+        match seen {
+            Ok(seen) => self.sightings.look(seen, &closed, at),
+            // When it is back, that look is the first one of another folder.
+            Err(_) => self.sightings = Sightings::default(),
         }
+        let whole_at = self.sightings.growing().map(|(_, whole_at)| whole_at);
+        self.next_look = whole_at.fold(at.elapsed + LOOK, Duration::min);
     }
 
     fn tell(&mut self, missing: Option<String>) {

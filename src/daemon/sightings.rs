@@ -42,65 +42,70 @@ pub struct Whole {
 #[derive(Clone, Debug)]
 struct Sighting {
     whole: Whole,
-    /// Since when it looks like this.
-    since: Duration,
-    /// Whether that is known to be its last look.
-    last: bool,
+    /// When it is whole, if it looks then as it does now.
+    whole_at: Duration,
 }
 
 /// All that was seen of a folder.
 #[derive(Clone, Debug, Default)]
 pub struct Sightings {
     dumps: BTreeMap<DumpName, Sighting>,
-    looked: bool,
+    last_look: Option<Duration>,
 }
 
 impl Sightings {
     /// Takes in a look at the folder, and which dumps were closed or renamed into place before it
-    /// and after the last one. What the very first look finds is whole if it is old enough: nobody
-    /// can have heard of it.
+    /// and after the last one. Of what the very first look finds nobody can have heard; how long
+    /// it has been quiet is known from its modification time.
     pub fn look(&mut self, seen: Vec<(Dump, Stamp)>, closed: &BTreeSet<DumpName>, at: Moment) {
-        let first = !std::mem::replace(&mut self.looked, true);
+        let first = self.last_look.replace(at.elapsed).is_none();
         let mut before = std::mem::take(&mut self.dumps);
         for (dump, stamp) in seen {
             let name = dump.name;
             let known = before.remove(&name);
             let closings = known.as_ref().map_or(0, |known| known.whole.closings);
-            let closings = closings + u64::from(closed.contains(&name));
             let same = known.filter(|known| known.whole.stamp == stamp);
-            let old = first && is_old(stamp, at.now);
-            let last = closed.contains(&name) || old || same.as_ref().is_some_and(|k| k.last);
-            let since = same.map_or(at.elapsed, |known| known.since);
+            let quiet = if first { quiet_for(stamp, at.now) } else { Duration::ZERO };
+            let whole_at = match same {
+                _ if closed.contains(&name) => at.elapsed,
+                Some(known) => known.whole_at,
+                None => at.elapsed + QUIET.saturating_sub(quiet),
+            };
+            let closings = closings + u64::from(closed.contains(&name));
             let whole = Whole { dump, stamp, closings };
-            self.dumps.insert(name, Sighting { whole, since, last });
+            self.dumps.insert(name, Sighting { whole, whole_at });
         }
     }
 
     /// Takes a dump to be whole as it was last seen, for it is known from elsewhere.
     pub fn trust(&mut self, name: DumpName) {
         if let Some(sighting) = self.dumps.get_mut(&name) {
-            sighting.last = true;
+            sighting.whole_at = Duration::ZERO;
         }
     }
 
-    /// The dumps that are whole.
-    pub fn whole(&self, elapsed: Duration) -> Vec<Whole> {
-        let is_whole = |s: &&Sighting| s.last || elapsed.saturating_sub(s.since) >= QUIET;
-        self.dumps.values().filter(is_whole).map(|sighting| sighting.whole.clone()).collect()
+    /// The dumps that were whole at the last look.
+    pub fn whole(&self) -> Vec<Whole> {
+        let whole = self.dumps.values().filter(|dump| self.is_whole(dump));
+        whole.map(|sighting| sighting.whole.clone()).collect()
     }
 
-    /// The dumps that may still grow.
-    pub fn growing(&self, elapsed: Duration) -> Vec<Dump> {
-        let whole: BTreeSet<_> = self.whole(elapsed).iter().map(|whole| whole.dump.name).collect();
-        let dumps = self.dumps.values().map(|sighting| &sighting.whole.dump);
-        dumps.filter(|dump| !whole.contains(&dump.name)).cloned().collect()
+    /// The dumps that may still grow, and when each is whole if it does not.
+    pub fn growing(&self) -> impl Iterator<Item = (&Dump, Duration)> {
+        let growing = self.dumps.values().filter(|dump| !self.is_whole(dump));
+        growing.map(|sighting| (&sighting.whole.dump, sighting.whole_at))
+    }
+
+    fn is_whole(&self, sighting: &Sighting) -> bool {
+        self.last_look.is_some_and(|last_look| last_look >= sighting.whole_at)
     }
 }
 
-/// By the wall clock; a time in the future proves nothing.
-fn is_old(stamp: Stamp, now: Timestamp) -> bool {
-    let quiet = i128::try_from(QUIET.as_nanos()).unwrap_or(i128::MAX);
-    i128::from(now.0) * 1_000_000 - stamp.modified >= quiet
+/// How long a file has not changed, by the wall clock; a time in the future says nothing.
+fn quiet_for(stamp: Stamp, now: Timestamp) -> Duration {
+    let nanos = i128::from(now.0) * 1_000_000 - stamp.modified;
+    let nanos = nanos.clamp(0, i128::from(u64::MAX));
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -127,32 +132,33 @@ mod tests {
 
     #[test]
     fn when_a_dump_is_whole() {
-        let rows: &[(&str, &[Look], u64, bool)] = &[
-            ("old at the start", &[(0, 5, -10, false)], 0, true),
-            ("young at the start", &[(0, 5, -9, false)], 0, false),
-            ("young, then quiet", &[(0, 5, -9, false), (5, 5, -9, false)], 10, true),
-            ("young, not quiet enough", &[(0, 5, -9, false), (5, 5, -9, false)], 9, false),
-            ("from the future, then quiet", &[(0, 5, 9_999, false)], 10, true),
-            ("from the future", &[(0, 5, 9_999, false)], 9, false),
-            ("growing", &[(0, 5, 0, false), (5, 6, 5, false), (10, 7, 10, false)], 14, false),
-            ("grown", &[(0, 5, 0, false), (5, 6, 5, false), (10, 6, 5, false)], 15, true),
-            ("closed", &[(0, 5, 0, false), (1, 6, 1, true)], 1, true),
-            ("closed and seen again", &[(1, 6, 1, true), (5, 6, 1, false)], 5, true),
-            ("closed and opened again", &[(1, 6, 1, true), (5, 7, 5, false)], 5, false),
-            ("closed again", &[(1, 6, 1, true), (2, 7, 2, false), (3, 7, 2, true)], 3, true),
-            ("renamed into place with an old time", &[(1, 6, -999, true)], 1, true),
-            ("old at the start and touched", &[(0, 5, -99, false), (5, 5, 4, false)], 5, false),
+        let rows: &[(&str, &[Look], bool)] = &[
+            ("old at the start", &[(0, 5, -10, false)], true),
+            ("young at the start", &[(0, 5, -9, false)], false),
+            ("young, and a second later", &[(0, 5, -9, false), (1, 5, -9, false)], true),
+            ("new, and quiet", &[(0, 5, 0, false), (5, 5, 0, false), (10, 5, 0, false)], true),
+            ("new, not quiet enough", &[(0, 5, 0, false), (9, 5, 0, false)], false),
+            ("from the future, and quiet", &[(0, 5, 9_999, false), (10, 5, 9_999, false)], true),
+            ("from the future", &[(0, 5, 9_999, false), (9, 5, 9_999, false)], false),
+            ("growing", &[(0, 5, 0, false), (5, 6, 5, false), (14, 6, 5, false)], false),
+            ("grown", &[(0, 5, 0, false), (5, 6, 5, false), (15, 6, 5, false)], true),
+            ("growing once more", &[(0, 5, 0, false), (9, 5, 0, false), (12, 6, 12, false)], false),
+            ("closed", &[(0, 5, 0, false), (1, 6, 1, true)], true),
+            ("closed and seen again", &[(0, 6, 0, true), (5, 6, 0, false)], true),
+            ("closed and opened again", &[(0, 6, 0, true), (5, 7, 5, false)], false),
+            ("closed again", &[(1, 6, 1, true), (2, 7, 2, false), (3, 7, 2, true)], true),
+            ("renamed into place with an old time", &[(1, 6, -999, true)], true),
+            ("old at the start and touched", &[(0, 5, -99, false), (5, 5, 4, false)], false),
         ];
-        for (name, looks, asked_at, expected) in rows {
+        for (name, looks, expected) in rows {
             let mut sightings = Sightings::default();
             for (second, size, modified, event) in *looks {
                 let seen = seen(*size, *modified);
                 let closed = seen.iter().map(|(dump, _)| dump.name).filter(|_| *event).collect();
                 sightings.look(seen, &closed, at(*second));
             }
-            let asked_at = Duration::from_secs(*asked_at);
-            assert_eq!(sightings.whole(asked_at).len() == 1, *expected, "{name}");
-            assert_eq!(sightings.growing(asked_at).is_empty(), *expected, "{name}");
+            assert_eq!(sightings.whole().len() == 1, *expected, "{name}");
+            assert_eq!(sightings.growing().count() == 0, *expected, "{name}");
         }
     }
 
@@ -161,8 +167,9 @@ mod tests {
         let mut sightings = Sightings::default();
         sightings.look(Vec::new(), &BTreeSet::new(), at(0));
         sightings.look(seen(5, -999), &BTreeSet::new(), at(5));
-        assert!(sightings.whole(at(5).elapsed).is_empty());
-        assert_eq!(sightings.whole(at(15).elapsed).len(), 1);
+        assert!(sightings.whole().is_empty());
+        sightings.look(seen(5, -999), &BTreeSet::new(), at(15));
+        assert_eq!(sightings.whole().len(), 1);
     }
 
     #[test]
@@ -172,11 +179,11 @@ mod tests {
         let name = young[0].0.name;
         sightings.look(young, &BTreeSet::new(), at(0));
         sightings.trust(name);
-        assert_eq!(sightings.whole(Duration::ZERO).len(), 1);
+        assert_eq!(sightings.whole().len(), 1);
         sightings.look(Vec::new(), &BTreeSet::new(), at(1));
-        assert!(sightings.whole(at(99).elapsed).is_empty());
+        assert!(sightings.whole().is_empty());
         sightings.look(seen(5, 0), &BTreeSet::new(), at(100));
-        assert!(sightings.whole(at(100).elapsed).is_empty());
+        assert!(sightings.whole().is_empty());
     }
 
     #[test]
@@ -184,10 +191,10 @@ mod tests {
         let mut sightings = Sightings::default();
         let closed = seen(5, 0).iter().map(|(dump, _)| dump.name).collect();
         sightings.look(seen(5, 0), &closed, at(0));
-        let before = sightings.whole(at(0).elapsed);
+        let before = sightings.whole();
         sightings.look(seen(5, 0), &BTreeSet::new(), at(1));
-        assert_eq!(sightings.whole(at(1).elapsed), before);
+        assert_eq!(sightings.whole(), before);
         sightings.look(seen(5, 0), &closed, at(2));
-        assert_ne!(sightings.whole(at(2).elapsed), before);
+        assert_ne!(sightings.whole(), before);
     }
 }
