@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use discogs_extractor::model::Kind;
@@ -356,8 +357,9 @@ fn a_forced_pass_that_is_killed_goes_on_and_is_one_pass_in_a_process() {
 /// The run of a file, which is another whenever it starts over.
 fn run_of(place: &Place, file: &str) -> u64 {
     let export = place.run(&["state", "export"]).out;
-    let files = export.lines().filter(|line| line.contains("\"identity\"") && line.contains(file));
-    let file: serde_json::Value = serde_json::from_str(files.last().unwrap()).unwrap();
+    let mut lines = export.lines();
+    let line = lines.find(|line| line.contains("\"identity\"") && line.contains(file)).unwrap();
+    let file: serde_json::Value = serde_json::from_str(line).unwrap();
     file["run"].as_u64().unwrap()
 }
 
@@ -469,6 +471,37 @@ fn a_restart_takes_a_young_dump_that_it_knows_for_whole() {
     daemon.says(&format!("complete file={ARTISTS}"));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     daemon.stops();
+}
+
+#[test]
+fn a_store_that_has_no_room_ends_it_with_code_1_for_the_service_manager() {
+    let place = empty();
+    fs::create_dir(place.path("state")).unwrap();
+    // Its own file system for the state, which is filled when the daemon is at work.
+    let script = format!(
+        "mount -t tmpfs -o size=6m tmpfs state || exit 99
+         {{ while [ ! -e fill ]; do sleep 0.02; done
+           head -c 100000000 /dev/zero > state/filler; : > filled; }} 2>/dev/null &
+         exec {} run --root dumps --to null:",
+        env!("CARGO_BIN_EXE_discogs-extractor")
+    );
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("-r");
+    }
+    command.args(["-m", "sh", "-c", &script]).current_dir(place.path(""));
+    command.env("STATE_DIR", place.path("state")).env("HEALTH_PORT", "0");
+    let mut daemon = Daemon::start(&mut command);
+    daemon.says("waiting for dumps");
+    fs::write(place.path("fill"), "").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !place.path("filled").exists() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    place.sample(&set(5_000));
+    let said = daemon.ends(1);
+    assert!(said.contains("error: cannot ") && said.contains("hint: free some space"), "{said}");
 }
 
 fn touch(path: &Path) {

@@ -6,68 +6,55 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::owner::Usage;
 
-/// Where variables come from.
-pub struct Environment<'a> {
-    variable: Box<dyn Fn(&str) -> Option<String> + 'a>,
+/// What a variable is set to, if it is.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A variable of the process; what is set to nothing is not set.
+pub fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
 }
 
-impl<'a> Environment<'a> {
-    /// The process's own.
-    pub fn of_process() -> Environment<'static> {
-        Environment::new(|name| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned()))
-    }
+/// A secret: what the file named by `NAME_FILE` holds, without white space around it, else `NAME`.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn secret(variables: Variables<'_>, name: &str) -> Result<Option<SecretString>> {
+    let variable = format!("{name}_FILE");
+    let Some(path) = variables(&variable) else {
+        return Ok(variables(name).map(SecretString::from));
+    };
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read the secret in {path}, which {variable} names"))?;
+    Ok(Some(SecretString::from(text.trim())))
+}
 
-    fn new(variable: impl Fn(&str) -> Option<String> + 'a) -> Environment<'a> {
-        Environment { variable: Box::new(variable) }
-    }
+/// The broker of `RABBITMQ_HOST`, `_PORT`, `_USERNAME` and `_PASSWORD`, as a sink is named.
+///
+/// # Errors
+/// If a variable cannot be used.
+pub fn broker(variables: Variables<'_>) -> Result<SecretString> {
+    let host = variables("RABBITMQ_HOST").unwrap_or_else(|| "rabbitmq".to_owned());
+    let port = port(variables, "RABBITMQ_PORT", 5_672)?;
+    let secret = |name| {
+        let secret = secret(variables, name)?;
+        let secret = secret.unwrap_or_else(|| SecretString::from("discogsography"));
+        anyhow::Ok(percent_encoded(secret.expose_secret()))
+    };
+    let (user, password) = (secret("RABBITMQ_USERNAME")?, secret("RABBITMQ_PASSWORD")?);
+    let host = host_part(&host).ok_or_else(|| {
+        let words = format!("RABBITMQ_HOST is {host:?}, which is no host name or address");
+        anyhow!(Usage(words + "\nhint: the port goes into RABBITMQ_PORT"))
+    })?;
+    Ok(format!("amqp://{user}:{password}@{host}:{port}/%2F").into())
+}
 
-    /// A variable that is set to something.
-    fn set(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
-    }
-
-    /// A secret: what the file named by `NAME_FILE` holds, without white space around it, else
-    /// `NAME`.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
-    pub fn secret(&self, name: &str) -> Result<Option<SecretString>> {
-        let variable = format!("{name}_FILE");
-        let Some(path) = self.set(&variable) else {
-            return Ok(self.set(name).map(SecretString::from));
-        };
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read the secret in {path}, which {variable} names"))?;
-        Ok(Some(SecretString::from(text.trim())))
-    }
-
-    /// The broker of `RABBITMQ_HOST`, `_PORT`, `_USERNAME` and `_PASSWORD`, as a sink is named.
-    ///
-    /// # Errors
-    /// If a variable cannot be used.
-    pub fn broker(&self) -> Result<String> {
-        let host = self.set("RABBITMQ_HOST").unwrap_or_else(|| "rabbitmq".to_owned());
-        let port = self.port("RABBITMQ_PORT", 5_672)?;
-        let secret = |name| {
-            let secret = self.secret(name)?;
-            let secret = secret.unwrap_or_else(|| SecretString::from("discogsography"));
-            anyhow::Ok(percent_encoded(secret.expose_secret()))
-        };
-        let (user, password) = (secret("RABBITMQ_USERNAME")?, secret("RABBITMQ_PASSWORD")?);
-        let host = host_part(&host).ok_or_else(|| {
-            let words = format!("RABBITMQ_HOST is {host:?}, which is no host name or address");
-            anyhow!(Usage(words + "\nhint: the port goes into RABBITMQ_PORT"))
-        })?;
-        Ok(format!("amqp://{user}:{password}@{host}:{port}/%2F"))
-    }
-
-    fn port(&self, name: &str, default: u16) -> Result<u16> {
-        let Some(text) = self.set(name) else { return Ok(default) };
-        text.trim().parse().ok().filter(|port| *port != 0).ok_or_else(|| {
-            let words = format!("{name} is {text:?}, which is no port");
-            anyhow!(Usage(words + "\nhint: a port is a number from 1 to 65535"))
-        })
-    }
+fn port(variables: Variables<'_>, name: &str, default: u16) -> Result<u16> {
+    let Some(text) = variables(name) else { return Ok(default) };
+    text.trim().parse().ok().filter(|port| *port != 0).ok_or_else(|| {
+        let words = format!("{name} is {text:?}, which is no port");
+        anyhow!(Usage(words + "\nhint: a port is a number from 1 to 65535"))
+    })
 }
 
 /// A host as it stands in a URL.
@@ -97,7 +84,7 @@ mod tests {
 
     fn broker(set: &[(&str, &str)]) -> Result<String> {
         let of = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-        Environment::new(of).broker()
+        Ok(super::broker(&of)?.expose_secret().to_owned())
     }
 
     #[test]
@@ -112,10 +99,7 @@ mod tests {
                 &[("RABBITMQ_USERNAME", "me@home"), ("RABBITMQ_PASSWORD", "p/%:ü")],
                 "amqp://me%40home:p%2F%25%3A%C3%BC@rabbitmq:5672/%2F",
             ),
-            (
-                &[("RABBITMQ_HOST", "::1"), ("RABBITMQ_PASSWORD", "")],
-                "amqp://discogsography:discogsography@[::1]:5672/%2F",
-            ),
+            (&[("RABBITMQ_HOST", "::1")], "amqp://discogsography:discogsography@[::1]:5672/%2F"),
         ];
         for (set, expected) in rows {
             assert_eq!(broker(set).unwrap(), expected);

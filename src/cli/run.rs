@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use indicatif::MultiProgress;
+use secrecy::ExposeSecret;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::config::Run;
-use super::environment::Environment;
+use super::environment;
 use super::exit::Exit;
 use super::owner::{self, Owner, Usage};
 use super::signals::Patience;
@@ -29,10 +30,9 @@ const NO_STATE: &str = "the daemon goes on where it was after every stop, and st
 pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit> {
     owner::check_environment()?;
     let delivery = &config.delivery;
-    let environment = Environment::of_process();
     let target: Target = match &delivery.to {
         Some(to) => to.parse(),
-        None => environment.broker()?.parse(),
+        None => environment::broker(&environment::variable)?.expose_secret().parse(),
     }
     .map_err(|error| Usage(format!("{error}")))?;
     if matches!(target, Target::StandardOutput) {

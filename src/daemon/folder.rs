@@ -100,19 +100,23 @@ impl Folder {
     }
 
     async fn look(&mut self) {
-        // Listening begins before the look, so that nothing happens between them.
-        self.listen();
-        let root = self.root.clone();
-        let seen = spawn_blocking(move || look(&root)).await;
-        let seen = seen.unwrap_or_else(|died| Err(died.to_string()));
+        let (root, heard) = (self.root.clone(), self.ear.as_ref().map(|ear| ear.folder));
+        let looked = spawn_blocking(move || look(&root, heard)).await;
+        let looked = looked.unwrap_or_else(|died| Err(died.to_string()));
         let at = Moment { now: self.clock.now(), elapsed: self.clock.elapsed() };
-        let missing = seen.as_ref().err().cloned();
+        let missing = looked.as_ref().err().cloned();
         self.tell(missing);
         let closed = std::mem::take(&mut self.closed);
-        match seen {
-            Ok(seen) => self.sightings.look(seen, &closed, at),
+        if let Ok(Looked { folder, inotify, seen }) = looked {
+            if let Some(inotify) = inotify {
+                let events = inotify.into_event_stream([0; EVENTS]).ok();
+                self.ear = events.map(|events| Ear { events, folder });
+            }
+            self.sightings.look(seen, &closed, at);
+        } else {
             // When it is back, that look is the first one of another folder.
-            Err(_) => self.sightings = Sightings::default(),
+            self.ear = None;
+            self.sightings = Sightings::default();
         }
         let whole_at = self.sightings.growing().map(|(_, whole_at)| whole_at);
         self.next_look = whole_at.fold(at.elapsed + LOOK, Duration::min);
@@ -123,34 +127,51 @@ impl Folder {
             return;
         }
         let root = self.root.display();
-        match &missing {
-            Some(why) => {
-                tracing::warn!(%root, why, "the folder cannot be looked at, waiting for it")
-            }
-            None => tracing::info!(%root, "the folder can be looked at"),
+        if let Some(why) = &missing {
+            tracing::warn!(%root, why, "the folder cannot be looked at, waiting for it");
+        } else {
+            tracing::info!(%root, "the folder can be looked at");
         }
         self.missing = missing;
     }
-
-    /// Listens to the folder that is there now.
-    fn listen(&mut self) {
-        let folder = std::fs::metadata(&self.root).ok().filter(std::fs::Metadata::is_dir);
-        let folder = folder.map(|metadata| (metadata.dev(), metadata.ino()));
-        if folder == self.ear.as_ref().map(|ear| ear.folder) {
-            return;
-        }
-        self.ear = folder.and_then(|folder| {
-            let events = listen(&self.root)
-                .inspect_err(|error| tracing::debug!(%error, "no events, only looks"));
-            events.ok().map(|events| Ear { events, folder })
-        });
-    }
 }
 
-fn listen(root: &Path) -> std::io::Result<EventStream<[u8; EVENTS]>> {
-    let inotify = Inotify::init()?;
-    inotify.watches().add(root, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
-    inotify.into_event_stream([0; EVENTS])
+/// What a look at the folder gives.
+struct Looked {
+    /// Device and inode.
+    folder: (u64, u64),
+    /// The kernel's ear, if it is another folder than the one that is heard.
+    inotify: Option<Inotify>,
+    seen: Vec<(Dump, Stamp)>,
+}
+
+/// The dumps in the folder and how they look, or why that cannot be said. Listening begins before
+/// the look, so that nothing happens between them.
+fn look(root: &Path, heard: Option<(u64, u64)>) -> Result<Looked, String> {
+    let metadata = std::fs::metadata(root).map_err(|error| error.to_string())?;
+    if !metadata.is_dir() {
+        return Err("not a folder".to_owned());
+    }
+    let folder = (metadata.dev(), metadata.ino());
+    let inotify = if heard == Some(folder) { None } else { listen(root) };
+    let dumps = dump::find(root).map_err(|error| error.to_string())?;
+    let stamped = dumps.into_iter().filter_map(|dump| {
+        // What went away in between is gone.
+        let metadata = std::fs::metadata(&dump.path).ok().filter(std::fs::Metadata::is_file)?;
+        let modified = i128::from(metadata.mtime()) * 1_000_000_000;
+        let modified = modified + i128::from(metadata.mtime_nsec());
+        Some((dump, Stamp { size: metadata.len(), modified }))
+    });
+    Ok(Looked { folder, inotify, seen: stamped.collect() })
+}
+
+fn listen(root: &Path) -> Option<Inotify> {
+    let listen = || {
+        let inotify = Inotify::init()?;
+        inotify.watches().add(root, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
+        std::io::Result::Ok(inotify)
+    };
+    listen().inspect_err(|error| tracing::debug!(%error, "no events, only looks")).ok()
 }
 
 /// Adds the next dump that is closed or renamed into place; returns when events were lost, too.
@@ -170,21 +191,4 @@ async fn hear(ear: Option<&mut Ear>, closed: &mut BTreeSet<DumpName>) {
             Some(Err(_)) | None => return std::future::pending().await,
         }
     }
-}
-
-/// The dumps in the folder and how they look, or why that cannot be said.
-fn look(root: &Path) -> Result<Vec<(Dump, Stamp)>, String> {
-    let metadata = std::fs::metadata(root).map_err(|error| error.to_string())?;
-    if !metadata.is_dir() {
-        return Err("not a folder".to_owned());
-    }
-    let dumps = dump::find(root).map_err(|error| error.to_string())?;
-    let stamped = dumps.into_iter().filter_map(|dump| {
-        // What went away in between is gone.
-        let metadata = std::fs::metadata(&dump.path).ok().filter(std::fs::Metadata::is_file)?;
-        let modified = i128::from(metadata.mtime()) * 1_000_000_000;
-        let modified = modified + i128::from(metadata.mtime_nsec());
-        Some((dump, Stamp { size: metadata.len(), modified }))
-    });
-    Ok(stamped.collect())
 }

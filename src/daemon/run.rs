@@ -89,17 +89,14 @@ impl Daemon<'_> {
         self.trust_known(&mut folder).await?;
         let mut wait = self.schedule.first();
         while !self.session.stop.is_cancelled() {
-            let passed = match self.choose(&folder) {
-                Some(Chosen { version, missing, dumps }) => {
-                    self.tell_missing(version, &missing);
-                    let ended = self.pass(&dumps, &mut folder).await?;
-                    wait = self.schedule.next(wait, ended);
-                    dumps
-                }
-                None => {
-                    wait = self.schedule.first();
-                    Vec::new()
-                }
+            let passed = if let Some(Chosen { version, missing, dumps }) = self.choose(&folder) {
+                self.tell_missing(version, &missing);
+                let ended = self.pass(&dumps, &mut folder).await?;
+                wait = self.schedule.next(wait, ended);
+                dumps
+            } else {
+                wait = self.schedule.first();
+                Vec::new()
             };
             self.wait(wait, &passed, &mut folder).await;
         }

@@ -98,7 +98,9 @@ impl Snapshot {
             Stage::Failed(next) => {
                 let failed = self.files.iter().filter(|file| file.live.phase == Phase::Failed);
                 let failed: Vec<_> = failed.map(|file| file.name.kind.name()).collect();
-                format!("failed: {}; the next try is at {next}", failed.join(", "))
+                let failed =
+                    if failed.is_empty() { "the pass".to_owned() } else { failed.join(", ") };
+                format!("failed: {failed}; the next try is at {next}")
             }
         }
     }
