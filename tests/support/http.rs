@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Longer than any answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -76,12 +76,13 @@ pub fn get(address: SocketAddr, path: &str) -> Answer {
 /// `POST /trigger` with these headers, and the address as `Host` if none is among them.
 #[track_caller]
 pub fn trigger(address: SocketAddr, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut head = format!("POST /trigger HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
-    if !headers.iter().any(|(name, _)| *name == "Host") {
-        head += &format!("Host: {address}\r\n");
-    }
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    send(address, format!("{head}\r\n{body}").as_bytes())
+    let host = address.to_string();
+    let named = headers.iter().any(|(name, _)| *name == "Host");
+    let own = [("Host", host.as_str())].into_iter().filter(|_| !named);
+    let lines =
+        own.chain(headers.iter().copied()).map(|(name, value)| format!("{name}: {value}\r\n"));
+    let head: String = lines.collect();
+    let length = body.len();
+    let request = format!("POST /trigger HTTP/1.1\r\nContent-Length: {length}\r\n{head}\r\n{body}");
+    send(address, request.as_bytes())
 }
