@@ -114,6 +114,10 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("lapin", &["amqp", "sink"]),
         ("clap", &["cli"]),
         ("indicatif", &["cli"]),
+        ("axum", &["daemon"]),
+        ("hyper", &["daemon"]),
+        ("hyper_util", &["daemon"]),
+        ("metrics_exporter_prometheus", &["observe"]),
     ];
     for path in rust_files(&root().join("src")) {
         let folder = folder_of(&path);

@@ -3,6 +3,8 @@
 
 pub mod control;
 mod folder;
+mod gate;
+pub mod http;
 pub mod notify;
 mod run;
 mod schedule;

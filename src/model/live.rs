@@ -9,6 +9,8 @@ pub struct Live {
     pub records: u64,
     /// Records set aside in this run.
     pub bad_records: u64,
+    /// Records sent that the mark has not passed, as of the last checkpoint's time.
+    pub in_flight: usize,
     /// Compressed bytes read.
     pub gzip: GzipOffset,
     /// Bytes of text read only to get to the mark again.
@@ -25,6 +27,7 @@ impl Live {
         phase: Phase::Pending,
         records: 0,
         bad_records: 0,
+        in_flight: 0,
         gzip: GzipOffset(0),
         skipped: 0,
         last_activity: None,

@@ -1,10 +1,14 @@
 //! What is told to people: lines, stall verdicts, rates. Functions of a snapshot and a time.
 
+mod health;
 pub mod lines;
+mod metrics;
 mod rate;
 mod snapshot;
 mod stall;
 
+pub use health::{ExtractionStatus, Health, PROGRAM_VERSION};
+pub use metrics::{METRICS, Metric, Metrics, Type};
 pub use rate::{Rate, Speed};
 pub use snapshot::{FileNow, Snapshot, Stage};
 pub use stall::{Idle, STALL_TICK};

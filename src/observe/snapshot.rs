@@ -64,6 +64,16 @@ impl FileNow {
         }
     }
 
+    /// Whether it is being extracted and has not moved for too long.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled && self.active()
+    }
+
+    /// When something last moved, as far as is known.
+    pub fn last_activity(&self) -> Option<Timestamp> {
+        self.live.last_activity.max(self.completed_at)
+    }
+
     /// Compressed bytes that are done.
     pub fn bytes_done(&self) -> u64 {
         if self.live.phase == Phase::Complete { self.size } else { self.live.gzip.0 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use metrics::counter;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use super::order::InOrder;
 use super::workers::Done;
 use crate::model::{
     BadRecord, Body, Clock, Confirmed, Delivery, DumpName, GzipOffset, Limits, Live, Ordinal,
-    Parsed, Phase, ResumePoint, WaitsFor, Window, WindowError, XmlOffset,
+    Parsed, Phase, ResumePoint, WaitsFor, Window, WindowError, XmlOffset, metric,
 };
 use crate::sink::{Lane, Outcome};
 use crate::state::{Advance, FileKey, Keeper, StateError};
@@ -76,7 +77,7 @@ pub async fn deliver(
     lane: Lane,
     done: mpsc::Receiver<Done>,
 ) -> Result<Window, FileError> {
-    let bad_records = window.mark().bad_records;
+    let (records, bad_records) = (window.mark().records, window.mark().bad_records);
     let mut course = Course {
         around,
         window,
@@ -88,6 +89,7 @@ pub async fn deliver(
         gzip: GzipOffset(0),
         blocked: None,
         bad_records,
+        counted: records,
     };
     let ended = course.run(lane, done).await;
     let saved = course.save().await;
@@ -111,6 +113,8 @@ struct Course<'a> {
     blocked: Option<WaitsFor>,
     /// Set aside in this run, whether or not the mark has passed them.
     bad_records: u64,
+    /// Records delivered in this run that are in the metrics, or are an earlier process's.
+    counted: u64,
 }
 
 impl Course<'_> {
@@ -228,6 +232,7 @@ impl Course<'_> {
         let step = self.window.set_aside(ordinal).map_err(|cause| self.window_error(cause))?;
         self.moved(step)?;
         self.bad_records += 1;
+        counter!(metric::BAD_RECORDS, "type" => around.file.kind.name()).increment(1);
         if self.bad_records > around.max_bad_records {
             return Err(FileError::TooManyBad {
                 file: around.file.to_string(),
@@ -295,7 +300,9 @@ impl Course<'_> {
     /// Sends the step since the last checkpoint to the store, with the points that it passed.
     fn advance(&mut self) -> Option<Advancing> {
         let step = self.step.take()?;
-        let mark = step.to().ordinal();
+        let (mark, records) = (step.to().ordinal(), step.to().records);
+        let delivered = records - std::mem::replace(&mut self.counted, records);
+        counter!(metric::RECORDS, "type" => self.around.file.kind.name()).increment(delivered);
         let passed = self.points.partition_point(|point| point.after <= mark);
         let points = self.points.drain(..passed).collect();
         let Surroundings { keeper, key, clock, .. } = self.around;
@@ -331,6 +338,7 @@ impl Course<'_> {
             }
             live.phase = Phase::Extracting;
             live.gzip = live.gzip.max(self.gzip);
+            live.in_flight = self.window.in_flight();
             live.waits_for = waits_for;
             *live != before
         });

@@ -79,7 +79,10 @@ impl<'a> Extraction<'a> {
     /// # Errors
     /// Why it failed.
     pub async fn run(&self, began_with: &mut u64) -> Result<FileEnd, FileError> {
-        let ended = self.attempts(began_with).await;
+        let ended = match self.attempts(began_with).await {
+            Err(error) if error.is_stop() => Ok(FileEnd::Stopped { drained: true }),
+            ended => ended,
+        };
         let now = self.pass.clock.now();
         let keeper = &self.pass.keeper;
         match &ended {
@@ -122,13 +125,13 @@ impl<'a> Extraction<'a> {
             let name = self.dump.name;
             match &begun.beginning {
                 Beginning::AlreadyComplete { .. } => {
-                    match self.still_holds(&begun).await? {
-                        Some(true) => {}
-                        Some(false) => {
-                            over = Some("the sink no longer holds all of it".to_owned());
-                            continue;
-                        }
-                        None => return Ok(FileEnd::AlreadyComplete),
+                    let still_holds = match self.still_holds(&begun).await {
+                        Err(error) if error.is_stop() => true,
+                        answer => answer?,
+                    };
+                    if !still_holds {
+                        over = Some("the sink no longer holds all of it".to_owned());
+                        continue;
                     }
                     self.tell(&begun.checkpoint);
                     *began_with = begun.checkpoint.records;
@@ -169,7 +172,7 @@ impl<'a> Extraction<'a> {
     }
 
     /// Whether the sink still holds what the store calls complete.
-    async fn still_holds(&self, begun: &Begun) -> Result<Option<bool>, FileError> {
+    async fn still_holds(&self, begun: &Begun) -> Result<bool, FileError> {
         let (sink, file) = (Arc::clone(&self.pass.sink), self.dump.name);
         let (run, last) = (begun.run, begun.checkpoint.ordinal());
         let asked = spawn_blocking(move || sink.still_holds(file, run, last)).await;

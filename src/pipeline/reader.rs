@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use metrics::{Counter, counter};
 use tokio::sync::mpsc;
 
 use super::budget::{BYTES, Budget, Share};
@@ -11,7 +12,7 @@ use super::workers::{Chunk, Cut, Done, Pool};
 use crate::gzip::{GzipError, Inflater, MemberHasher, Step};
 use crate::model::{
     BadRecord, Checkpoint, InflatePoint, Kind, MemberCheck, Ordinal, Place, Position, ResumePoint,
-    XmlOffset,
+    XmlOffset, metric,
 };
 use crate::record::{Split, SplitError, Splitter};
 
@@ -96,6 +97,7 @@ pub fn read(file: File, start: &Start, around: &Surroundings) -> Result<ReadEnd,
 struct Reader<'a> {
     around: &'a Surroundings,
     inflater: Inflater<File>,
+    gzip_bytes: Counter,
     hasher: MemberHasher,
     splitter: Splitter,
     /// Text that is not in a chunk yet.
@@ -137,6 +139,7 @@ impl<'a> Reader<'a> {
         Ok(Reader {
             around,
             inflater,
+            gzip_bytes: counter!(metric::GZIP_BYTES, "type" => around.kind.name()),
             hasher,
             splitter,
             text: Vec::with_capacity(2 * CHUNK),
@@ -157,7 +160,7 @@ impl<'a> Reader<'a> {
     fn skip_to(&mut self, start: &Start) -> Result<(), ReadError> {
         let Position::At(_, mark) = start.from.position else { return Ok(()) };
         while self.base < mark.0 {
-            let step = self.inflater.fill(&mut self.text, CHUNK)?;
+            let step = self.fill()?;
             let upto = mark.0.min(self.base + self.text.len() as u64);
             self.hash_up_to(upto);
             let skipped = upto - self.base;
@@ -178,12 +181,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Inflates the next piece of text.
+    fn fill(&mut self) -> Result<Step, GzipError> {
+        let before = self.inflater.gzip_offset();
+        let step = self.inflater.fill(&mut self.text, CHUNK);
+        self.gzip_bytes.increment(self.inflater.gzip_offset().0 - before.0);
+        step
+    }
+
     fn run(&mut self, start: &Start) -> Result<ReadEnd, ReadError> {
         let limit = start.limit.map(|limit| Ordinal(self.last.0.saturating_add(limit)));
         loop {
             let step = match self.step.take() {
                 Some(step) => step,
-                None => self.inflater.fill(&mut self.text, CHUNK)?,
+                None => self.fill()?,
             };
             let ended = self.split(matches!(step, Step::End))?;
             self.settle(step)?;

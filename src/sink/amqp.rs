@@ -211,16 +211,12 @@ impl Sink for Amqp {
         Ok(lane)
     }
 
-    fn still_holds(
-        &self,
-        file: DumpName,
-        _run: Run,
-        _last: Ordinal,
-    ) -> Result<Option<bool>, SinkError> {
+    fn still_holds(&self, file: DumpName, _run: Run, _last: Ordinal) -> Result<bool, SinkError> {
         let looked = self.too_late.run_until_cancelled(self.looks_for(file.kind));
         match self.runtime.block_on(looked).flatten() {
+            Some(true) => Ok(true),
             Some(false) => Err(emptied(self.topology.exchange(file.kind).as_str())),
-            found => Ok(found),
+            None => Err(SinkError::stopped()),
         }
     }
 

@@ -242,13 +242,8 @@ impl Sink for Jsonl {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| cannot(&error))
     }
 
-    fn still_holds(
-        &self,
-        file: DumpName,
-        _run: Run,
-        _last: Ordinal,
-    ) -> Result<Option<bool>, SinkError> {
-        Ok(Some(self.paths(file).done.exists()))
+    fn still_holds(&self, file: DumpName, _run: Run, _last: Ordinal) -> Result<bool, SinkError> {
+        Ok(self.paths(file).done.exists())
     }
 
     fn needs(&self, gzip_bytes: u64) -> Option<Need> {

@@ -69,18 +69,12 @@ pub trait Sink: Send + Sync {
     }
 
     /// Whether everything up to `last` of a run that was complete is still there: an older copy
-    /// of a database may have been put back, or a finished file removed. Nothing if everything
-    /// was stopped before that could be found out.
+    /// of a database may have been put back, or a finished file removed.
     ///
     /// # Errors
     /// If the sink fails.
-    fn still_holds(
-        &self,
-        _file: DumpName,
-        _run: Run,
-        _last: Ordinal,
-    ) -> Result<Option<bool>, SinkError> {
-        Ok(Some(true))
+    fn still_holds(&self, _file: DumpName, _run: Run, _last: Ordinal) -> Result<bool, SinkError> {
+        Ok(true)
     }
 
     /// Whether completion is announced to whoever reads from the sink.
@@ -263,15 +257,30 @@ pub struct SinkError {
     pub what: String,
     /// What to do next.
     pub hint: Option<Cow<'static, str>>,
-    /// Whether whoever read the output went away, as `head` does: an end rather than a fault,
-    /// about which nothing needs to be said.
-    pub reader_gone: bool,
+    /// What kind of an end this is.
+    pub end: SinkEnd,
+}
+
+/// Why a sink cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkEnd {
+    /// Something is wrong.
+    Fault,
+    /// Whoever read the output went away, as `head` does: nothing needs to be said about it.
+    ReaderGone,
+    /// Everything was told to stop before it could be done.
+    Stopped,
 }
 
 impl SinkError {
     /// An error without a hint.
     pub fn new(what: impl Into<String>) -> SinkError {
-        SinkError { what: what.into(), hint: None, reader_gone: false }
+        SinkError { what: what.into(), hint: None, end: SinkEnd::Fault }
+    }
+
+    /// Everything was told to stop before it could be done.
+    fn stopped() -> SinkError {
+        SinkError { end: SinkEnd::Stopped, ..SinkError::new("stopped before the sink answered") }
     }
 
     /// The same with a hint.
@@ -292,8 +301,11 @@ impl SinkError {
             }
             _ => None,
         };
-        let reader_gone = error.kind() == ErrorKind::BrokenPipe;
-        SinkError { what: format!("{what}: {error}"), hint: hint.map(Cow::Borrowed), reader_gone }
+        let end = match error.kind() {
+            ErrorKind::BrokenPipe => SinkEnd::ReaderGone,
+            _ => SinkEnd::Fault,
+        };
+        SinkError { what: format!("{what}: {error}"), hint: hint.map(Cow::Borrowed), end }
     }
 }
 

@@ -232,15 +232,10 @@ impl Sink for Sqlite {
         self.database.settle()
     }
 
-    fn still_holds(
-        &self,
-        file: DumpName,
-        run: Run,
-        last: Ordinal,
-    ) -> Result<Option<bool>, SinkError> {
+    fn still_holds(&self, file: DumpName, run: Run, last: Ordinal) -> Result<bool, SinkError> {
         let held = delivered(&self.database.connection(), file, run);
         let held = held.map_err(|error| self.database.error("read", &error))?;
-        Ok(Some(held.prefix() >= last))
+        Ok(held.prefix() >= last)
     }
 
     fn sweeps(&self) -> bool {

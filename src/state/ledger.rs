@@ -9,8 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::histogram;
+
 use crate::model::fault::place;
-use crate::model::{Clock, Identity, Job, Timestamp, Version};
+use crate::model::{Clock, Identity, Job, Timestamp, Version, metric};
 
 use super::layout::{
     COUNTERS_KEY, Tree, bounded, file_key, job_key, job_prefix, sequence_key, version_prefix,
@@ -126,7 +128,11 @@ impl Ledger {
         if !std::mem::take(&mut self.unflushed) {
             return Ok(());
         }
-        self.store.flush()
+        let began = self.clock.elapsed();
+        let flushed = self.store.flush();
+        let took = self.clock.elapsed().saturating_sub(began);
+        histogram!(metric::COMMIT_SECONDS).record(took);
+        flushed
     }
 
     /// What can wait until the answers are out: old resume points, the snapshot.

@@ -2,7 +2,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use discogs_extractor::model::{Ordinal, SystemClock};
-use discogs_extractor::sink::{Lines, Null, Opening, Sink, Target};
+use discogs_extractor::sink::{Lines, Null, Opening, Sink, SinkEnd, Target};
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD, artists, at, batch, beginning, deliver, deliver_all, durable, numbered, start};
@@ -53,7 +53,7 @@ fn a_reader_that_went_away_is_an_end_and_no_fault() {
     drop(reader);
     let lane = Lines::to(writer).open(&beginning(artists(), 1)).unwrap();
     let error = deliver(lane, vec![numbered(1)]).unwrap_err();
-    assert!(error.reader_gone, "{error}");
+    assert_eq!(error.end, SinkEnd::ReaderGone, "{error}");
 }
 
 #[test]
@@ -62,5 +62,5 @@ fn a_full_disk_is_an_error_that_says_what_to_do() {
     let lane = Lines::to(full).open(&beginning(artists(), 1)).unwrap();
     let error = deliver(lane, vec![numbered(1)]).unwrap_err();
     assert!(error.to_string().contains("\nhint: free some space"), "{error}");
-    assert!(!error.reader_gone);
+    assert_eq!(error.end, SinkEnd::Fault);
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 pub mod daemon;
+pub mod http;
 
 use std::fs;
 use std::path::{Path, PathBuf};
