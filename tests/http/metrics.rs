@@ -6,7 +6,7 @@ use std::sync::Arc;
 use discogs_extractor::dump;
 use discogs_extractor::model::{Kind, SystemClock};
 use discogs_extractor::observe::METRICS;
-use discogs_extractor::pipeline::{self, FileEnd, Pass, Settings};
+use discogs_extractor::pipeline::{self, FileEnd, Pass, Settings, Told};
 use discogs_extractor::sink::{Opening, Target};
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +112,7 @@ fn what_a_pass_counts_is_what_it_did() {
             sweep_anyway: false,
         },
         stop,
+        told: Told::new(),
         announced: |_| {},
         paying: Arc::default(),
     };
