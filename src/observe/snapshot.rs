@@ -50,6 +50,16 @@ impl FileNow {
         self.live.phase == Phase::Extracting
     }
 
+    /// Whether it is being extracted and has not moved for too long.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled && self.active()
+    }
+
+    /// When something last moved, as far as is known.
+    pub fn last_activity(&self) -> Option<Timestamp> {
+        self.live.last_activity.max(self.completed_at)
+    }
+
     fn status(&self) -> String {
         let kind = self.name.kind;
         match self.live.phase {
@@ -62,16 +72,6 @@ impl FileNow {
                 format!("{kind} {} %", self.bytes_done() * 100 / self.size.max(1))
             }
         }
-    }
-
-    /// Whether it is being extracted and has not moved for too long.
-    pub fn is_stalled(&self) -> bool {
-        self.stalled && self.active()
-    }
-
-    /// When something last moved, as far as is known.
-    pub fn last_activity(&self) -> Option<Timestamp> {
-        self.live.last_activity.max(self.completed_at)
     }
 
     /// Compressed bytes that are done.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use discogs_extractor::dump;
 use discogs_extractor::model::{Kind, SystemClock};
 use discogs_extractor::observe::METRICS;
-use discogs_extractor::pipeline::{self, FileEnd, Pass, Settings};
-use discogs_extractor::sink::Target;
+use discogs_extractor::pipeline::{self, FileEnd, Pass, Settings, Told};
+use discogs_extractor::sink::{Opening, Target};
 use tokio_util::sync::CancellationToken;
 
 use super::exposition::{Family, read, value};
@@ -88,7 +88,15 @@ fn what_a_pass_counts_is_what_it_did() {
     let before = scrape(&server);
     let clock = Arc::new(SystemClock::new());
     let target: Target = "null:".parse().unwrap();
-    let sink = target.open(clock.clone()).unwrap();
+    let stop = CancellationToken::new();
+    let opening = Opening {
+        clock: clock.clone(),
+        runtime: server.runtime.handle().clone(),
+        stop: stop.clone(),
+        prefix: "p".into(),
+        consumers: Vec::new(),
+    };
+    let sink = target.open(&opening).unwrap();
     let pass = Pass {
         sink,
         keeper: server.keeper.clone(),
@@ -103,7 +111,10 @@ fn what_a_pass_counts_is_what_it_did() {
             max_delete_fraction: 0.1,
             sweep_anyway: false,
         },
-        stop: CancellationToken::new(),
+        stop,
+        told: Told::new(),
+        announced: |_| {},
+        paying: Arc::default(),
     };
     let (queued, _watched) = pipeline::queue(dump::find(&path).unwrap(), |_| 0);
     let finished = server.runtime.block_on(pass.run(queued)).unwrap();
