@@ -248,12 +248,12 @@ impl Daemon<'_> {
         }
         match wait {
             Wait::Check(_) => {
-                tracing::info!(next = %due, "waiting");
                 self.session.stage(Stage::Waiting(due));
+                tracing::info!(next = %due, "waiting");
             }
             Wait::Retry { failures, .. } => {
-                tracing::warn!(next = %due, failures, "waiting, then trying again what failed");
                 self.session.stage(Stage::Failed(due));
+                tracing::warn!(next = %due, failures, "waiting, then trying again what failed");
             }
         }
     }
