@@ -16,18 +16,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sample", &["model"]),
     ("state", &["model"]),
     ("tables", &["model"]),
+    ("amqp", &["model"]),
     ("observe", &["model", "state"]),
-    ("sink", &["model", "tables"]),
-    ("pipeline", &["model", "dump", "gzip", "record", "state", "tables", "sink"]),
+    ("sink", &["model", "tables", "amqp"]),
+    ("pipeline", &["model", "dump", "gzip", "record", "state", "tables", "amqp", "sink"]),
     (
         "daemon",
-        &["model", "dump", "gzip", "record", "state", "tables", "observe", "sink", "pipeline"],
+        &[
+            "model", "dump", "gzip", "record", "state", "tables", "amqp", "observe", "sink",
+            "pipeline",
+        ],
     ),
     (
         "cli",
         &[
-            "model", "dump", "gzip", "record", "sample", "state", "tables", "observe", "sink",
-            "pipeline", "daemon",
+            "model", "dump", "gzip", "record", "sample", "state", "tables", "amqp", "observe",
+            "sink", "pipeline", "daemon",
         ],
     ),
 ];
@@ -107,6 +111,7 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("libz_rs_sys", &["gzip"]),
         ("quick_xml", &["record"]),
         ("rusqlite", &["tables", "sink"]),
+        ("lapin", &["amqp", "sink"]),
         ("clap", &["cli"]),
         ("indicatif", &["cli"]),
         ("axum", &["daemon"]),

@@ -118,6 +118,8 @@ Sinks:
   sqlite:PATH   tables in an SQLite database
   jsonl:DIR     DIR/VERSION/TYPE.jsonl, a record a line
   jsonl:-       the same lines on standard output; keeps no state
+  amqp://USER:PASSWORD@HOST:PORT/VHOST
+                a message a record to RabbitMQ; amqps:// with TLS
   null:         nowhere: to measure, or to check a dump
 
 Examples:
@@ -135,8 +137,8 @@ pub struct ExtractArgs {
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 
-    /// Where records go: sqlite:PATH, jsonl:DIR, jsonl:- or null:
-    #[arg(long, value_name = "SINK", env = "DISCOGS_TO")]
+    /// Where records go: sqlite:PATH, jsonl:DIR, jsonl:-, amqp://… or null:
+    #[arg(long, value_name = "SINK", env = "DISCOGS_TO", hide_env_values = true)]
     pub to: Option<String>,
 
     /// Only these types: artists, labels, masters, releases [default: all]
@@ -186,6 +188,14 @@ pub struct ExtractArgs {
     /// The highest part of a table that a sweep may remove [default: 0.10]
     #[arg(long, value_name = "PART", env = "PURGE_MAX_DELETE_FRACTION", value_parser = fraction)]
     pub purge_max_delete_fraction: Option<f64>,
+
+    /// What the names of exchanges and queues begin with [default: discogsography-discogs]
+    #[arg(long, value_name = "PREFIX", env = "DISCOGS_EXCHANGE_PREFIX")]
+    pub exchange_prefix: Option<String>,
+
+    /// Consumers whose queues are declared before the first record: tableinator,graphinator
+    #[arg(long = "for", value_name = "NAMES", value_delimiter = ',', env = "DISCOGS_CONSUMERS")]
+    pub consumers: Option<Vec<String>>,
 
     /// Remove what the version no longer has, without proof and however much it is
     #[arg(long, env = "DISCOGS_SWEEP_ANYWAY")]

@@ -30,6 +30,9 @@ pub struct ConfigFile {
     progress: Option<Progress>,
     purge_max_delete_fraction: Option<f64>,
     sweep_anyway: Option<bool>,
+    exchange_prefix: Option<String>,
+    #[serde(rename = "for")]
+    consumers: Option<Vec<String>>,
 }
 
 impl ConfigFile {
@@ -130,7 +133,14 @@ pub struct Extract {
     pub purge_max_delete_fraction: f64,
     /// Whether to sweep without proof.
     pub sweep_anyway: bool,
+    /// What the names of exchanges and queues begin with.
+    pub exchange_prefix: String,
+    /// Consumers whose queues are declared.
+    pub consumers: Vec<String>,
 }
+
+/// The platform's.
+const EXCHANGE_PREFIX: &str = "discogsography-discogs";
 
 impl Extract {
     /// Joins what was typed with the file and the defaults.
@@ -158,6 +168,11 @@ impl Extract {
                 .or(file.purge_max_delete_fraction)
                 .unwrap_or(0.10),
             sweep_anyway: args.sweep_anyway || file.sweep_anyway.unwrap_or(false),
+            exchange_prefix: args
+                .exchange_prefix
+                .or(file.exchange_prefix)
+                .unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
+            consumers: args.consumers.or(file.consumers).unwrap_or_default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use indicatif::MultiProgress;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Extract;
@@ -20,9 +21,9 @@ use crate::daemon::Watch;
 use crate::daemon::control::Control;
 use crate::dump::{self, CatalogueError, Dump};
 use crate::model::{Clock, DumpName, Kind, Live, Phase, SystemClock, Version};
-use crate::observe::{FileNow, Snapshot, Speed};
+use crate::observe::{FileNow, Snapshot, Speed, lines};
 use crate::pipeline::{self, FileEnd, Finished, Pass, Settings};
-use crate::sink::{Sink, Target};
+use crate::sink::{Opening, Sink, Target};
 use crate::state::view::OwedEntry;
 use crate::state::{FileKey, FileState, ForceWord, Forced, Keeper, Status};
 
@@ -66,7 +67,14 @@ pub fn run(config: &Extract, state_dir: &Path, bars: &MultiProgress) -> Result<E
     std::fs::create_dir_all(store)
         .with_context(|| format!("cannot make the state directory {}", store.display()))?;
     let keeper = runtime.block_on(Keeper::open(store, Arc::clone(&clock)))?;
-    let sink = target.open(Arc::clone(&clock))?;
+    let stop = CancellationToken::new();
+    let sink = target.open(&Opening {
+        clock: Arc::clone(&clock),
+        runtime: runtime.handle().clone(),
+        stop: stop.clone(),
+        prefix: config.exchange_prefix.clone(),
+        consumers: config.consumers.clone(),
+    })?;
     let command = Command {
         config,
         store,
@@ -76,6 +84,7 @@ pub fn run(config: &Extract, state_dir: &Path, bars: &MultiProgress) -> Result<E
         clock,
         bars,
         to_standard_output: matches!(target, Target::StandardOutput),
+        stop,
     };
     let exit = runtime.block_on(command.run(dumps, force));
     // A sink that hangs is left behind; what it confirmed is in the store.
@@ -92,6 +101,7 @@ struct Command<'a> {
     clock: Arc<dyn Clock>,
     bars: &'a MultiProgress,
     to_standard_output: bool,
+    stop: CancellationToken,
 }
 
 impl Command<'_> {
@@ -106,7 +116,7 @@ impl Command<'_> {
         let control = Control::listen(self.store).with_context(|| {
             format!("cannot listen in the state directory {}", self.store.display())
         })?;
-        let stop = CancellationToken::new();
+        let stop = self.stop.clone();
         let mut signals = Signals::new()?;
         let pass = Pass {
             sink: Arc::clone(&self.sink),
@@ -114,6 +124,8 @@ impl Command<'_> {
             clock: Arc::clone(&self.clock),
             settings: self.settings(),
             stop: stop.clone(),
+            announced: |what| tracing::info!("{}", lines::announced(what)),
+            paying: Arc::default(),
         };
         let known = self.known(&dumps).await?;
         let (queued, watched) = pipeline::queue(dumps, |name| {
@@ -162,6 +174,9 @@ impl Command<'_> {
         watch.finish();
         bars.finish();
         drop(control);
+        let sink = Arc::clone(&self.sink);
+        // A goodbye that cannot be said is no failure.
+        _ = spawn_blocking(move || sink.close()).await;
         let owed = self.keeper.owed(job).await?;
         self.keeper.close().await?;
         for file in &finished {
@@ -265,7 +280,12 @@ fn exit(finished: &[Finished], owed: &[OwedEntry], signal: Option<Exit>) -> Exit
         FileEnd::Limited | FileEnd::Stopped { drained: false } => Exit::Incomplete,
         FileEnd::Failed(_) => Exit::Failed,
     };
-    let start = if refused { Exit::Failed } else { Exit::Done };
+    let start = match (refused, owed.is_empty()) {
+        (true, _) => Exit::Failed,
+        (false, true) => Exit::Done,
+        // What is owed was stopped before it could be paid.
+        (false, false) => signal.unwrap_or(Exit::Incomplete),
+    };
     let worst = finished.iter().map(of_file).fold(start, Exit::worst);
     let undrained = |file: &Finished| matches!(file.end, FileEnd::Stopped { drained: false });
     match worst {

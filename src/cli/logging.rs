@@ -20,7 +20,9 @@ pub fn start(logging: Logging, bars: &MultiProgress) {
     };
     let ours = tracing_subscriber::filter::Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_target("discogs_extractor", level);
+        .with_target("discogs_extractor", level)
+        // It logs whole messages that came back; what matters of it is logged where it is handled.
+        .with_target("lapin", LevelFilter::OFF);
     let colour = console_colour();
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(AboveBars(bars.clone()))

@@ -28,6 +28,8 @@ use extract::Usage;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    // Two of them in one process panic when either is first needed, and rustls takes none by itself.
+    _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         // clap prints its own errors, with exit code 2; it does not say where a value was set.
         if let Some(variable) = args::variable_of(&error) {

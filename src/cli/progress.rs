@@ -40,7 +40,7 @@ impl How {
 pub struct Bars<'a> {
     place: Option<&'a MultiProgress>,
     picture: watch::Receiver<Arc<Snapshot>>,
-    bars: BTreeMap<DumpName, ProgressBar>,
+    drawn: BTreeMap<DumpName, ProgressBar>,
 }
 
 impl<'a> Bars<'a> {
@@ -49,7 +49,7 @@ impl<'a> Bars<'a> {
         place: Option<&'a MultiProgress>,
         picture: watch::Receiver<Arc<Snapshot>>,
     ) -> Bars<'a> {
-        Bars { place, picture, bars: BTreeMap::new() }
+        Bars { place, picture, drawn: BTreeMap::new() }
     }
 
     /// Draws until it is dropped.
@@ -65,7 +65,7 @@ impl<'a> Bars<'a> {
     /// The last picture: bars stay where they ended.
     pub fn finish(&mut self) {
         self.draw();
-        for bar in self.bars.values() {
+        for bar in self.drawn.values() {
             bar.abandon();
         }
     }
@@ -74,7 +74,7 @@ impl<'a> Bars<'a> {
         let Some(place) = self.place else { return };
         let picture = Arc::clone(&self.picture.borrow_and_update());
         for file in picture.files.iter().filter(|file| file.size > 0) {
-            let bar = self.bars.entry(file.name).or_insert_with(|| place.add(bar(file)));
+            let bar = self.drawn.entry(file.name).or_insert_with(|| place.add(bar(file)));
             bar.set_position(file.bytes_done());
             bar.set_message(words(file));
         }

@@ -28,6 +28,8 @@ pub const PLACES: &[&str] = &[
     "jsonl.rename.after",
     "sink.finish.before",
     "sink.finish.after",
+    "announce.before",
+    "announce.confirmed",
     "sweep.before",
     "sweep.after",
     "state.snapshot.written",

@@ -59,6 +59,8 @@ pub enum WaitsFor {
     Parsing,
     /// The sink, which said why it cannot go on.
     SinkBlocked(String),
+    /// Somebody to receive what is sent: the broker gives it back.
+    Unroutable(String),
     /// The sink, which said nothing.
     SinkSlow,
     /// The store's disk: a checkpoint is not durable yet.
@@ -71,6 +73,7 @@ impl std::fmt::Display for WaitsFor {
             WaitsFor::Reading => f.write_str("reading"),
             WaitsFor::Parsing => f.write_str("parsing"),
             WaitsFor::SinkBlocked(why) => write!(f, "sink blocked: {why}"),
+            WaitsFor::Unroutable(why) => write!(f, "unroutable: {why}"),
             WaitsFor::SinkSlow => f.write_str("sink slow"),
             WaitsFor::Disk => f.write_str("disk"),
         }

@@ -1,15 +1,15 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use super::{Checkpoint, Ordinal, Place, Position};
+use super::{Checkpoint, Ordinal, Place, Position, WaitsFor};
 
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// The sink says that it is durable: confirmed, committed, fsynced.
     Durable,
-    /// It is not, for a reason that passes: the sink goes on trying.
-    Retry(String),
+    /// It is not, for a reason that passes: the sink goes on trying, and has said so.
+    Retry(WaitsFor),
     /// The sink will never take this record, with its words why; the document comes back, to be
     /// set aside.
     Refused {

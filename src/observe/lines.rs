@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::message::Announcement;
 use crate::model::{Kind, Timestamp, WaitsFor};
 
 /// `📊 Extraction Progress: …`, with the counts of [`Kind::ALL`] in that order.
@@ -44,6 +45,16 @@ pub fn stall_over(kind: Kind) -> String {
 /// `✅ Sent file completion message for …`
 pub fn sent_file_complete(kind: Kind) -> String {
     format!("✅ Sent file completion message for {kind}")
+}
+
+/// What is said once the sink has confirmed an announcement.
+pub fn announced(what: &Announcement) -> String {
+    match what {
+        Announcement::FileComplete { file, .. } => sent_file_complete(file.kind),
+        Announcement::ExtractionComplete { version, .. } => {
+            format!("✅ Sent extraction completion message for version {version} to all exchanges")
+        }
+    }
 }
 
 /// As the platform prints its lists: `['artists', 'labels']`.

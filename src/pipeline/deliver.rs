@@ -30,6 +30,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
 /// How long deliveries in flight may take to settle after a stop: inside Docker's 10 s.
 const DRAIN: Duration = Duration::from_secs(7);
 
+/// How long they may take where the sink has said that it takes nothing now.
+const DRAIN_BLOCKED: Duration = Duration::from_secs(2);
+
 /// Batches in order that wait for room in the window. The budget bounds them in bytes as well.
 const READY: usize = 8;
 
@@ -107,7 +110,7 @@ struct Course<'a> {
     /// Points that the mark has not reached.
     points: VecDeque<ResumePoint>,
     gzip: GzipOffset,
-    blocked: Option<String>,
+    blocked: Option<WaitsFor>,
     /// Set aside in this run, whether or not the mark has passed them.
     bad_records: u64,
     /// Records delivered in this run that are in the metrics, or are an earlier process's.
@@ -131,7 +134,8 @@ impl Course<'_> {
             tokio::select! {
                 biased;
                 () = self.around.stop.cancelled(), if deadline.is_none() => {
-                    deadline = Some(Instant::now() + DRAIN);
+                    let patience = self.blocked.as_ref().map_or(DRAIN, |_| DRAIN_BLOCKED);
+                    deadline = Some(Instant::now() + patience);
                     done = None;
                     self.ready.clear();
                     self.order = InOrder::default();
@@ -245,15 +249,10 @@ impl Course<'_> {
     async fn settle(&mut self, outcome: Outcome) -> Result<(), FileError> {
         match outcome.delivery {
             Delivery::Durable => {
-                if self.blocked.take().is_some() {
-                    tracing::info!(file = %self.around.file, "the sink takes records again");
-                }
+                self.blocked = None;
                 self.confirmed(outcome.ordinals, outcome.position)
             }
             Delivery::Retry(why) => {
-                if self.blocked.as_ref() != Some(&why) {
-                    tracing::warn!(file = %self.around.file, why, "the sink holds records back");
-                }
                 self.blocked = Some(why);
                 Ok(())
             }
@@ -325,7 +324,7 @@ impl Course<'_> {
         let skipped = self.around.skipped.load(Ordering::Relaxed);
         let now = self.around.clock.now();
         let waits_for = match (&self.blocked, self.window.in_flight()) {
-            (Some(why), _) => WaitsFor::SinkBlocked(why.clone()),
+            (Some(why), _) => why.clone(),
             (None, 1..) => WaitsFor::SinkSlow,
             (None, 0) if saving => WaitsFor::Disk,
             (None, 0) if self.around.budget.is_whole() => WaitsFor::Reading,

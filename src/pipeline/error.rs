@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::reader::ReadError;
 use crate::model::{Ordinal, WindowError};
-use crate::sink::SinkError;
+use crate::sink::{SinkEnd, SinkError};
 use crate::state::StateError;
 
 /// Why one file could not be extracted. The others go on.
@@ -101,7 +101,12 @@ pub enum FileError {
 impl FileError {
     /// Whether whoever read the output went away, as `head` does.
     pub const fn reader_gone(&self) -> bool {
-        matches!(self, FileError::Sink(error) if error.reader_gone)
+        matches!(self, FileError::Sink(SinkError { end: SinkEnd::ReaderGone, .. }))
+    }
+
+    /// Whether everything was told to stop before the sink answered: no failure.
+    pub const fn is_stop(&self) -> bool {
+        matches!(self, FileError::Sink(SinkError { end: SinkEnd::Stopped, .. }))
     }
 
     /// Whether what was delivered of the file cannot be trusted to be a beginning of it: the next

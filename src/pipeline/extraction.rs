@@ -11,7 +11,7 @@ use super::bad::BadRecords;
 use super::budget::Budget;
 use super::deliver::{self, deliver};
 use super::error::FileError;
-use super::outbox;
+use super::outbox::{self, Refused};
 use super::pass::{FileEnd, Pass};
 use super::reader::{self, ReadEnd, ReadError, Start};
 use super::workers::{Pool, last_words};
@@ -79,7 +79,10 @@ impl<'a> Extraction<'a> {
     /// # Errors
     /// Why it failed.
     pub async fn run(&self, began_with: &mut u64) -> Result<FileEnd, FileError> {
-        let ended = self.attempts(began_with).await;
+        let ended = match self.attempts(began_with).await {
+            Err(error) if error.is_stop() => Ok(FileEnd::Stopped { drained: true }),
+            ended => ended,
+        };
         let now = self.pass.clock.now();
         let keeper = &self.pass.keeper;
         match &ended {
@@ -116,7 +119,11 @@ impl<'a> Extraction<'a> {
             let name = self.dump.name;
             match &begun.beginning {
                 Beginning::AlreadyComplete { .. } => {
-                    if !self.still_holds(&begun).await? {
+                    let still_holds = match self.still_holds(&begun).await {
+                        Err(error) if error.is_stop() => true,
+                        answer => answer?,
+                    };
+                    if !still_holds {
                         over = Some("the sink no longer holds all of it".to_owned());
                         continue;
                     }
@@ -335,7 +342,7 @@ impl<'a> Extraction<'a> {
         let owes =
             Owes { announcements: self.pass.sink.announces(), sweep: self.pass.sink.sweeps() };
         let now = self.pass.clock.now();
-        let entries = self.pass.keeper.complete(self.key.clone(), end, owes, now).await?;
+        self.pass.keeper.complete(self.key.clone(), end, owes, now).await?;
         self.live.send_modify(|live| {
             live.phase = Phase::Complete;
             live.last_activity = Some(now);
@@ -345,9 +352,7 @@ impl<'a> Extraction<'a> {
             file = %self.dump.name, records = mark.records, bad_records = mark.bad_records,
             "complete"
         );
-        for entry in entries {
-            outbox::pay(self.pass, entry).await.map_err(Box::new)?;
-        }
+        outbox::settle(self.pass, Refused::LeaveAlone).await.map_err(Box::new)?;
         Ok(FileEnd::Complete)
     }
 

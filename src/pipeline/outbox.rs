@@ -5,27 +5,50 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::pass::{Pass, PassError};
+use crate::model::message::Announcement;
 use crate::model::{DumpName, fault};
 use crate::sink::{Sweep, Swept};
 use crate::state::{OutboxId, Owed, view::OwedEntry};
 
-/// Pays what an earlier process left owing.
+/// Pays what is owed, in order: one payer at a time, so that no message overtakes another. What
+/// was `refused` before is tried again only if that is wanted. After an announcement that could
+/// not be confirmed before a stop, the rest stays owed too.
 ///
 /// # Errors
 /// If sink or store cannot go on.
-pub async fn settle(pass: &Pass) -> Result<(), PassError> {
+pub async fn settle(pass: &Pass, refused: Refused) -> Result<(), PassError> {
+    let _only_one = pass.paying.lock().await;
     for entry in pass.keeper.owed(pass.sink.job().clone()).await? {
-        pay(pass, entry).await?;
+        if entry.refused.is_some() && refused == Refused::LeaveAlone {
+            continue;
+        }
+        if pay(pass, entry).await? == Paid::NotYet {
+            break;
+        }
     }
     Ok(())
 }
 
+/// What to do about sweeps that were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Try them again: this process may have been told otherwise.
+    TryAgain,
+    /// Leave them: this process has tried.
+    LeaveAlone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Paid {
+    /// It is off, or will not be paid now whatever is done.
+    Dealt,
+    /// It was stopped; nothing may overtake it.
+    NotYet,
+}
+
 /// Pays one entry, and strikes it off when that is done. A sweep that is refused stays owed, with
 /// the reason.
-///
-/// # Errors
-/// If sink or store cannot go on.
-pub async fn pay(pass: &Pass, entry: OwedEntry) -> Result<(), PassError> {
+async fn pay(pass: &Pass, entry: OwedEntry) -> Result<Paid, PassError> {
     match entry.owed {
         Owed::Sweep { version, kind, run, last, bad_records } => {
             let sweep = Sweep {
@@ -38,12 +61,34 @@ pub async fn pay(pass: &Pass, entry: OwedEntry) -> Result<(), PassError> {
             };
             self::sweep(pass, entry.id, sweep).await
         }
-        // Only sinks that announce owe these.
-        Owed::FileComplete { .. } | Owed::ExtractionComplete { .. } => Ok(()),
+        Owed::FileComplete { version, kind, file: _, run, last, records, bad_records, at } => {
+            let file = DumpName { version, kind };
+            let what = Announcement::FileComplete { file, run, last, records, bad_records, at };
+            announce(pass, entry.id, what).await
+        }
+        Owed::ExtractionComplete { version, started_at, record_counts, at } => {
+            let what = Announcement::ExtractionComplete { version, started_at, record_counts, at };
+            announce(pass, entry.id, what).await
+        }
     }
 }
 
-async fn sweep(pass: &Pass, id: OutboxId, sweep: Sweep) -> Result<(), PassError> {
+/// Sends an announcement. If it is stopped before the broker confirmed it, it stays owed.
+async fn announce(pass: &Pass, id: OutboxId, what: Announcement) -> Result<Paid, PassError> {
+    let (sink, sent) = (Arc::clone(&pass.sink), what.clone());
+    fault::place("announce.before");
+    let announced = spawn_blocking(move || sink.announce(&sent)).await;
+    let announced = announced.map_err(|died| PassError::Died(died.to_string()))??;
+    fault::place("announce.confirmed");
+    if !announced {
+        return Ok(Paid::NotYet);
+    }
+    pass.keeper.strike(pass.sink.job().clone(), id).await?;
+    (pass.announced)(&what);
+    Ok(Paid::Dealt)
+}
+
+async fn sweep(pass: &Pass, id: OutboxId, sweep: Sweep) -> Result<Paid, PassError> {
     let (sink, file) = (Arc::clone(&pass.sink), sweep.file);
     fault::place("sweep.before");
     let stop = pass.stop.clone();
@@ -58,11 +103,11 @@ async fn sweep(pass: &Pass, id: OutboxId, sweep: Sweep) -> Result<(), PassError>
             }
             pass.keeper.strike(job, id).await?;
         }
-        Swept::Stopped => {}
+        Swept::Stopped => return Ok(Paid::NotYet),
         Swept::Refused(why) => {
             tracing::error!(%file, why, "nothing removed of what the version no longer has");
             pass.keeper.refuse(job, id, why, pass.clock.now()).await?;
         }
     }
-    Ok(())
+    Ok(Paid::Dealt)
 }

@@ -3,16 +3,17 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::error::FileError;
 use super::extraction::Extraction;
-use super::outbox;
+use super::outbox::{self, Refused};
 use super::room::{self, Short};
 use super::workers::Pool;
 use crate::dump::{Dump, identify};
+use crate::model::message::Announcement;
 use crate::model::{Clock, DumpName, Live, Phase};
 use crate::sink::Sink;
 use crate::state::{FileKey, Keeper, Status};
@@ -51,6 +52,10 @@ pub struct Pass {
     pub settings: Settings,
     /// Says that it is to stop.
     pub stop: CancellationToken,
+    /// Is told of every announcement that the sink has confirmed.
+    pub announced: fn(&Announcement),
+    /// Held by whoever pays what is owed.
+    pub paying: Arc<Mutex<()>>,
 }
 
 /// A dump of a pass, as those who watch it see it.
@@ -140,7 +145,7 @@ impl Pass {
     pub async fn run(&self, queued: Vec<Queued>) -> Result<Vec<Finished>, PassError> {
         let pool = Pool::start(self.settings.threads).map_err(PassError::NoThreads)?;
         let workers = Arc::new(Semaphore::new(self.settings.workers));
-        outbox::settle(self).await?;
+        outbox::settle(self, Refused::TryAgain).await?;
         self.register(&queued).await?;
         let mut files = JoinSet::new();
         for Queued { dump, live } in queued {

@@ -1,25 +1,47 @@
 //! Where records go. A sink has one lane a file: batches go in, in order, and outcomes come out.
 //! What happens in between, its connections, transactions, retries, is the sink's own affair.
 
+mod amqp;
 mod jsonl;
 mod lines;
 mod null;
 mod sqlite;
 mod target;
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use crate::model::{Checkpoint, Delivery, DumpName, Job, Ordinal, Parsed, Run};
+use crate::model::message::Announcement;
+use crate::model::{Checkpoint, Clock, Delivery, DumpName, Job, Ordinal, Parsed, Run};
 
+pub use amqp::Amqp;
 pub use jsonl::Jsonl;
 pub use lines::Lines;
 pub use null::Null;
 pub use sqlite::Sqlite;
 pub use target::{Target, TargetError};
+
+/// What opening a sink takes.
+#[derive(Clone)]
+pub struct Opening {
+    /// Dates rows and messages.
+    pub clock: Arc<dyn Clock>,
+    /// Where tasks and sockets live.
+    pub runtime: Handle,
+    /// Says that everything is to stop: what would wait for as long as it takes gives up then.
+    pub stop: CancellationToken,
+    /// What the names of exchanges and queues begin with.
+    pub prefix: String,
+    /// The consumers whose queues are declared before the first record.
+    pub consumers: Vec<String>,
+}
 
 /// Somewhere records can be delivered to. All methods may block; none is called on a runtime
 /// thread. A sink is dropped after its lanes; that waits until what it wrote is settled.
@@ -60,6 +82,15 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Tells whoever reads from the sink, and waits until that is durable, for as long as it
+    /// takes. It may be called again after a crash. False if it was stopped before that.
+    ///
+    /// # Errors
+    /// If it will not get better by waiting.
+    fn announce(&self, _what: &Announcement) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+
     /// Whether rows that a version no longer has are to be removed after completion.
     fn sweeps(&self) -> bool {
         false
@@ -78,6 +109,9 @@ pub trait Sink: Send + Sync {
     ) -> Result<Swept, SinkError> {
         Ok(Swept::Removed(0))
     }
+
+    /// Takes leave of whoever is at the other end, in a second at most.
+    fn close(&self) {}
 
     /// What delivering a dump of `gzip_bytes` will roughly need on disk; none if nothing is
     /// written to a disk of this machine.
@@ -217,27 +251,42 @@ pub enum Swept {
 
 /// A sink that cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}{}", .hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
+#[error("{what}{}", .hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default())]
 pub struct SinkError {
     /// What could not be done, where and why.
     pub what: String,
     /// What to do next.
-    pub hint: Option<&'static str>,
-    /// Whether whoever read the output went away, as `head` does: an end rather than a fault,
-    /// about which nothing needs to be said.
-    pub reader_gone: bool,
+    pub hint: Option<Cow<'static, str>>,
+    /// What kind of an end this is.
+    pub end: SinkEnd,
+}
+
+/// Why a sink cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkEnd {
+    /// Something is wrong.
+    Fault,
+    /// Whoever read the output went away, as `head` does: nothing needs to be said about it.
+    ReaderGone,
+    /// Everything was told to stop before it could be done.
+    Stopped,
 }
 
 impl SinkError {
     /// An error without a hint.
     pub fn new(what: impl Into<String>) -> SinkError {
-        SinkError { what: what.into(), hint: None, reader_gone: false }
+        SinkError { what: what.into(), hint: None, end: SinkEnd::Fault }
+    }
+
+    /// Everything was told to stop before it could be done.
+    fn stopped() -> SinkError {
+        SinkError { end: SinkEnd::Stopped, ..SinkError::new("stopped before the sink answered") }
     }
 
     /// The same with a hint.
     #[must_use]
-    pub fn hint(self, hint: &'static str) -> SinkError {
-        SinkError { hint: Some(hint), ..self }
+    pub fn hint(self, hint: impl Into<Cow<'static, str>>) -> SinkError {
+        SinkError { hint: Some(hint.into()), ..self }
     }
 
     /// The operating system's error while doing `what`.
@@ -252,8 +301,11 @@ impl SinkError {
             }
             _ => None,
         };
-        let reader_gone = error.kind() == ErrorKind::BrokenPipe;
-        SinkError { what: format!("{what}: {error}"), hint, reader_gone }
+        let end = match error.kind() {
+            ErrorKind::BrokenPipe => SinkEnd::ReaderGone,
+            _ => SinkEnd::Fault,
+        };
+        SinkError { what: format!("{what}: {error}"), hint: hint.map(Cow::Borrowed), end }
     }
 }
 
@@ -269,6 +321,7 @@ mod hints {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::WaitsFor;
 
     #[test]
     fn neighbours_are_joined_and_a_gap_or_another_ending_is_not() {
@@ -276,7 +329,7 @@ mod tests {
         for ordinal in [1, 2, 4, 5] {
             join(&mut outcomes, Outcome::durable(Ordinal(ordinal), Some(ordinal * 10)));
         }
-        let retry = Delivery::Retry("busy".into());
+        let retry = Delivery::Retry(WaitsFor::SinkSlow);
         join(
             &mut outcomes,
             Outcome { ordinals: Ordinal(6)..=Ordinal(6), delivery: retry, position: None },

@@ -1,5 +1,6 @@
 mod writer;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ fn explain(path: &Path, doing: &str, error: &rusqlite::Error) -> SinkError {
         _ => None,
     };
     let what = format!("cannot {doing} {}: {}", path.display(), words(error));
-    SinkError { hint, ..SinkError::new(what) }
+    SinkError { hint: hint.map(Cow::Borrowed), ..SinkError::new(what) }
 }
 
 impl Sqlite {
@@ -233,7 +234,8 @@ impl Sink for Sqlite {
 
     fn still_holds(&self, file: DumpName, run: Run, last: Ordinal) -> Result<bool, SinkError> {
         let held = delivered(&self.database.connection(), file, run);
-        Ok(held.map_err(|error| self.database.error("read", &error))?.prefix() >= last)
+        let held = held.map_err(|error| self.database.error("read", &error))?;
+        Ok(held.prefix() >= last)
     }
 
     fn sweeps(&self) -> bool {

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Jsonl, Lines, Null, Sink, SinkError, Sqlite};
-use crate::model::Clock;
+use super::{Amqp, Jsonl, Lines, Null, Opening, Sink, SinkError, Sqlite};
+use crate::amqp::{Broker, BrokerError};
 
 /// A sink as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,20 +15,23 @@ pub enum Target {
     Folder(PathBuf),
     /// `jsonl:-`
     StandardOutput,
+    /// `amqp://…` or `amqps://…`
+    Amqp(Broker),
     /// `null:`
     Null,
 }
 
 impl Target {
-    /// Opens the sink. `clock` dates rows.
+    /// Opens the sink.
     ///
     /// # Errors
     /// If it cannot be reached, or is something else.
-    pub fn open(&self, clock: Arc<dyn Clock>) -> Result<Arc<dyn Sink>, SinkError> {
+    pub fn open(&self, opening: &Opening) -> Result<Arc<dyn Sink>, SinkError> {
         Ok(match self {
-            Target::Sqlite(path) => Arc::new(Sqlite::open(path, clock)?),
+            Target::Sqlite(path) => Arc::new(Sqlite::open(path, Arc::clone(&opening.clock))?),
             Target::Folder(folder) => Arc::new(Jsonl::open(folder)?),
             Target::StandardOutput => Arc::new(Lines::to_standard_output()),
+            Target::Amqp(broker) => Arc::new(Amqp::open(broker, opening)?),
             Target::Null => Arc::new(Null::new()),
         })
     }
@@ -40,6 +43,7 @@ impl fmt::Display for Target {
             Target::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Target::Folder(folder) => write!(f, "jsonl:{}", folder.display()),
             Target::StandardOutput => f.write_str("jsonl:-"),
+            Target::Amqp(broker) => broker.fmt(f),
             Target::Null => f.write_str("null:"),
         }
     }
@@ -56,6 +60,7 @@ impl FromStr for Target {
             ("sqlite", path) => Ok(Target::Sqlite(path.into())),
             ("jsonl", "-") => Ok(Target::StandardOutput),
             ("jsonl", folder) => Ok(Target::Folder(folder.into())),
+            ("amqp" | "amqps", _) => Ok(Target::Amqp(text.parse()?)),
             ("null", "") if text.ends_with(':') => Ok(Target::Null),
             _ => Err(TargetError::Unknown(scheme.to_owned())),
         }
@@ -69,12 +74,16 @@ pub enum TargetError {
     /// there may be a password behind it.
     #[error(
         "{0:?} names no sink\nhint: the sinks are sqlite:PATH (a database file), jsonl:DIR (a \
-         folder), jsonl:- (standard output) and null: (nowhere)"
+         folder), jsonl:- (standard output), amqp://USER:PASSWORD@HOST:PORT/VHOST (RabbitMQ) and \
+         null: (nowhere)"
     )]
     Unknown(String),
     /// A sink without a place.
     #[error("the sink has no path\nhint: write {0}")]
     NoPath(&'static str),
+    /// A broker that is not named as one.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
 }
 
 #[cfg(test)]
@@ -89,6 +98,7 @@ mod tests {
             ("jsonl:out", Target::Folder("out".into())),
             ("jsonl:./-", Target::Folder("./-".into())),
             ("jsonl:-", Target::StandardOutput),
+            ("amqp://rabbit:5672/%2F", Target::Amqp("amqp://rabbit".parse().unwrap())),
             ("null:", Target::Null),
         ];
         for (text, target) in rows {

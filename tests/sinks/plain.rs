@@ -2,7 +2,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use discogs_extractor::model::{Ordinal, SystemClock};
-use discogs_extractor::sink::{Lines, Null, Sink, Target};
+use discogs_extractor::sink::{Lines, Null, Opening, Sink, SinkEnd, Target};
+use tokio_util::sync::CancellationToken;
 
 use super::{BAD, artists, at, batch, beginning, deliver, deliver_all, durable, numbered, start};
 
@@ -16,9 +17,17 @@ fn null_confirms_every_document_and_leaves_out_bad_ones() {
 
 #[test]
 fn null_and_standard_output_believe_the_checkpoint() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let opening = Opening {
+        clock: Arc::new(SystemClock::new()),
+        runtime: runtime.handle().clone(),
+        stop: CancellationToken::new(),
+        prefix: "p".into(),
+        consumers: Vec::new(),
+    };
     for target in ["null:", "jsonl:-"] {
         let target: Target = target.parse().unwrap();
-        let sink = target.open(Arc::new(SystemClock::new())).unwrap();
+        let sink = target.open(&opening).unwrap();
         assert_eq!(sink.open(&start(artists(), 1, at(7, None))).unwrap().holds, Ordinal(7));
         assert_eq!(sink.job().as_str(), target.to_string());
         assert_eq!(sink.needs(1_000), None);
@@ -44,7 +53,7 @@ fn a_reader_that_went_away_is_an_end_and_no_fault() {
     drop(reader);
     let lane = Lines::to(writer).open(&beginning(artists(), 1)).unwrap();
     let error = deliver(lane, vec![numbered(1)]).unwrap_err();
-    assert!(error.reader_gone, "{error}");
+    assert_eq!(error.end, SinkEnd::ReaderGone, "{error}");
 }
 
 #[test]
@@ -53,5 +62,5 @@ fn a_full_disk_is_an_error_that_says_what_to_do() {
     let lane = Lines::to(full).open(&beginning(artists(), 1)).unwrap();
     let error = deliver(lane, vec![numbered(1)]).unwrap_err();
     assert!(error.to_string().contains("\nhint: free some space"), "{error}");
-    assert!(!error.reader_gone);
+    assert_eq!(error.end, SinkEnd::Fault);
 }

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use discogs_extractor::model::{Delivery, Ordinal, Parsed, Run};
+use discogs_extractor::model::{Delivery, Ordinal, Parsed, Run, WaitsFor};
 use discogs_extractor::sink::{Outcome, Sink, Sqlite};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -195,7 +195,10 @@ fn a_locked_database_is_waited_for_and_said_once() {
     let mut lane = sink.open(&beginning(artists(), 1)).unwrap();
     lane.batches.blocking_send(batch(1, &[BAD, Some(("2", "a")), Some(("3", "b"))])).unwrap();
     let waiting = next(&mut lane).unwrap().unwrap();
-    assert_eq!(waiting.delivery, Delivery::Retry("database is locked".into()));
+    assert_eq!(
+        waiting.delivery,
+        Delivery::Retry(WaitsFor::SinkBlocked("database is locked".into()))
+    );
     assert_eq!(waiting.ordinals, Ordinal(2)..=Ordinal(2));
     other.execute_batch("COMMIT").unwrap();
     let written = next(&mut lane).unwrap().unwrap();

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Database;
-use crate::model::{Body, Delivery, DumpName, Item, Parsed, Run};
+use crate::model::{Body, Delivery, DumpName, Item, Parsed, Run, WaitsFor};
 use crate::sink::{LaneEnds, Outcome, SinkError, join};
 use crate::tables::sqlite::{Batch, Fault, Refused, fault, words, write};
 
@@ -112,10 +112,17 @@ fn write_group(database: &Database, lanes: &mut [OpenLane], mut group: Vec<Queue
         let batches: Vec<_> = group.iter().map(|queued| queued.batch(lanes)).collect();
         let written = write(&database.connection(), &batches, database.clock.now());
         match written {
-            Ok(refused) => return report(lanes, &group, &refused),
+            Ok(refused) => {
+                if waiting {
+                    tracing::info!("the sink takes records again");
+                }
+                return report(lanes, &group, &refused);
+            }
             Err(error) if fault(&error) == Fault::Busy => {
                 if !waiting {
-                    report_waiting(lanes, &group, &words(&error));
+                    let why = words(&error);
+                    tracing::warn!(why, "the sink holds records back");
+                    report_waiting(lanes, &group, &why);
                 }
                 waiting = true;
                 thread::sleep(BUSY_PAUSE);
@@ -171,8 +178,8 @@ fn report_waiting(lanes: &[OpenLane], group: &[Queued], why: &str) {
             .filter(|queued| queued.lane == index)
             .flat_map(|queued| queued.parsed.items.iter().map(|item| (&queued.parsed, item)));
         let first = items.find_map(|(parsed, item)| outcome(parsed, item, None));
-        let waiting =
-            first.map(|outcome| Outcome { delivery: Delivery::Retry(why.to_owned()), ..outcome });
+        let delivery = Delivery::Retry(WaitsFor::SinkBlocked(why.to_owned()));
+        let waiting = first.map(|outcome| Outcome { delivery, ..outcome });
         lane.ends.send(waiting);
     }
 }

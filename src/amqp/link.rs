@@ -1,0 +1,252 @@
+//! The connection to the broker, kept up for as long as somebody holds the link. One task owns it
+//! and tells everybody else how it stands.
+
+use std::net::{Shutdown, TcpStream as Socket};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_compat::{Compat, CompatExt};
+use futures_util::StreamExt;
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Connection, ConnectionProperties, Error, Event};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Broker, words};
+use crate::model::metric;
+
+/// How long one try to connect may take, greetings included.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long the broker may take to answer a goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Pauses between tries double from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How often a connection is looked at, beside what it tells by itself.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How the connection stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// There is none, for this reason; it is being tried again.
+    Away(String),
+    /// It is up.
+    Up(Arc<Connection>),
+    /// It is up, but the broker takes nothing: a memory or disk alarm, in its own words.
+    Blocked(Arc<Connection>, String),
+}
+
+/// The handle to a connection that is kept up. When the last clone is dropped the connection is
+/// closed.
+#[derive(Clone)]
+pub struct Link {
+    standing: watch::Receiver<Standing>,
+    dropped: CancellationToken,
+    _alive: Arc<DropGuard>,
+}
+
+impl Link {
+    /// Begins to connect, and goes on doing so whenever the connection is lost. `name` is what
+    /// the broker shows.
+    pub fn start(runtime: &Handle, broker: Broker, name: &str) -> Link {
+        let (tell, standing) = watch::channel(Standing::Away("not connected yet".into()));
+        let dropped = CancellationToken::new();
+        let keeper = Keeper {
+            broker,
+            name: name.to_owned(),
+            tell,
+            dropped: dropped.clone(),
+            blocked: Duration::ZERO,
+        };
+        runtime.spawn(keeper.keep());
+        Link { standing, dropped: dropped.clone(), _alive: Arc::new(dropped.drop_guard()) }
+    }
+
+    /// Closes the connection, and waits until that is done.
+    pub async fn close(&self) {
+        self.dropped.cancel();
+        let mut standing = self.standing.clone();
+        // It ends with the task that tells it.
+        while standing.changed().await.is_ok() {}
+    }
+
+    /// How it stands, now and from now on.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+}
+
+/// The task that owns the connection.
+struct Keeper {
+    broker: Broker,
+    name: String,
+    tell: watch::Sender<Standing>,
+    dropped: CancellationToken,
+    /// Time in which nothing could be sent, not counted yet.
+    blocked: Duration,
+}
+
+impl Keeper {
+    async fn keep(mut self) {
+        let mut outage: Option<Instant> = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut tried = Instant::now();
+            let dialled = tokio::select! {
+                () = self.dropped.cancelled() => return,
+                dialled = dial(&self.broker, &self.name) => dialled,
+            };
+            let why = match dialled {
+                Ok(Dialled { connection, socket }) => {
+                    if let Some(since) = outage.take() {
+                        metrics::counter!(metric::RECONNECTS).increment(1);
+                        let seconds = since.elapsed().as_secs();
+                        tracing::info!(broker = %self.broker, seconds, "the broker is back");
+                    }
+                    pause = FIRST_PAUSE;
+                    let Some(why) = self.watch(connection, &socket).await else { return };
+                    tried = Instant::now();
+                    why
+                }
+                Err(why) => why,
+            };
+            if outage.is_none() {
+                outage = Some(Instant::now());
+                tracing::warn!(broker = %self.broker, why, "the broker is away, trying until it is back");
+            }
+            self.tell.send_replace(Standing::Away(why));
+            tokio::select! {
+                () = self.dropped.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+            self.count_blocked(tried.elapsed());
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Adds to the time in which nothing could be sent; a counter takes whole seconds.
+    fn count_blocked(&mut self, time: Duration) {
+        self.blocked += time;
+        let seconds = self.blocked.as_secs();
+        metrics::counter!(metric::BLOCKED_SECONDS).increment(seconds);
+        self.blocked -= Duration::from_secs(seconds);
+    }
+
+    /// Follows a connection to its end, and says why that came; nothing if it was no longer
+    /// wanted.
+    async fn watch(&mut self, connection: Connection, socket: &Socket) -> Option<String> {
+        let connection = Arc::new(connection);
+        let mut events = Box::pin(connection.events_listener());
+        self.tell.send_replace(Standing::Up(Arc::clone(&connection)));
+        let mut looks = interval(LOOK);
+        let mut blocked: Option<Instant> = None;
+        let mut looked = Instant::now();
+        let mut last_error = None;
+        loop {
+            tokio::select! {
+                () = self.dropped.cancelled() => {
+                    goodbye(&connection).await;
+                    // Nothing more is wanted of it, whether or not it answered.
+                    _ = socket.shutdown(Shutdown::Both);
+                    return None;
+                }
+                event = events.next() => match event {
+                    Some(Event::ConnectionBlocked(why)) => {
+                        tracing::warn!(broker = %self.broker, why, "the broker takes nothing");
+                        blocked = Some(Instant::now());
+                        let standing = Standing::Blocked(Arc::clone(&connection), why);
+                        self.tell.send_replace(standing);
+                    }
+                    Some(Event::ConnectionUnblocked) => {
+                        let seconds = blocked.take().map_or(0, |since| since.elapsed().as_secs());
+                        tracing::info!(broker = %self.broker, seconds, "the broker takes messages again");
+                        self.tell.send_replace(Standing::Up(Arc::clone(&connection)));
+                    }
+                    Some(Event::Error(error)) => last_error = Some(words(&error)),
+                    Some(_) | None => {}
+                },
+                _ = looks.tick() => {}
+            }
+            if blocked.is_some() {
+                self.count_blocked(looked.elapsed());
+            }
+            looked = Instant::now();
+            if !connection.status().connected() {
+                _ = socket.shutdown(Shutdown::Both);
+                return Some(last_error.unwrap_or_else(|| "the connection was lost".into()));
+            }
+        }
+    }
+}
+
+/// Says goodbye, unless the broker takes nothing now.
+async fn goodbye(connection: &Connection) {
+    if !connection.status().blocked() {
+        // A broker that does not answer has been told all the same.
+        _ = timeout(GOODBYE, connection.close(200, "done".into())).await;
+    }
+}
+
+/// A connection and its socket, by which it can be cut off.
+struct Dialled {
+    connection: Connection,
+    socket: Socket,
+}
+
+/// Connects once. A try that takes too long is cut off at its socket: the library's thread would
+/// wait for a silent peer for ever.
+async fn dial(broker: &Broker, name: &str) -> Result<Dialled, String> {
+    let tls = broker.tls().map_err(|error| error.to_string())?;
+    let runtime = lapin::runtime::default_runtime().map_err(|error| words(&error))?;
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let twin: Arc<Mutex<Option<Socket>>> = Arc::default();
+    let kept = Arc::clone(&twin);
+    let connecting = Connection::connector(
+        broker.uri(),
+        runtime,
+        async move |uri: AMQPUri, _| {
+            let address = (uri.authority.host.as_str(), uri.authority.port);
+            let socket = timeout(CONNECT, TcpStream::connect(address)).await;
+            let socket = socket.map_err(std::io::Error::from).flatten()?;
+            socket.set_nodelay(true)?;
+            let twin = Socket::from(socket.as_fd().try_clone_to_owned()?);
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(twin);
+            encrypt(&uri, &tls, socket).await
+        },
+        properties,
+    );
+    let connected = timeout(CONNECT, connecting).await;
+    let socket = twin.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (connected, socket) {
+        (Ok(Ok(connection)), Some(socket)) => Ok(Dialled { connection, socket }),
+        (failed, socket) => {
+            if let Some(socket) = socket {
+                _ = socket.shutdown(Shutdown::Both);
+            }
+            Err(match failed {
+                Ok(Err(error)) => words(&error),
+                Ok(Ok(_)) | Err(_) => format!("no answer within {} s", CONNECT.as_secs()),
+            })
+        }
+    }
+}
+
+async fn encrypt(
+    uri: &AMQPUri,
+    tls: &OwnedTLSConfig,
+    socket: TcpStream,
+) -> Result<AsyncTcpStream<Compat<TcpStream>>, Error> {
+    let plain = AsyncTcpStream::Plain(socket.compat());
+    Ok(match uri.scheme {
+        AMQPScheme::AMQP => plain,
+        AMQPScheme::AMQPS => plain.into_tls(&uri.authority.host, tls.as_ref()).await?,
+    })
+}

@@ -1,0 +1,234 @@
+//! One file on its way to its exchange: a task that publishes over one channel after the other,
+//! until the broker has confirmed everything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::{Channel, Connection, Error};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::course::Course;
+use super::flight::{Flight, Letter};
+use super::{Amqp, post};
+use crate::amqp::{Declared, Standing, Topology, words};
+use crate::model::{Clock, Delivery, DumpName, Ordinal, Parsed, WaitsFor};
+use crate::sink::{LaneEnds, Outcome, SinkError, join};
+
+/// How long opening a channel and declaring may take.
+const OPEN: Duration = Duration::from_secs(10);
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Pauses before what came back is tried again, and before a channel is opened again, double from
+/// the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A lane of the broker's.
+pub struct Lane {
+    pub(super) file: DumpName,
+    pub(super) envelope: post::Envelope,
+    pub(super) topology: Topology,
+    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ends: LaneEnds,
+    pub(super) flight: Flight,
+    /// No more batches come.
+    pub(super) ended: bool,
+    /// Whether the broker has confirmed anything of this run: then its exchange must be there.
+    pub(super) confirmed: bool,
+    /// What was last said to hold the file up.
+    held_by: Option<WaitsFor>,
+    pause: Duration,
+}
+
+/// How a channel came to its end.
+pub enum Ended {
+    /// Everything is confirmed.
+    Done,
+    /// Nobody wants to know any more.
+    Abandoned,
+    /// It was closed, or gave no answer.
+    Lost(String),
+    /// The broker closed it over a message, in its own words.
+    Refused(String),
+    /// It will not get better by itself.
+    Fatal(SinkError),
+}
+
+impl Ended {
+    pub(super) fn lost(error: &Error) -> Ended {
+        Ended::Lost(words(error))
+    }
+}
+
+impl Lane {
+    /// A lane that has sent nothing yet.
+    pub fn new(sink: &Amqp, start: &crate::sink::LaneStart, ends: LaneEnds) -> Lane {
+        Lane {
+            file: start.file,
+            envelope: post::Envelope::new(start.file, start.run),
+            topology: sink.topology.clone(),
+            standing: sink.link.standing(),
+            clock: Arc::clone(&sink.clock),
+            ends,
+            flight: Flight::default(),
+            ended: false,
+            confirmed: start.from.records > 0,
+            held_by: None,
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Delivers until everything is confirmed or nobody wants it any more.
+    pub async fn run(mut self) {
+        loop {
+            let Some(connection) = self.connection().await else { return };
+            match self.session(&connection).await {
+                Ended::Done | Ended::Abandoned => return,
+                Ended::Lost(why) => {
+                    tracing::debug!(file = %self.file, why, "the channel is gone");
+                    self.flight.channel_lost();
+                    self.held(WaitsFor::SinkBlocked(why)).await;
+                }
+                Ended::Refused(why) => {
+                    tracing::debug!(file = %self.file, why, "the broker closed the channel");
+                    if let Some((ordinal, letter)) = self.flight.channel_refused() {
+                        self.pause = FIRST_PAUSE;
+                        self.refuse(ordinal, &letter, why).await;
+                    }
+                    continue;
+                }
+                Ended::Fatal(error) => {
+                    // Whoever dropped the receiver has given up already.
+                    _ = self.ends.outcomes.send(Err(error)).await;
+                    return;
+                }
+            }
+            let pause = self.next_pause();
+            tokio::select! {
+                () = self.ends.outcomes.closed() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Waits for a connection that takes messages; nothing if there is no need of one any more.
+    async fn connection(&mut self) -> Option<Arc<Connection>> {
+        loop {
+            if self.ended && self.flight.is_empty() {
+                return None;
+            }
+            let standing = self.standing.borrow_and_update().clone();
+            match standing {
+                Standing::Up(connection) => return Some(connection),
+                Standing::Away(why) | Standing::Blocked(_, why) => {
+                    self.held(WaitsFor::SinkBlocked(why)).await;
+                }
+            }
+            tokio::select! {
+                () = self.ends.outcomes.closed() => return None,
+                // The sink holds the link for as long as it has lanes.
+                changed = self.standing.changed() => changed.ok()?,
+                batch = self.ends.batches.recv(), if !self.ended => self.take(batch),
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, batch: Option<Parsed>) {
+        match batch {
+            Some(batch) => self.flight.add(batch),
+            None => self.ended = true,
+        }
+    }
+
+    /// Publishes over one channel until that ends.
+    async fn session(&mut self, connection: &Connection) -> Ended {
+        let channel = match timeout(OPEN, self.open(connection)).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(ended)) => return ended,
+            Err(_) => return Ended::Lost("the broker opens no channel".into()),
+        };
+        let channel = Arc::new(channel);
+        let ended = Course::new(Arc::clone(&channel)).run(self).await;
+        if let Ended::Done | Ended::Abandoned | Ended::Lost(_) = ended {
+            // A channel that is gone already, or a broker that does not answer, is no matter.
+            _ = timeout(GOODBYE, channel.close(200, "done".into())).await;
+        }
+        ended
+    }
+
+    async fn open(&self, connection: &Connection) -> Result<Channel, Ended> {
+        let channel = connection.create_channel().await.map_err(|error| Ended::lost(&error))?;
+        self.declare(&channel).await?;
+        Ok(channel)
+    }
+
+    /// Declares what the messages need to arrive.
+    pub(super) async fn declare(&self, channel: &Channel) -> Result<(), Ended> {
+        let declared = self.topology.publisher(channel, self.file.kind, self.confirmed).await;
+        match declared.map_err(|error| Ended::lost(&error))? {
+            Declared::Yes => Ok(()),
+            Declared::Gone(exchange) => Err(Ended::Fatal(super::emptied(&exchange))),
+            Declared::Different(why) => Err(Ended::Fatal(
+                SinkError::new(format!("what is to be declared is there and different: {why}"))
+                    .hint("remove it from the broker, or use another exchange prefix"),
+            )),
+        }
+    }
+
+    /// Says once what holds the file up.
+    pub(super) async fn held(&mut self, by: WaitsFor) {
+        if self.held_by.as_ref() == Some(&by) {
+            return;
+        }
+        let of_its_own = !matches!(&by, WaitsFor::SinkBlocked(_));
+        if of_its_own {
+            tracing::warn!(file = %self.file, "{by}");
+        }
+        self.held_by = Some(by.clone());
+        let first = self.flight.first().unwrap_or(Ordinal(0));
+        let delivery = Delivery::Retry(by);
+        self.tell([Outcome { ordinals: first..=first, delivery, position: None }]).await;
+    }
+
+    /// How long to wait before the next try.
+    pub(super) fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        pause
+    }
+
+    async fn refuse(&self, ordinal: Ordinal, letter: &Letter, why: String) {
+        let delivery = Delivery::Refused { why, document: letter.json() };
+        self.tell([Outcome { ordinals: ordinal..=ordinal, delivery, position: None }]).await;
+    }
+
+    /// Notes what the broker has for good, and hands it on.
+    pub(super) async fn durable(&mut self, ordinals: impl IntoIterator<Item = Ordinal>) {
+        let mut outcomes = Vec::new();
+        for ordinal in ordinals {
+            if self.flight.confirmed(ordinal) {
+                join(&mut outcomes, Outcome::durable(ordinal, None));
+            }
+        }
+        if outcomes.is_empty() {
+            return;
+        }
+        self.confirmed = true;
+        self.pause = FIRST_PAUSE;
+        if let Some(WaitsFor::Unroutable(_)) = self.held_by.take() {
+            tracing::info!(file = %self.file, "messages are routed again");
+        }
+        self.tell(outcomes).await;
+    }
+
+    async fn tell(&self, outcomes: impl IntoIterator<Item = Outcome>) {
+        for outcome in outcomes {
+            // Whoever dropped the receiver has given up; the lane sees it close.
+            _ = self.ends.outcomes.send(Ok(outcome)).await;
+        }
+    }
+}
