@@ -1,5 +1,7 @@
 //! Arguments as they are typed, before the configuration file and the defaults are joined to them.
 
+mod delivery;
+
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
@@ -8,11 +10,14 @@ use serde::Deserialize;
 
 use crate::model::{Kind, Version};
 
+pub use delivery::{DeliveryArgs, ExtractArgs, RunArgs};
+
 const EXAMPLES: &str = "\
 Examples:
   discogs-extractor extract dumps/ --to sqlite:discogs.db
   discogs-extractor extract dumps/discogs_20260101_labels.xml.gz --to jsonl:out
   discogs-extractor extract dumps/ --to jsonl:- --types artists | head
+  discogs-extractor run --root dumps/ --to sqlite:discogs.db
   discogs-extractor state
   discogs-extractor sample --records 10000 --seed 1 --into dumps/
 
@@ -20,7 +25,7 @@ Every option can be set in the environment (shown as [env: …]) and in a TOML f
 a flag wins over the environment, the environment over the file.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 incomplete but resumable, 4 stalled,
-130/143 stopped by a signal after a clean drain.";
+130/143 stopped by a signal after a clean drain (`run`: 0).";
 
 /// Reads the monthly Discogs dumps and delivers every record as canonical JSON.
 ///
@@ -96,6 +101,8 @@ pub enum Progress {
 pub enum Command {
     /// Extract dumps into a sink; runs to the end
     Extract(Box<ExtractArgs>),
+    /// Extract every new version that appears in a folder; runs until it is stopped
+    Run(Box<RunArgs>),
     /// Show and change what is known of every file
     State(StateArgs),
     /// Make a dump set of any size to try things with
@@ -111,95 +118,6 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         into: Option<PathBuf>,
     },
-}
-
-const EXTRACT_EXAMPLES: &str = "\
-Sinks:
-  sqlite:PATH   tables in an SQLite database
-  jsonl:DIR     DIR/VERSION/TYPE.jsonl, a record a line
-  jsonl:-       the same lines on standard output; keeps no state
-  amqp://USER:PASSWORD@HOST:PORT/VHOST
-                a message a record to RabbitMQ; amqps:// with TLS
-  null:         nowhere: to measure, or to check a dump
-
-Examples:
-  discogs-extractor extract dumps/ --to sqlite:discogs.db
-  discogs-extractor extract dumps/ --to sqlite:discogs.db --types artists,labels
-  discogs-extractor extract discogs_20260101_labels.xml.gz --to jsonl:out
-  discogs-extractor extract dumps/ --to null: --force-reprocess
-
-Stop it at any time, by any means: the same command goes on where it was.";
-
-#[derive(Args, Debug)]
-#[command(after_help = EXTRACT_EXAMPLES)]
-pub struct ExtractArgs {
-    /// Dumps, or folders of dumps
-    #[arg(required = true, value_name = "INPUT")]
-    pub inputs: Vec<PathBuf>,
-
-    /// Where records go: sqlite:PATH, jsonl:DIR, jsonl:-, amqp://… or null:
-    #[arg(long, value_name = "SINK", env = "DISCOGS_TO", hide_env_values = true)]
-    pub to: Option<String>,
-
-    /// Only these types: artists, labels, masters, releases [default: all]
-    #[arg(long, value_name = "TYPES", value_delimiter = ',', env = "DISCOGS_TYPES")]
-    pub types: Option<Vec<Kind>>,
-
-    /// The version to take from a folder [default: the newest that has all wanted types]
-    #[arg(long, value_name = "YYYYMMDD", env = "DISCOGS_DUMP_VERSION")]
-    pub dump_version: Option<Version>,
-
-    /// Forget what the state holds for these files and extract them again. true, false, `restart`
-    /// (even if an earlier forced pass is unfinished), or any other word: honoured once ever
-    #[arg(
-        long, value_name = "WORD", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", env = "FORCE_REPROCESS"
-    )]
-    pub force_reprocess: Option<String>,
-
-    /// Files at once [default: the cores]
-    #[arg(long, value_name = "N", env = "MAX_WORKERS", value_parser = positive)]
-    pub workers: Option<usize>,
-
-    /// Parse threads, shared by all files [default: the cores]
-    #[arg(long, value_name = "N", env = "DISCOGS_THREADS", value_parser = positive)]
-    pub threads: Option<usize>,
-
-    /// Deliveries in flight, per file [default: 5000]
-    #[arg(long, value_name = "N", env = "DISCOGS_WINDOW", value_parser = positive)]
-    pub window: Option<usize>,
-
-    /// A file that does not move for so many seconds is called stalled [default: 120]
-    #[arg(long, value_name = "SECONDS", env = "STALL_AFTER")]
-    pub stall_after: Option<u64>,
-
-    /// How many bad records a file may have before it fails [default: 100]
-    #[arg(long, value_name = "N", env = "DISCOGS_MAX_BAD_RECORDS")]
-    pub max_bad_records: Option<u64>,
-
-    /// Deliver at most so many records of each file, then end with code 3
-    #[arg(long, value_name = "N", env = "DISCOGS_LIMIT")]
-    pub limit: Option<u64>,
-
-    /// How progress is shown on standard error [default: auto]
-    #[arg(long, value_name = "HOW", env = "DISCOGS_PROGRESS")]
-    pub progress: Option<Progress>,
-
-    /// The highest part of a table that a sweep may remove [default: 0.10]
-    #[arg(long, value_name = "PART", env = "PURGE_MAX_DELETE_FRACTION", value_parser = fraction)]
-    pub purge_max_delete_fraction: Option<f64>,
-
-    /// What the names of exchanges and queues begin with [default: discogsography-discogs]
-    #[arg(long, value_name = "PREFIX", env = "DISCOGS_EXCHANGE_PREFIX")]
-    pub exchange_prefix: Option<String>,
-
-    /// Consumers whose queues are declared before the first record: tableinator,graphinator
-    #[arg(long = "for", value_name = "NAMES", value_delimiter = ',', env = "DISCOGS_CONSUMERS")]
-    pub consumers: Option<Vec<String>>,
-
-    /// Remove what the version no longer has, without proof and however much it is
-    #[arg(long, env = "DISCOGS_SWEEP_ANYWAY")]
-    pub sweep_anyway: bool,
 }
 
 #[derive(Args, Debug)]
@@ -322,17 +240,4 @@ pub fn variable_of(error: &clap::Error) -> Option<String> {
     let argument = found.find(|known| known.get_long() == Some(flag))?;
     let variable = argument.get_env()?.to_str()?.to_owned();
     (!typed && std::env::var(&variable).is_ok_and(|set| set == value)).then_some(variable)
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("it must be at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("not a whole number".into()),
-    }
-}
-
-fn fraction(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number")?;
-    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("not between 0 and 1".into()) }
 }

@@ -1,6 +1,7 @@
 //! Configuration as resolved: what was typed or set in the environment, else the file, else the
 //! default.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::args::{ExtractArgs, GlobalArgs, LogFormat, LogLevel, Progress};
+use super::args::{DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel, Progress, RunArgs};
 use crate::model::{Kind, Version};
 
 /// The configuration file: the long options' names, with the same values.
@@ -33,6 +34,11 @@ pub struct ConfigFile {
     exchange_prefix: Option<String>,
     #[serde(rename = "for")]
     consumers: Option<Vec<String>>,
+    root: Option<PathBuf>,
+    periodic_check_days: Option<NonZero<u32>>,
+    retry_after: Option<NonZero<u32>>,
+    listen: Option<IpAddr>,
+    health_port: Option<u16>,
 }
 
 impl ConfigFile {
@@ -102,11 +108,9 @@ pub fn state_dir(args: &GlobalArgs, file: &ConfigFile) -> Result<PathBuf> {
     )
 }
 
-/// What `extract` is to do.
+/// How records are to be delivered.
 #[derive(Clone, Debug)]
-pub struct Extract {
-    /// Files and folders.
-    pub inputs: Vec<PathBuf>,
+pub struct Delivery {
     /// The sink, as typed.
     pub to: Option<String>,
     /// The wanted types, in the usual order.
@@ -115,6 +119,10 @@ pub struct Extract {
     pub version: Option<Version>,
     /// The word given with `--force-reprocess`.
     pub force: Option<String>,
+    /// What the names of exchanges and queues begin with.
+    pub exchange_prefix: String,
+    /// Consumers whose queues are declared.
+    pub consumers: Vec<String>,
     /// Files at once.
     pub workers: usize,
     /// Parse threads.
@@ -125,54 +133,99 @@ pub struct Extract {
     pub stall_after: Duration,
     /// Bad records a file may have.
     pub max_bad_records: u64,
-    /// Records to deliver of each file.
-    pub limit: Option<u64>,
     /// How progress is shown.
     pub progress: Progress,
     /// The highest part of a table that a sweep may remove.
     pub purge_max_delete_fraction: f64,
     /// Whether to sweep without proof.
     pub sweep_anyway: bool,
-    /// What the names of exchanges and queues begin with.
-    pub exchange_prefix: String,
-    /// Consumers whose queues are declared.
-    pub consumers: Vec<String>,
+}
+
+/// What `extract` is to do.
+#[derive(Clone, Debug)]
+pub struct Extract {
+    /// Files and folders.
+    pub inputs: Vec<PathBuf>,
+    /// Records to deliver of each file.
+    pub limit: Option<u64>,
+    /// How.
+    pub delivery: Delivery,
+}
+
+/// What `run` is to do.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The folder of dumps.
+    pub root: PathBuf,
+    /// When to look again, even if nothing happened.
+    pub check_every: Duration,
+    /// When to try again what failed for the first time.
+    pub retry_after: Duration,
+    /// Where health and metrics are served, if they are.
+    pub listen: Option<SocketAddr>,
+    /// How records are delivered.
+    pub delivery: Delivery,
 }
 
 /// The platform's.
 const EXCHANGE_PREFIX: &str = "discogsography-discogs";
 
-impl Extract {
-    /// Joins what was typed with the file and the defaults.
-    pub fn resolve(args: ExtractArgs, file: ConfigFile) -> Extract {
+impl Delivery {
+    fn resolve(args: DeliveryArgs, file: &mut ConfigFile) -> Delivery {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let count = |typed: Option<usize>, filed: Option<NonZero<usize>>, default| {
             typed.or(filed.map(NonZero::get)).unwrap_or(default)
         };
-        let wanted = args.types.or(file.types).unwrap_or_else(|| Kind::ALL.to_vec());
-        Extract {
-            inputs: args.inputs,
-            to: args.to.or(file.to),
+        let wanted = args.types.or(file.types.take()).unwrap_or_else(|| Kind::ALL.to_vec());
+        let consumers = args.consumers.or(file.consumers.take()).unwrap_or_default();
+        let prefix = args.exchange_prefix.or(file.exchange_prefix.take());
+        Delivery {
+            to: args.to.or(file.to.take()),
             kinds: Kind::ALL.into_iter().filter(|kind| wanted.contains(kind)).collect(),
             version: args.dump_version.or(file.dump_version),
             force: args.force_reprocess,
+            exchange_prefix: prefix.unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
+            consumers: consumers.into_iter().filter(|name| !name.is_empty()).collect(),
             workers: count(args.workers, file.workers, cores),
             threads: count(args.threads, file.threads, cores),
             window: count(args.window, file.window, 5_000),
             stall_after: Duration::from_secs(args.stall_after.or(file.stall_after).unwrap_or(120)),
             max_bad_records: args.max_bad_records.or(file.max_bad_records).unwrap_or(100),
-            limit: args.limit.or(file.limit),
             progress: args.progress.or(file.progress).unwrap_or(Progress::Auto),
             purge_max_delete_fraction: args
                 .purge_max_delete_fraction
                 .or(file.purge_max_delete_fraction)
                 .unwrap_or(0.10),
             sweep_anyway: args.sweep_anyway || file.sweep_anyway.unwrap_or(false),
-            exchange_prefix: args
-                .exchange_prefix
-                .or(file.exchange_prefix)
-                .unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
-            consumers: args.consumers.or(file.consumers).unwrap_or_default(),
+        }
+    }
+}
+
+impl Extract {
+    /// Joins what was typed with the file and the defaults.
+    pub fn resolve(args: ExtractArgs, mut file: ConfigFile) -> Extract {
+        Extract {
+            inputs: args.inputs,
+            limit: args.limit.or(file.limit),
+            delivery: Delivery::resolve(args.delivery, &mut file),
+        }
+    }
+}
+
+impl Run {
+    /// Joins what was typed with the file and the defaults.
+    pub fn resolve(args: RunArgs, mut file: ConfigFile) -> Run {
+        let days = args.periodic_check_days.or(file.periodic_check_days.map(NonZero::get));
+        let retry = args.retry_after.or(file.retry_after.map(NonZero::get)).unwrap_or(60);
+        let address = args.listen.or(file.listen).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let port = args.health_port.or(file.health_port).unwrap_or(8_000);
+        let root = args.root.or(file.root.take());
+        Run {
+            root: root.unwrap_or_else(|| PathBuf::from("/discogs-data")),
+            check_every: Duration::from_hours(24 * u64::from(days.unwrap_or(15))),
+            retry_after: Duration::from_secs(retry.into()),
+            listen: (port != 0).then(|| SocketAddr::new(address, port)),
+            delivery: Delivery::resolve(args.delivery, &mut file),
         }
     }
 }

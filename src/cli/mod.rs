@@ -3,13 +3,17 @@
 
 mod args;
 mod config;
+mod environment;
 mod exit;
 mod extract;
 mod logging;
+mod owner;
 mod platform;
 mod progress;
 mod reference;
+mod run;
 mod sample;
+mod signals;
 mod state;
 mod state_tables;
 mod summary;
@@ -22,9 +26,9 @@ use clap::Parser;
 use indicatif::MultiProgress;
 
 use args::{Cli, Command};
-use config::{ConfigFile, Extract, Logging};
+use config::{ConfigFile, Extract, Logging, Run};
 use exit::Exit;
-use extract::Usage;
+use owner::Usage;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
@@ -61,6 +65,10 @@ fn command(cli: Cli) -> Result<Exit> {
         Command::Extract(args) => {
             let state_dir = config::state_dir(&cli.global, &file)?;
             extract::run(&Extract::resolve(*args, file), &state_dir, &bars)
+        }
+        Command::Run(args) => {
+            let state_dir = config::state_dir(&cli.global, &file)?;
+            run::run(&Run::resolve(*args, file), &state_dir, &bars)
         }
         Command::State(args) => state::run(&args, &config::state_dir(&cli.global, &file)?),
         Command::Sample(args) => sample::run(&args),

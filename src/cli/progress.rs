@@ -73,6 +73,14 @@ impl<'a> Bars<'a> {
     fn draw(&mut self) {
         let Some(place) = self.place else { return };
         let picture = Arc::clone(&self.picture.borrow_and_update());
+        // What is no longer looked at, an old version, makes room.
+        self.drawn.retain(|name, bar| {
+            let stays = picture.files.iter().any(|file| file.name == *name);
+            if !stays {
+                place.remove(bar);
+            }
+            stays
+        });
         for file in picture.files.iter().filter(|file| file.size > 0) {
             let bar = self.drawn.entry(file.name).or_insert_with(|| place.add(bar(file)));
             bar.set_position(file.bytes_done());

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::model::{Clock, Job};
@@ -91,12 +92,14 @@ impl Control {
         Ok(Control { listener, path })
     }
 
-    /// Answers until it is dropped. `now` adds what the owner knows beyond the store.
+    /// Answers until it is dropped. `now` adds what the owner knows beyond the store; `forgotten`
+    /// hears when something was forgotten.
     pub async fn serve(
         &self,
         keeper: &Keeper,
         clock: &dyn Clock,
         now: impl Fn(&mut Inspection),
+        forgotten: &Notify,
     ) -> Infallible {
         let mut clients = JoinSet::new();
         loop {
@@ -109,6 +112,9 @@ impl Control {
                 Some(asked) = clients.join_next(), if !clients.is_empty() => {
                     let Ok(Ok(Ok((request, client)))) = asked else { continue };
                     let response = answer(request, keeper, clock, &now).await;
+                    if matches!(response, Response::Forgotten { .. }) {
+                        forgotten.notify_one();
+                    }
                     // A client that is gone wants no answer.
                     _ = tokio::time::timeout(PATIENCE, write(client, &response)).await;
                 }

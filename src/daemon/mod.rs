@@ -1,10 +1,21 @@
-//! What whoever owns a store does beside extracting: watch and tell, and answer those who ask.
+//! What whoever owns a store does beside extracting: watch and tell, answer those who ask, and, as
+//! the daemon, know when the next pass is due.
 
 pub mod control;
+mod folder;
 mod gate;
 pub mod http;
+pub mod notify;
+mod run;
+mod schedule;
+mod session;
+mod sightings;
 mod trigger;
 mod watch;
 
+pub use folder::Folder;
+pub use run::{Daemon, Said};
+pub use schedule::Schedule;
+pub use session::Session;
 pub use trigger::Trigger;
 pub use watch::Watch;

@@ -60,6 +60,20 @@ impl FileNow {
         self.live.last_activity.max(self.completed_at)
     }
 
+    fn status(&self) -> String {
+        let kind = self.name.kind;
+        match self.live.phase {
+            Phase::Pending => format!("{kind} pending"),
+            Phase::Complete => format!("{kind} complete"),
+            Phase::Failed => format!("{kind} failed"),
+            Phase::Stopped => format!("{kind} stopped"),
+            Phase::Extracting if self.stalled => format!("{kind} stalled"),
+            Phase::Extracting => {
+                format!("{kind} {} %", self.bytes_done() * 100 / self.size.max(1))
+            }
+        }
+    }
+
     /// Compressed bytes that are done.
     pub fn bytes_done(&self) -> u64 {
         if self.live.phase == Phase::Complete { self.size } else { self.live.gzip.0 }
@@ -79,6 +93,26 @@ impl Snapshot {
             .chain([lines::completed(&completed), lines::active(&active)])
             .flatten()
             .collect()
+    }
+
+    /// What is going on, in a few words: `extracting: artists complete, releases 43 %`.
+    pub fn status(&self) -> String {
+        match self.stage {
+            Stage::Idle => "waiting for dumps".to_owned(),
+            Stage::Running => {
+                let of_kind = |kind| self.of(kind).map(FileNow::status);
+                let files: Vec<_> = Kind::ALL.into_iter().flat_map(of_kind).collect();
+                format!("extracting: {}", files.join(", "))
+            }
+            Stage::Waiting(next) => format!("waiting, the next look is at {next}"),
+            Stage::Failed(next) => {
+                let failed = self.files.iter().filter(|file| file.live.phase == Phase::Failed);
+                let failed: Vec<_> = failed.map(|file| file.name.kind.name()).collect();
+                let failed =
+                    if failed.is_empty() { "the pass".to_owned() } else { failed.join(", ") };
+                format!("failed: {failed}; the next try is at {next}")
+            }
+        }
     }
 
     /// Records delivered, by type in the usual order.
@@ -116,6 +150,20 @@ mod tests {
         let name = DumpName { version: "20260101".parse().unwrap(), kind };
         let live = Live { phase, records, ..Live::PENDING };
         FileNow { name, size: 0, live, completed_at, stalled: false, speed: Speed::default() }
+    }
+
+    #[test]
+    fn the_status_says_what_each_file_is_at() {
+        let artists = file(Kind::Artists, 20_000, Some(Timestamp(1)), Phase::Complete);
+        let mut releases = file(Kind::Releases, 5_000, None, Phase::Extracting);
+        releases.size = 1_000;
+        releases.live.gzip.0 = 439;
+        let mut now = Snapshot { stage: Stage::Running, files: vec![releases, artists] };
+        assert_eq!(now.status(), "extracting: artists complete, releases 43 %");
+        now.files[0].live.phase = Phase::Failed;
+        now.stage = Stage::Failed(Timestamp(1_767_323_045_000));
+        assert_eq!(now.status(), "failed: releases; the next try is at 2026-01-02T03:04:05Z");
+        assert_eq!(Snapshot::default().status(), "waiting for dumps");
     }
 
     #[test]

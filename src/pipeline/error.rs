@@ -128,4 +128,39 @@ impl FileError {
             | FileError::NoThread(_) => false,
         }
     }
+
+    /// Whether the dump itself is to blame: only another one will do.
+    pub const fn blames_dump(&self) -> bool {
+        match self {
+            FileError::Damaged { .. } | FileError::TooManyBad { .. } => true,
+            FileError::Changed(_)
+            | FileError::Unreadable { .. }
+            | FileError::CannotSetAside { .. }
+            | FileError::Sink(_)
+            | FileError::SinkEnded(_)
+            | FileError::State(_)
+            | FileError::Owed(_)
+            | FileError::Died { .. }
+            | FileError::Window { .. }
+            | FileError::NoThread(_) => false,
+        }
+    }
+
+    /// The store's own failure, if that is the reason.
+    pub const fn of_state(&self) -> Option<&StateError> {
+        match self {
+            FileError::State(error) => Some(error),
+            FileError::Owed(error) => error.of_state(),
+            FileError::Damaged { .. }
+            | FileError::TooManyBad { .. }
+            | FileError::Changed(_)
+            | FileError::Unreadable { .. }
+            | FileError::CannotSetAside { .. }
+            | FileError::Sink(_)
+            | FileError::SinkEnded(_)
+            | FileError::Died { .. }
+            | FileError::Window { .. }
+            | FileError::NoThread(_) => None,
+        }
+    }
 }

@@ -96,9 +96,15 @@ impl<'a> Extraction<'a> {
             }
             Err(error) => {
                 let words = error.to_string();
-                let words = words.split("\nhint: ").next().unwrap_or_default().to_owned();
-                if !error.reader_gone() {
-                    tracing::error!(file = %self.dump.name, error = words, "failed");
+                let (words, hint) = match words.split_once("\nhint: ") {
+                    Some((words, hint)) => (words.to_owned(), Some(hint)),
+                    None => (words.clone(), None),
+                };
+                let file = self.dump.name;
+                if self.pass.told.get(&file) == Some(&error.to_string()) {
+                    tracing::info!(%file, error = words, "failed again");
+                } else if !error.reader_gone() {
+                    tracing::error!(%file, error = words, hint, "failed");
                 }
                 let known = keeper.fail(self.key.clone(), words, error.drops_progress(), now).await;
                 if let Err(error) = known {

@@ -14,4 +14,4 @@ mod room;
 mod workers;
 
 pub use error::FileError;
-pub use pass::{FileEnd, Finished, Pass, PassError, Queued, Settings, Watched, queue};
+pub use pass::{FileEnd, Finished, Pass, PassError, Queued, Settings, Told, Watched, queue};

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use crate::dump::{Dump, identify};
 use crate::model::message::Announcement;
 use crate::model::{Clock, DumpName, Live, Phase};
 use crate::sink::Sink;
-use crate::state::{FileKey, Keeper, Status};
+use crate::state::{FileKey, Keeper, StateError, Status};
 
 /// How a pass is to work.
 #[derive(Clone, Debug)]
@@ -39,6 +40,9 @@ pub struct Settings {
     pub sweep_anyway: bool,
 }
 
+/// Failures that somebody was told of, by dump: the same one again is no news.
+pub type Told = BTreeMap<DumpName, String>;
+
 /// Dumps on their way into one sink.
 #[derive(Clone)]
 pub struct Pass {
@@ -50,6 +54,8 @@ pub struct Pass {
     pub clock: Arc<dyn Clock>,
     /// How it is to work.
     pub settings: Settings,
+    /// Failures of earlier passes.
+    pub told: Told,
     /// Says that it is to stop.
     pub stop: CancellationToken,
     /// Is told of every announcement that the sink has confirmed.
@@ -128,13 +134,23 @@ pub enum PassError {
     NoThreads(io::Error),
     /// The store cannot go on.
     #[error(transparent)]
-    State(#[from] crate::state::StateError),
+    State(#[from] StateError),
     /// A thread of the sink died.
     #[error("a sink thread died: {0}\nhint: this is a fault of discogs-extractor")]
     Died(String),
     /// The sink cannot settle what is owed.
     #[error(transparent)]
     Sink(#[from] crate::sink::SinkError),
+}
+
+impl PassError {
+    /// The store's own failure, if that is the reason.
+    pub const fn of_state(&self) -> Option<&StateError> {
+        match self {
+            PassError::State(error) => Some(error),
+            PassError::NoThreads(_) | PassError::Died(_) | PassError::Sink(_) => None,
+        }
+    }
 }
 
 impl Pass {

@@ -125,6 +125,24 @@ impl StateError {
         }
     }
 
+    /// Whether the store is beyond use for whoever has it open: it must be opened again, and a
+    /// person may have to act first.
+    pub const fn is_final(&self) -> bool {
+        match self {
+            StateError::Owned { .. }
+            | StateError::Newer { .. }
+            | StateError::Damaged { .. }
+            | StateError::Disk { .. }
+            | StateError::Closed => true,
+            StateError::Illegal { .. }
+            | StateError::Unknown { .. }
+            | StateError::Busy { .. }
+            | StateError::Export { .. }
+            | StateError::NotEmpty { .. }
+            | StateError::NoSnapshot { .. } => false,
+        }
+    }
+
     /// What sled says, as damage or as the disk's refusal.
     pub(super) fn sled(dir: &Path, error: &sled::Error) -> StateError {
         match error {

@@ -1,12 +1,13 @@
 //! `/metrics` to the letter, and that what it counts is what was done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use discogs_extractor::dump;
 use discogs_extractor::model::{Kind, SystemClock};
 use discogs_extractor::observe::METRICS;
-use discogs_extractor::pipeline::{self, FileEnd, Pass, Settings};
+use discogs_extractor::pipeline::{self, FileEnd, Pass, Settings, Told};
 use discogs_extractor::sink::Null;
 use tokio_util::sync::CancellationToken;
 
@@ -14,14 +15,14 @@ use super::exposition::{Family, read, value};
 use super::support::{artists, gzip, http};
 use super::{FileNow, Server, Stage, complete, extracting};
 
-fn scrape(server: &Server) -> BTreeMap<String, Family> {
-    let answer = http::get(server.address, "/metrics");
+pub(crate) fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
+    let answer = http::get(address, "/metrics");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
     read(&answer.body)
 }
 
-fn number(
+pub(crate) fn number(
     families: &BTreeMap<String, Family>,
     name: &str,
     label: Option<(&str, &str)>,
@@ -42,7 +43,7 @@ fn constants() -> BTreeSet<&'static str> {
 fn the_text_is_right_and_every_metric_is_explained() {
     let server = Server::new();
     let stalled = FileNow { stalled: true, ..extracting(Kind::Masters, 9) };
-    let families = scrape(&server);
+    let families = scrape(server.address);
     let names: BTreeSet<_> = families.keys().map(String::as_str).collect();
     assert_eq!(names, constants(), "from the first moment on");
     for metric in METRICS {
@@ -54,7 +55,7 @@ fn the_text_is_right_and_every_metric_is_explained() {
         );
     }
     server.show(Stage::Running, vec![stalled, complete(Kind::Artists, 5)]);
-    let families = scrape(&server);
+    let families = scrape(server.address);
     let of = |name: &str, kind: &str| {
         number(&families, &format!("discogs_extractor_{name}"), Some(("type", kind)))
     };
@@ -85,7 +86,7 @@ fn what_a_pass_counts_is_what_it_did() {
     let text = artists(5_000).replace("<name>Artist 77</name>", "<name>Artist 77</nam>");
     let bytes = gzip(text.as_bytes());
     let path = server.place.dump("discogs_20260101_artists.xml.gz", &bytes);
-    let before = scrape(&server);
+    let before = scrape(server.address);
     let clock = Arc::new(SystemClock::new());
     let pass = Pass {
         sink: Arc::new(Null::new()),
@@ -102,13 +103,14 @@ fn what_a_pass_counts_is_what_it_did() {
             sweep_anyway: false,
         },
         stop: CancellationToken::new(),
+        told: Told::new(),
         announced: |_| {},
         paying: Arc::default(),
     };
     let (queued, _watched) = pipeline::queue(dump::find(&path).unwrap(), |_| 0);
     let finished = server.runtime.block_on(pass.run(queued)).unwrap();
     assert!(matches!(finished[0].end, FileEnd::Complete), "{finished:?}");
-    let after = scrape(&server);
+    let after = scrape(server.address);
     for (name, by) in [
         ("discogs_extractor_records_total", 4_999),
         ("discogs_extractor_bad_records_total", 1),

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod daemon;
 pub mod http;
 
 use std::fs;

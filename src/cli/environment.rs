@@ -1,0 +1,131 @@
+//! The platform's environment variables that have no option of their own: where the broker is,
+//! and secrets, which may stand in files.
+
+use anyhow::{Context, Result, anyhow};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::owner::Usage;
+
+/// What a variable is set to, if it is.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A variable of the process; what is set to nothing is not set.
+pub fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
+}
+
+/// A secret: what the file named by `NAME_FILE` holds, without white space around it, else `NAME`.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn secret(variables: Variables<'_>, name: &str) -> Result<Option<SecretString>> {
+    let variable = format!("{name}_FILE");
+    let Some(path) = variables(&variable) else {
+        return Ok(variables(name).map(SecretString::from));
+    };
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read the secret in {path}, which {variable} names"))?;
+    Ok(Some(SecretString::from(text.trim())))
+}
+
+/// The broker of `RABBITMQ_HOST`, `_PORT`, `_USERNAME` and `_PASSWORD`, as a sink is named.
+///
+/// # Errors
+/// If a variable cannot be used.
+pub fn broker(variables: Variables<'_>) -> Result<SecretString> {
+    let host = variables("RABBITMQ_HOST").unwrap_or_else(|| "rabbitmq".to_owned());
+    let port = port(variables, "RABBITMQ_PORT", 5_672)?;
+    let secret = |name| {
+        let secret = secret(variables, name)?;
+        let secret = secret.unwrap_or_else(|| SecretString::from("discogsography"));
+        anyhow::Ok(percent_encoded(secret.expose_secret()))
+    };
+    let (user, password) = (secret("RABBITMQ_USERNAME")?, secret("RABBITMQ_PASSWORD")?);
+    let host = host_part(&host).ok_or_else(|| {
+        let words = format!("RABBITMQ_HOST is {host:?}, which is no host name or address");
+        anyhow!(Usage(words + "\nhint: the port goes into RABBITMQ_PORT"))
+    })?;
+    Ok(format!("amqp://{user}:{password}@{host}:{port}/%2F").into())
+}
+
+fn port(variables: Variables<'_>, name: &str, default: u16) -> Result<u16> {
+    let Some(text) = variables(name) else { return Ok(default) };
+    text.trim().parse().ok().filter(|port| *port != 0).ok_or_else(|| {
+        let words = format!("{name} is {text:?}, which is no port");
+        anyhow!(Usage(words + "\nhint: a port is a number from 1 to 65535"))
+    })
+}
+
+/// A host as it stands in a URL.
+fn host_part(host: &str) -> Option<String> {
+    let bare = host.trim().trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Some(format!("[{bare}]"));
+    }
+    let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    (!bare.is_empty() && bare.chars().all(usual)).then(|| bare.to_owned())
+}
+
+/// Every byte that could mean something in a URL is written as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    let encoded = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encoded).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broker(set: &[(&str, &str)]) -> Result<String> {
+        let of = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        Ok(super::broker(&of)?.expose_secret().to_owned())
+    }
+
+    #[test]
+    fn the_broker_is_put_together_from_its_parts() {
+        let rows: [(&[(&str, &str)], &str); 4] = [
+            (&[], "amqp://discogsography:discogsography@rabbitmq:5672/%2F"),
+            (
+                &[("RABBITMQ_HOST", "10.0.0.7"), ("RABBITMQ_PORT", "5673")],
+                "amqp://discogsography:discogsography@10.0.0.7:5673/%2F",
+            ),
+            (
+                &[("RABBITMQ_USERNAME", "me@home"), ("RABBITMQ_PASSWORD", "p/%:ü")],
+                "amqp://me%40home:p%2F%25%3A%C3%BC@rabbitmq:5672/%2F",
+            ),
+            (&[("RABBITMQ_HOST", "::1")], "amqp://discogsography:discogsography@[::1]:5672/%2F"),
+        ];
+        for (set, expected) in rows {
+            assert_eq!(broker(set).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        for port in ["http", "0", "65536", "-1"] {
+            let error = broker(&[("RABBITMQ_PORT", port)]).unwrap_err();
+            assert!(error.to_string().contains("RABBITMQ_PORT") && error.is::<Usage>(), "{error}");
+        }
+        let error = broker(&[("RABBITMQ_HOST", "rabbit:5672")]).unwrap_err();
+        assert!(error.to_string().contains("hint: the port goes into RABBITMQ_PORT"), "{error}");
+        let error = broker(&[("RABBITMQ_PASSWORD_FILE", "/nowhere/at/all")]).unwrap_err();
+        let words = error.to_string();
+        assert!(words.contains("RABBITMQ_PASSWORD_FILE") && words.contains("/nowhere"), "{words}");
+    }
+
+    #[test]
+    fn a_secret_in_a_file_wins_and_is_trimmed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "  from file \n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let set = [("RABBITMQ_PASSWORD", "typed"), ("RABBITMQ_PASSWORD_FILE", path)];
+        let url = broker(&set).unwrap();
+        assert_eq!(url, "amqp://discogsography:from%20file@rabbitmq:5672/%2F");
+    }
+}
