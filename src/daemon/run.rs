@@ -209,7 +209,10 @@ impl Daemon<'_> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(trigger) = self.triggers.recv() => return self.asked(trigger),
+                // Whoever got no answer in time was told that nothing begins.
+                Some(trigger) = self.triggers.recv() => if !trigger.answer.is_closed() {
+                    return self.asked(trigger);
+                },
                 () = self.forgotten.notified() => return,
                 () = tokio::time::sleep(due.left(&*clock)) => {}
                 () = folder.looked() => {}
