@@ -218,7 +218,10 @@ impl<'a> Daemon<'a> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(trigger) = self.plan.triggers.recv() => return self.asked(trigger),
+                // Whoever got no answer in time was told that nothing begins.
+                Some(trigger) = self.plan.triggers.recv() => if !trigger.answer.is_closed() {
+                    return self.asked(trigger);
+                },
                 () = self.plan.forgotten.notified() => return,
                 () = tokio::time::sleep(due.left(&*clock)) => {}
                 () = self.folder.looked() => {}

@@ -223,6 +223,11 @@ impl Lane {
             tracing::info!(file = %self.file, "messages are routed again");
         }
         self.tell(outcomes).await;
+        // A blocked broker still confirms what it had read before.
+        let standing = self.standing.borrow().clone();
+        if let Standing::Blocked(_, why) = standing {
+            self.held(WaitsFor::SinkBlocked(why)).await;
+        }
     }
 
     async fn tell(&self, outcomes: impl IntoIterator<Item = Outcome>) {
