@@ -185,7 +185,7 @@ impl<'a> Daemon<'a> {
             }
         };
         self.said.failure = None;
-        self.said.failures.clear();
+        let told = std::mem::take(&mut self.said.failures);
         let mut ended = Ended::Done;
         for file in finished {
             let FileEnd::Failed(error) = file.end else { continue };
@@ -196,7 +196,12 @@ impl<'a> Daemon<'a> {
                 (Ended::Done | Ended::Damaged, true) => Ended::Damaged,
                 (Ended::Done | Ended::Damaged, false) | (Ended::Failed, _) => Ended::Failed,
             };
-            self.said.failures.insert(file.dump.name, error.to_string());
+            let words = error.to_string();
+            // The others were told when they happened.
+            if error.of_state().is_some() && told.get(&file.dump.name) != Some(&words) {
+                tracing::error!(file = %file.dump.name, error = words, "failed");
+            }
+            self.said.failures.insert(file.dump.name, words);
         }
         Ok(ended)
     }
