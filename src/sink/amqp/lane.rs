@@ -94,7 +94,13 @@ impl Lane {
                 Ended::Lost(why) => {
                     tracing::debug!(file = %self.file, why, "the channel is gone");
                     self.flight.channel_lost();
-                    self.held(WaitsFor::SinkBlocked(why)).await;
+                    let by = WaitsFor::SinkBlocked(why);
+                    // With the connection gone it is not this file's channel that is wrong.
+                    if connection.status().connected() {
+                        self.held_alone(by).await;
+                    } else {
+                        self.held(by).await;
+                    }
                 }
                 Ended::Refused(why) => {
                     tracing::debug!(file = %self.file, why, "the broker closed the channel");
