@@ -296,7 +296,7 @@ fn without_a_queue_it_waits_says_so_once_and_loses_nothing() {
     let queue = exchanges.queue("all");
     let reader = Reader::new(&broker(), &[&queue], Bodies::Kept);
     running.ends(0, LONG);
-    running.says(&["routed again"], LONG);
+    running.says(&["takes records again"], LONG);
     assert_eq!(said(&running.log(), "unroutable"), 1, "{}", running.log());
     reader.wait_until(LONG, |messages| {
         announced(messages, Kind::Artists, "file_complete").count() > 0
