@@ -346,7 +346,7 @@ fn messages_that_no_queue_takes_are_held_until_one_does() {
     trial.exchanges.client().bind(&trial.queue, &releases);
     trial.ends(running, 0, 0);
     trial.said("unroutable", 1);
-    trial.said("routed again", 1);
+    trial.said("takes records again", 1);
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn of_a_queue_that_is_deleted_only_what_was_in_it_is_lost() {
     assert!(repeats.values().all(|repeats| *repeats == 0), "{repeats:?}");
     trial.logs.push(running.log());
     drop(messages);
-    trial.said("routed again", said(&running.log(), "unroutable"));
+    trial.said("takes records again", said(&running.log(), "unroutable"));
 }
 
 #[test]
