@@ -614,7 +614,9 @@ fn tls_with_an_authority_of_ones_own_and_a_client_certificate() {
     for address in [&base, &authority] {
         let mut running = start(&place, &exchanges, address, &[]);
         let line = running.says(&["broker is away"], LONG);
-        assert!(line.contains("ertificate") || line.contains("UnknownIssuer"), "{line}");
+        // What it says of ours may be overtaken by its closing the connection.
+        let reset = *address == authority && line.contains("reset");
+        assert!(line.contains("certificate") || line.contains("Certificate") || reset, "{line}");
         stop(&mut running);
     }
     extract(&place, &exchanges, &whole, &[]).ends(0, &[]);
