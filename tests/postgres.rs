@@ -13,6 +13,9 @@ use database::{Database, sqlite_rows};
 use discogs_extractor::sample::Options;
 use support::{Place, Ran, artists, gzip};
 
+/// The variable by which `tests/run` says where a server is; without it nothing is tested.
+const SERVER: &str = "DISCOGS_TEST_POSTGRES";
+
 const VERSION: &str = "20260101";
 
 fn name(version: &str) -> String {

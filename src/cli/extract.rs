@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,7 +16,7 @@ use super::owner::{self, Owner, Usage, Worked};
 use super::{summary, words};
 use crate::daemon::Session;
 use crate::dump::{self, CatalogueError, Dump};
-use crate::model::DumpName;
+use crate::model::{DumpName, SystemClock};
 use crate::pipeline::{FileEnd, Finished, Told};
 use crate::sink::Target;
 use crate::state::ForceWord;
@@ -42,12 +43,13 @@ pub fn run(config: &Extract, state_dir: &Path, bars: &MultiProgress) -> Result<E
         patience: None,
         bars,
         state_dir,
+        clock: Arc::new(SystemClock::new()),
         stop: CancellationToken::new(),
         picture: watch::Sender::default(),
         forgotten: &Notify::new(),
     };
     let work = async |session: Session| extract(&session, dumps, force).await;
-    let Worked { result, signals } = owner.run(std::future::pending(), work)?;
+    let Worked { result, signals } = owner.run(owner::runtime()?, std::future::pending(), work)?;
     let Some(Extracted { finished, owed, location }) = result else {
         return Ok(signals.first().unwrap_or(Exit::Incomplete));
     };

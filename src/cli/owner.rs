@@ -20,7 +20,7 @@ use super::progress::{Bars, How};
 use super::signals::{Patience, Signals};
 use crate::daemon::Session;
 use crate::daemon::control::Control;
-use crate::model::{Clock, Job, SystemClock};
+use crate::model::{Clock, Job};
 use crate::observe::Snapshot;
 use crate::pipeline::Settings;
 use crate::sink::{Opening, Sink, SinkEnd, SinkError, Target};
@@ -45,6 +45,8 @@ pub struct Owner<'a> {
     pub bars: &'a MultiProgress,
     /// The state directory.
     pub state_dir: &'a Path,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
     /// Says that it is to end.
     pub stop: CancellationToken,
     /// What is going on.
@@ -69,10 +71,10 @@ impl Owner<'_> {
     /// If either cannot be opened, or the store cannot be closed; and those of the work.
     pub fn run<T>(
         self,
+        runtime: Runtime,
         beside: impl Future<Output = Infallible>,
         work: impl AsyncFnOnce(Session) -> Result<T>,
     ) -> Result<Worked<T>> {
-        let runtime = runtime()?;
         let worked = runtime.block_on(self.work(beside, work));
         // A sink that hangs is left behind; what it confirmed is in the store.
         runtime.shutdown_timeout(Duration::from_millis(100));
@@ -85,7 +87,7 @@ impl Owner<'_> {
         work: impl AsyncFnOnce(Session) -> Result<T>,
     ) -> Result<Worked<T>> {
         let signals = Signals::heed(self.stop.clone(), self.patience)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let clock = &self.clock;
         // Standard output cannot be cut back to a checkpoint, so nothing is kept of it.
         let kept_nowhere = match self.target {
             Target::StandardOutput => Some(tempfile::tempdir().context("no temporary folder")?),
@@ -95,7 +97,7 @@ impl Owner<'_> {
         std::fs::create_dir_all(store)
             .with_context(|| format!("cannot make the state directory {}", store.display()))?;
         let keeper = tokio::select! {
-            keeper = Keeper::open(store, Arc::clone(&clock)) => keeper?,
+            keeper = Keeper::open(store, Arc::clone(clock)) => keeper?,
             () = self.stop.cancelled() => return Ok(Worked { result: None, signals }),
         };
         let control = Control::listen(store)
@@ -105,13 +107,13 @@ impl Owner<'_> {
         let (now_is, job) = (self.picture.subscribe(), OnceLock::<Job>::new());
         let result = {
             let working = async {
-                let Some(sink) = self.sink(&clock).await? else { return Ok(None) };
+                let Some(sink) = self.sink().await? else { return Ok(None) };
                 // It is set here only.
                 _ = job.set(sink.job().clone());
                 let session = Session {
                     sink: Arc::clone(&sink),
                     keeper: keeper.clone(),
-                    clock: Arc::clone(&clock),
+                    clock: Arc::clone(clock),
                     settings: self.settings(),
                     stall_after: self.config.stall_after,
                     lines: how == How::Lines,
@@ -131,7 +133,7 @@ impl Owner<'_> {
             tokio::select! {
                 result = working => result,
                 never = bars.run() => match never {},
-                never = control.serve(&keeper, &*clock, overlay, self.forgotten) => match never {},
+                never = control.serve(&keeper, &**clock, overlay, self.forgotten) => match never {},
                 never = beside => match never {},
             }
         };
@@ -144,10 +146,10 @@ impl Owner<'_> {
     }
 
     /// Opens the sink, unless the end comes first.
-    async fn sink(&self, clock: &Arc<dyn Clock>) -> Result<Option<Arc<dyn Sink>>, SinkError> {
+    async fn sink(&self) -> Result<Option<Arc<dyn Sink>>, SinkError> {
         let target = self.target.clone();
         let opening = Opening {
-            clock: Arc::clone(clock),
+            clock: Arc::clone(&self.clock),
             runtime: Handle::current(),
             stop: self.stop.clone(),
             prefix: self.config.exchange_prefix.clone(),
@@ -183,7 +185,11 @@ impl Owner<'_> {
     }
 }
 
-fn runtime() -> Result<Runtime> {
+/// A runtime for sockets, timers and signals; what takes the processor has threads of its own.
+///
+/// # Errors
+/// If the system gives no threads.
+pub fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

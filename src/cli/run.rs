@@ -1,11 +1,15 @@
 //! `run`: the daemon.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use futures_util::future::OptionFuture;
 use indicatif::MultiProgress;
 use secrecy::ExposeSecret;
+use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -14,13 +18,16 @@ use super::environment;
 use super::exit::Exit;
 use super::owner::{self, Owner, Usage};
 use super::signals::Patience;
-use crate::daemon::{Daemon, Folder, Said, Schedule, Session, Trigger, notify};
+use crate::daemon::http::{Http, Served};
+use crate::daemon::{Daemon, Folder, Plan, Schedule, Session, notify};
+use crate::model::{Clock, SystemClock};
+use crate::observe::Metrics;
 use crate::sink::Target;
 
 /// Docker kills after 10 s. Draining takes 7 s at most, the last announcement 8 s, a goodbye 1 s.
 const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };
 
-/// Only one pass can be asked for at a time; more who ask wait for their answer.
+/// Who asks is answered at once; more wait at the door.
 const TRIGGERS: usize = 8;
 
 const NO_STATE: &str = "the daemon goes on where it was after every stop, and standard output \
@@ -38,24 +45,43 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
     if matches!(target, Target::StandardOutput) {
         bail!(Usage(NO_STATE.into()));
     }
+    let token = environment::secret(&environment::variable, "TRIGGER_TOKEN")?;
+    let runtime = owner::runtime()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let http = config.listen.map(|address| listen(&runtime, address)).transpose()?;
+    // Nobody would ask for what is counted, and it would pile up.
+    let metrics = http.as_ref().map(|_| Metrics::install(clock.now())).transpose();
+    let metrics = metrics.context("cannot count anything")?;
     let (stop, picture, forgotten) =
         (CancellationToken::new(), watch::Sender::default(), Notify::new());
-    let (_trigger, triggers) = mpsc::channel::<Trigger>(TRIGGERS);
+    let (trigger, triggers) = mpsc::channel(TRIGGERS);
     let telling = notify::run(picture.subscribe(), stop.clone());
     let work = async |session: Session| {
-        let clock = session.clock.clone();
-        let folder = Folder::open(config.root.clone(), clock).await;
-        let daemon = Daemon {
-            session,
+        let serving = http.zip(metrics).map(|(http, metrics)| {
+            http.serve(Served {
+                picture: session.picture.subscribe(),
+                keeper: session.keeper.clone(),
+                job: session.sink.job().clone(),
+                clock: Arc::clone(&session.clock),
+                trigger,
+                token,
+                metrics,
+            })
+        });
+        let folder = Folder::open(config.root.clone(), Arc::clone(&session.clock)).await;
+        let plan = Plan {
             kinds: delivery.kinds.clone(),
             version: delivery.version,
             schedule: Schedule { check_every: config.check_every, retry_after: config.retry_after },
             force: owner::force_word(delivery.force.as_deref()),
             triggers,
             forgotten: &forgotten,
-            said: Said::default(),
         };
-        Ok(daemon.run(folder).await?)
+        let daemon = Daemon::new(session, plan, folder);
+        tokio::select! {
+            ended = daemon.run() => Ok(ended?),
+            Some(never) = OptionFuture::from(serving) => match never {},
+        }
     };
     let owner = Owner {
         config: delivery,
@@ -64,10 +90,23 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
         patience: Some(PATIENCE),
         bars,
         state_dir,
+        clock,
         stop,
         picture,
         forgotten: &forgotten,
     };
-    owner.run(telling, work)?;
+    owner.run(runtime, telling, work)?;
     Ok(Exit::Done)
+}
+
+fn listen(runtime: &Runtime, address: SocketAddr) -> Result<Http> {
+    let _within = runtime.enter();
+    let http = Http::bind(address).with_context(|| {
+        format!(
+            "cannot listen on {address}\nhint: choose another port with --health-port \
+             (HEALTH_PORT), or 0 for none, and another address with --listen (LISTEN)"
+        )
+    })?;
+    tracing::info!(address = %http.local_addr(), "health and metrics are served");
+    Ok(http)
 }

@@ -27,7 +27,7 @@ pub type Row = (String, String, Value);
 impl Database {
     /// None where there is no server, which `tests/run` says.
     pub fn new() -> Option<Database> {
-        Database::on(&std::env::var("DISCOGS_TEST_POSTGRES").ok()?)
+        std::env::var(super::SERVER).ok().map(|server| Database::on(&server))
     }
 
     /// One that is there already.
@@ -41,7 +41,7 @@ impl Database {
     }
 
     /// A new one on this server.
-    pub fn on(server: &str) -> Option<Database> {
+    pub fn on(server: &str) -> Database {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.unwrap();
@@ -51,7 +51,7 @@ impl Database {
         runtime.block_on(server.batch_execute(&format!("CREATE DATABASE {name}"))).unwrap();
         url.set_path(&name);
         let client = connect(&runtime, url.as_str());
-        Some(Database { name, url: url.into(), runtime, server, client })
+        Database { name, url: url.into(), runtime, server, client }
     }
 
     pub fn url(&self) -> &str {

@@ -189,9 +189,9 @@ impl Own {
         if rustix::process::geteuid().is_root() {
             Command::new("chown").arg("postgres").arg(own.folder.path()).status().unwrap();
         }
-        let mut make = own.command("initdb")?;
-        make.args(["-A", "trust", "-U", "postgres", "-N", "-D"]).arg(own.data());
-        let made = make.current_dir("/").stdout(Stdio::null()).status().unwrap();
+        let mut initdb = command("initdb")?;
+        initdb.args(["-A", "trust", "-U", "postgres", "-N", "-D"]).arg(own.data());
+        let made = initdb.current_dir("/").stdout(Stdio::null()).status().unwrap();
         made.success().then_some(own)
     }
 
@@ -199,27 +199,28 @@ impl Own {
         self.folder.path().join("data")
     }
 
-    fn command(&self, program: &str) -> Option<Command> {
-        let mut releases: Vec<_> = fs::read_dir("/usr/lib/postgresql").ok()?.collect();
-        let folder = releases.pop()?.ok()?.path().join("bin");
-        let program = folder.join(program);
-        Some(if rustix::process::geteuid().is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        })
-    }
-
     fn control(&self, what: &[&str]) {
         let folder: &Path = self.folder.path();
         let options = format!("-p {} -h 127.0.0.1 -k {}", self.port, folder.display());
-        let mut command = self.command("pg_ctl").unwrap();
+        let mut command = command("pg_ctl").unwrap();
         command.arg("-D").arg(self.data()).args(["-w", "-l"]).arg(folder.join("log"));
         command.args(["-o", &options]).args(what).stdout(Stdio::null());
         assert!(command.current_dir("/").status().unwrap().success(), "{what:?}");
     }
+}
+
+/// One of the server's programs, as a user that it runs as.
+fn command(program: &str) -> Option<Command> {
+    let mut releases: Vec<_> = fs::read_dir("/usr/lib/postgresql").ok()?.collect();
+    let folder = releases.pop()?.ok()?.path().join("bin");
+    let program = folder.join(program);
+    Some(if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    })
 }
 
 impl Drop for Own {
@@ -238,7 +239,7 @@ fn a_server_that_is_stopped_and_started_again_is_waited_for() {
     own.control(&["start"]);
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres", own.port);
     let place = place(12_000);
-    let database = Database::on(&url).unwrap();
+    let database = Database::on(&url);
     let mut extract = Daemon::start(&mut extract(&place, database.url()));
     database.settled("SELECT to_regclass('extractor_delivered')", |there| !there.is_empty());
     database.settled("SELECT max(last) FROM extractor_delivered", |last| !last.is_empty());
