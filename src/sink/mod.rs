@@ -5,6 +5,7 @@ mod amqp;
 mod jsonl;
 mod lines;
 mod null;
+mod postgres;
 mod sqlite;
 mod target;
 
@@ -19,14 +20,19 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::message::Announcement;
-use crate::model::{Checkpoint, Clock, Delivery, DumpName, Job, Limits, Ordinal, Parsed, Run};
+use crate::model::{
+    Body, Checkpoint, Clock, Delivery, DumpName, Item, Job, Limits, Ordinal, Parsed, Run,
+};
 
 pub use amqp::Amqp;
 pub use jsonl::Jsonl;
 pub use lines::Lines;
 pub use null::Null;
+pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 pub use target::{Target, TargetError};
+
+pub use crate::tables::sweep::{Sweep, Swept};
 
 /// What opening a sink takes.
 #[derive(Clone)]
@@ -203,6 +209,20 @@ impl Outcome {
     }
 }
 
+/// What became of an item; nothing is said of a bad record.
+fn outcome(parsed: &Parsed, item: &Item, refused: Option<&String>) -> Option<Outcome> {
+    let Body::Document(document) = &item.body else { return None };
+    let durable = Outcome::durable(item.place.ordinal, None);
+    Some(match refused {
+        None => durable,
+        Some(why) => {
+            let document = parsed.json[document.json.clone()].to_vec();
+            let delivery = Delivery::Refused { why: why.clone(), document };
+            Outcome { delivery, ..durable }
+        }
+    })
+}
+
 /// Appends an outcome; of neighbours that are both durable it makes one.
 fn join(outcomes: &mut Vec<Outcome>, next: Outcome) {
     match outcomes.last_mut() {
@@ -227,34 +247,6 @@ fn spawn(
         .name(name.into())
         .spawn(work)
         .map_err(|error| SinkError::io("the sink's thread cannot be started", &error))
-}
-
-/// What to sweep, and how far a sweep may go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sweep {
-    /// The version and type that are now complete.
-    pub file: DumpName,
-    /// The run that completed it.
-    pub run: Run,
-    /// Its last ordinal.
-    pub last: Ordinal,
-    /// Records of that run that were set aside.
-    pub bad_records: u64,
-    /// The highest part of the rows that may go, 0 to 1.
-    pub max_fraction: f64,
-    /// Whether to sweep without proof and above that part.
-    pub anyway: bool,
-}
-
-/// How a sweep ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Swept {
-    /// It is done; so many rows were removed.
-    Removed(u64),
-    /// Nothing was, for this reason.
-    Refused(String),
-    /// It was told to stop, and is still owed.
-    Stopped,
 }
 
 /// A sink that cannot go on.

@@ -1,6 +1,8 @@
 //! What both ends of the tables share: schema and writers over `migrations/`.
 
+pub mod postgres;
 pub mod ranges;
 pub mod schema;
 pub mod sqlite;
 pub mod sweep;
+mod year;
