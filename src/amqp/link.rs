@@ -14,7 +14,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, Error, ErrorKind, Event};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -33,6 +33,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// A connection that lasted so long was a good one; after a shorter one the pauses go on growing.
 const STEADY: Duration = Duration::from_secs(5);
+
+/// Complaints that may wait: one of each lane, and of who announces.
+const COMPLAINTS: usize = 8;
 
 /// How often a connection is looked at, beside what it tells by itself.
 const LOOK: Duration = Duration::from_millis(500);
@@ -53,6 +56,7 @@ pub enum Standing {
 #[derive(Clone)]
 pub struct Link {
     standing: watch::Receiver<Standing>,
+    complaints: mpsc::Sender<Arc<Connection>>,
     dropped: CancellationToken,
     _alive: Arc<DropGuard>,
 }
@@ -62,6 +66,7 @@ impl Link {
     /// the broker shows.
     pub fn start(runtime: &Handle, broker: Broker, name: &str) -> Link {
         let (tell, standing) = watch::channel(Standing::Away("not connected yet".into()));
+        let (complaints, heard) = mpsc::channel(COMPLAINTS);
         let dropped = CancellationToken::new();
         let keeper = Keeper {
             broker,
@@ -69,9 +74,15 @@ impl Link {
             tell,
             dropped: dropped.clone(),
             blocked: Duration::ZERO,
+            complaints: heard,
         };
         runtime.spawn(keeper.keep());
-        Link { standing, dropped: dropped.clone(), _alive: Arc::new(dropped.drop_guard()) }
+        Link {
+            standing,
+            complaints,
+            dropped: dropped.clone(),
+            _alive: Arc::new(dropped.drop_guard()),
+        }
     }
 
     /// Closes the connection, and waits until that is done.
@@ -80,6 +91,16 @@ impl Link {
         let mut standing = self.standing.clone();
         // It ends with the task that tells it.
         while standing.changed().await.is_ok() {}
+    }
+
+    /// Tells that a connection gives no answer although it is up. It is cut and made anew: a
+    /// broker that stops reading it, as RabbitMQ 3.10 does for ever when a queue that it waits
+    /// for is deleted, still sends heartbeats.
+    pub fn complain(&self, connection: &Arc<Connection>) {
+        if let Standing::Up(_) = *self.standing.borrow() {
+            // As many complaints as fit are about the same connection.
+            _ = self.complaints.try_send(Arc::clone(connection));
+        }
     }
 
     /// How it stands, now and from now on.
@@ -96,6 +117,7 @@ struct Keeper {
     dropped: CancellationToken,
     /// Time in which nothing could be sent, not counted yet.
     blocked: Duration,
+    complaints: mpsc::Receiver<Arc<Connection>>,
 }
 
 impl Keeper {
@@ -197,6 +219,10 @@ impl Keeper {
                     }
                     Some(Event::Error(error)) => last_error = Some(words(&error)),
                     Some(_) | None => {}
+                },
+                Some(about) = self.complaints.recv() => if Arc::ptr_eq(&about, &connection) {
+                    _ = socket.shutdown(Shutdown::Both);
+                    return Some("it gives no answer although it is up".into());
                 },
                 _ = looks.tick() => {}
             }

@@ -98,7 +98,10 @@ impl Amqp {
             match timeout(ANNOUNCE, looked).await {
                 Ok(Ok(there)) => return Some(there),
                 Ok(Err(error)) => tracing::debug!(why = words(&error), "cannot ask the broker"),
-                Err(_) => tracing::debug!("the broker gives no answer"),
+                Err(_) => {
+                    tracing::debug!("the broker gives no answer");
+                    self.link.complain(&connection);
+                }
             }
             sleep(PAUSE).await;
         }
@@ -116,7 +119,10 @@ impl Amqp {
                 Ok(Ok(Tried::Gone(exchange))) => return Err(emptied(&exchange)),
                 Ok(Ok(Tried::NotNow(why))) => why,
                 Ok(Err(error)) => words(&error),
-                Err(_) => format!("no confirm within {} s", ANNOUNCE.as_secs()),
+                Err(_) => {
+                    self.link.complain(&connection);
+                    format!("no confirm within {} s", ANNOUNCE.as_secs())
+                }
             };
             if said.as_ref() != Some(&why) {
                 tracing::warn!(message = what.name(), %kind, why, "not confirmed yet, trying again");

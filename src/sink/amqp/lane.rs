@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::course::Course;
 use super::flight::{Flight, Letter};
 use super::{Amqp, post};
-use crate::amqp::{Declared, Standing, Topology, words};
+use crate::amqp::{Declared, Link, Standing, Topology, words};
 use crate::model::{Clock, Delivery, DumpName, Ordinal, Parsed, WaitsFor};
 use crate::sink::{LaneEnds, Outcome, SinkError, join};
 
@@ -32,6 +32,7 @@ pub struct Lane {
     pub(super) envelope: post::Envelope,
     pub(super) topology: Topology,
     pub(super) standing: watch::Receiver<Standing>,
+    link: Link,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ends: LaneEnds,
     pub(super) flight: Flight,
@@ -74,6 +75,7 @@ impl Lane {
             envelope: post::Envelope::new(start.file, start.run),
             topology: sink.topology.clone(),
             standing: sink.link.standing(),
+            link: sink.link.clone(),
             clock: Arc::clone(&sink.clock),
             ends,
             flight: Flight::new(start.window),
@@ -154,11 +156,14 @@ impl Lane {
     }
 
     /// Publishes over one channel until that ends.
-    async fn session(&mut self, connection: &Connection) -> Ended {
+    async fn session(&mut self, connection: &Arc<Connection>) -> Ended {
         let channel = match timeout(OPEN, self.open(connection)).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(ended)) => return ended,
-            Err(_) => return Ended::Lost("the broker opens no channel".into()),
+            Err(_) => {
+                self.link.complain(connection);
+                return Ended::Lost("the broker opens no channel".into());
+            }
         };
         let channel = Arc::new(channel);
         let ended = Course::new(Arc::clone(&channel)).run(self).await;
