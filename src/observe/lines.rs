@@ -57,6 +57,16 @@ pub fn announced(what: &Announcement) -> String {
     }
 }
 
+/// A consumer has written all of a type.
+pub fn file_processing_complete(kind: Kind) -> String {
+    format!("🎉 File processing complete for {kind}!")
+}
+
+/// A consumer stops reading a type's queue.
+pub fn canceling_consumer(kind: Kind) -> String {
+    format!("🔌 Canceling consumer for {kind}")
+}
+
 /// As the platform prints its lists: `['artists', 'labels']`.
 fn list(kinds: &[Kind]) -> String {
     let names: Vec<_> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
@@ -97,6 +107,11 @@ mod tests {
             ),
             "releases: nothing moved for 2m 1s, sink blocked: database is locked"
         );
+        assert_eq!(
+            file_processing_complete(Kind::Artists),
+            "🎉 File processing complete for artists!"
+        );
+        assert_eq!(canceling_consumer(Kind::Artists), "🔌 Canceling consumer for artists");
         assert_eq!(completed(&[]), None);
         assert_eq!(active(&[]), None);
     }

@@ -1,5 +1,6 @@
 //! What both ends of the tables share: schema and writers over `migrations/`.
 
+pub mod complete;
 pub mod ranges;
 pub mod schema;
 pub mod sqlite;

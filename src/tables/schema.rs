@@ -16,10 +16,16 @@ pub struct Migration {
 }
 
 /// The migrations of SQLite in order; the first has number 1.
-pub const SQLITE: &[Migration] = &[Migration {
-    name: "0001_tables.sql",
-    sql: include_str!("../../migrations/sqlite/0001_tables.sql"),
-}];
+pub const SQLITE: &[Migration] = &[
+    Migration {
+        name: "0001_tables.sql",
+        sql: include_str!("../../migrations/sqlite/0001_tables.sql"),
+    },
+    Migration {
+        name: "0002_consumers.sql",
+        sql: include_str!("../../migrations/sqlite/0002_consumers.sql"),
+    },
+];
 
 /// A migration as the database remembers it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,35 @@
 
 use rusqlite::Connection;
 
-use super::sqlite::stored_run;
+use super::sqlite::{Order, stored_run};
 use crate::model::{DumpName, Run};
+
+/// The run whose version decides which rows are stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// The version and type.
+    pub file: DumpName,
+    /// The run that was complete.
+    pub run: Run,
+    /// What decides between two runs of the version.
+    pub order: Order,
+}
+
+impl Which {
+    /// Whether a row is not of this run of the version (?1, ?2) and not of a later version, nor,
+    /// where runs are in order, of a later run.
+    const fn stale(&self) -> &'static str {
+        match self.order {
+            Order::Arrival => {
+                "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))"
+            }
+            Order::Run => {
+                "(version IS NULL OR version < ?1 \
+                  OR (version = ?1 AND (run IS NULL OR run < ?2)))"
+            }
+        }
+    }
+}
 
 /// Rows that one step looks at, and so the most that one transaction removes.
 const STEP: u32 = 10_000;
@@ -28,17 +55,16 @@ pub struct Stretch {
 /// If the database fails.
 pub fn next_stretch(
     connection: &Connection,
-    file: DumpName,
-    run: Run,
+    which: &Which,
     previous: Option<&Stretch>,
 ) -> rusqlite::Result<Option<Stretch>> {
-    let table = file.kind.name();
+    let (table, stale) = (which.file.kind.name(), which.stale());
     let after = previous.map_or(i64::MIN, |stretch| stretch.last);
     let sql = format!(
-        "SELECT max(rowid), count(*), total({STALE}) FROM
+        "SELECT max(rowid), count(*), total({stale}) FROM
          (SELECT rowid, version, run FROM {table} WHERE rowid > ?3 ORDER BY rowid LIMIT {STEP})"
     );
-    let parameters = (file.version.to_string(), stored_run(run), after);
+    let parameters = (which.file.version.to_string(), stored_run(which.run), after);
     connection.prepare_cached(&sql)?.query_row(parameters, |row| {
         let Some(last) = row.get(0)? else { return Ok(None) };
         let stale = row.get::<_, f64>(2)?;
@@ -59,18 +85,14 @@ pub fn next_stretch(
 /// If the database fails or is busy.
 pub fn remove_stale(
     connection: &Connection,
-    file: DumpName,
-    run: Run,
+    which: &Which,
     stretch: &Stretch,
 ) -> rusqlite::Result<usize> {
-    let table = file.kind.name();
-    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {STALE}");
-    let parameters = (file.version.to_string(), stored_run(run), stretch.after, stretch.last);
+    let (table, stale) = (which.file.kind.name(), which.stale());
+    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {stale}");
+    let parameters = (which.file.version.to_string(), stored_run(which.run), stretch.after, stretch.last);
     connection.prepare_cached(&sql)?.execute(parameters)
 }
-
-/// Whether a row is not of this run of the version (?1, ?2) and not of a later version.
-const STALE: &str = "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))";
 
 /// The reason not to remove `stale` of `rows` rows, if there is one.
 pub fn too_many(rows: u64, stale: u64, max_fraction: f64) -> Option<String> {
