@@ -6,6 +6,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +18,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rustix::process::Signal;
 use support::daemon::{Daemon, age};
-use support::{Place, artists, copy_folder, gzip, rows};
+use support::{Place, artists, copy_folder, gzip, http, rows};
 
 const ARTISTS: &str = "discogs_20260101_artists.xml.gz";
 const LABELS: &str = "discogs_20260101_labels.xml.gz";
@@ -426,15 +427,104 @@ fn the_service_manager_is_told() {
     daemon.ends(0);
 }
 
+/// A port that is free this moment.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn health_says_how_it_is_and_a_trigger_begins_a_pass() {
+    let place = place(1_000);
+    let address = free_port();
+    let mut command = place.daemon("sqlite:out.db");
+    command.env("HEALTH_PORT", address.port().to_string()).env("TRIGGER_TOKEN", "sesame");
+    let mut daemon = Daemon::start(&mut command);
+    daemon.says("waiting next=");
+    let status = || http::get(address, "/health").json()["extraction_status"].clone();
+    assert_eq!(status(), "completed");
+    let records = format!("_records_total{{type=\"releases\"}} {}", count(Kind::Releases, 1_000));
+    let metrics = http::get(address, "/metrics").body;
+    assert!(metrics.contains(&records), "{metrics}");
+    let key = [("Authorization", "Bearer sesame")];
+    assert_eq!(http::trigger(address, &[], "").status, 401);
+    let first = run_of(&place, ARTISTS);
+    assert_eq!(http::trigger(address, &key, "").status, 202);
+    daemon.says("waiting next=");
+    assert_eq!(run_of(&place, ARTISTS), first);
+    // A forced one, which cannot end as somebody else holds the database.
+    let database = rusqlite::Connection::open(place.path("out.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let forced = r#"{"force_reprocess": true}"#;
+    assert_eq!(http::trigger(address, &key, forced).status, 202);
+    assert_eq!(status(), "running");
+    daemon.says("forced: starting over");
+    daemon.says("extracting file=");
+    assert_eq!(http::trigger(address, &key, forced).status, 409);
+    drop(database);
+    daemon.says("waiting next=");
+    assert_ne!(run_of(&place, ARTISTS), first);
+    let said = daemon.stops();
+    assert!(!said.contains("sesame"), "{said}");
+    assert_eq!(said.matches("forced:").count(), 1, "{said}");
+}
+
+#[test]
+fn a_forced_pass_that_is_asked_for_before_there_are_dumps_comes_with_them() {
+    let place = place(100);
+    place.extract("null:").ends(0, &[]);
+    let first = run_of(&place, ARTISTS);
+    fs::rename(place.path("dumps"), place.path("elsewhere")).unwrap();
+    fs::create_dir(place.path("dumps")).unwrap();
+    let address = free_port();
+    let mut command = place.daemon("null:");
+    let mut daemon = Daemon::start(command.env("HEALTH_PORT", address.port().to_string()));
+    daemon.says("waiting for dumps");
+    assert_eq!(http::trigger(address, &[], r#"{"force_reprocess": true}"#).status, 202);
+    assert_eq!(http::get(address, "/health").status, 200);
+    for dump in fs::read_dir(place.path("elsewhere")).unwrap() {
+        let dump = dump.unwrap();
+        fs::rename(dump.path(), place.path("dumps").join(dump.file_name())).unwrap();
+    }
+    daemon.says("forced: starting over");
+    daemon.says("waiting next=");
+    assert_ne!(run_of(&place, ARTISTS), first);
+    daemon.stops();
+}
+
+#[test]
+fn a_busy_port_is_an_error_that_says_what_to_do() {
+    let place = empty();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = Daemon::start(place.daemon("null:").env("HEALTH_PORT", &port)).ends(1);
+    assert!(said.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{said}");
+    assert!(said.contains("hint: ") && said.contains("HEALTH_PORT"), "{said}");
+}
+
+#[test]
+fn health_fails_while_the_last_pass_has_failed() {
+    let place = empty();
+    place.dump(ARTISTS, b"garbage");
+    place.age();
+    let address = free_port();
+    let mut command = place.daemon("null:");
+    let mut daemon = Daemon::start(command.env("HEALTH_PORT", address.port().to_string()));
+    daemon.says("trying again what failed");
+    let health = http::get(address, "/health");
+    assert_eq!((health.status, &health.json()["extraction_status"]), (503, &"failed".into()));
+    daemon.stops();
+}
+
 #[test]
 fn an_environment_that_cannot_be_used_is_named() {
     let place = empty();
-    let rows: [(&str, &str, i32); 10] = [
+    let rows: [(&str, &str, i32); 11] = [
         ("PERIODIC_CHECK_DAYS", "0", 2),
         ("PERIODIC_CHECK_DAYS", "soon", 2),
         ("RABBITMQ_PORT", "http", 2),
         ("RABBITMQ_HOST", "rabbit:5672", 2),
         ("RABBITMQ_PASSWORD_FILE", "/nowhere/password", 1),
+        ("TRIGGER_TOKEN_FILE", "/nowhere/token", 1),
         ("HEALTH_PORT", "80000", 2),
         ("LISTEN", "localhost", 2),
         ("DISCOGS_RETRY_AFTER", "0", 2),

@@ -1,6 +1,7 @@
 //! Who may start a pass over HTTP. Functions of what a request says of itself.
 
 use std::hint::black_box;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName};
@@ -57,15 +58,19 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
+/// An address, or the one name, that nobody can make lead here from elsewhere.
 fn is_this_machine(host: &str) -> bool {
-    let port = |rest: &str| {
-        rest.is_empty()
-            || rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
     };
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
-        let (begin, rest) = host.split_at_checked(name.len()).unwrap_or_default();
-        begin.eq_ignore_ascii_case(name) && port(rest)
-    })
+    match name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+        None => {
+            name.eq_ignore_ascii_case("localhost")
+                || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        }
+    }
 }
 
 /// Host and port of an origin. `null` has none.
@@ -141,8 +146,15 @@ mod tests {
 
     #[test]
     fn on_loopback_only_this_machines_own_names_are_asked_for() {
-        for host in ["localhost", "LocalHost:1", "127.0.0.1", "127.0.0.1:8000", "[::1]", "[::1]:80"]
-        {
+        for host in [
+            "localhost",
+            "LocalHost:1",
+            "127.0.0.1",
+            "127.0.0.1:8000",
+            "[::1]",
+            "[::1]:80",
+            "127.1.2.3",
+        ] {
             assert_eq!(ask(true, OPEN, &[(HOST, host)]), Ok(()), "{host}");
         }
         for host in [
@@ -150,7 +162,10 @@ mod tests {
             "localhost.evil.example",
             "localhost:8000.evil.example",
             "127.0.0.1.x",
-            "127.0.0.11",
+            "10.0.0.1:8000",
+            "[::2]",
+            "::1",
+            "127.1",
             "evil@localhost",
             "",
             ":80",

@@ -44,7 +44,11 @@ pub const METRICS: [Metric; 19] = [
     counts(metric::REPEATS, TYPE, "Messages sent again by this process."),
     counts(metric::RECONNECTS, None, "Times the broker was connected to after it was lost."),
     counts(metric::BLOCKED_SECONDS, None, "Seconds that the broker was away or took nothing."),
-    times(metric::CONFIRM_SECONDS, TYPE, "Time from sending a message to the broker's confirm."),
+    times(
+        metric::CONFIRM_SECONDS,
+        TYPE,
+        "Time from sending a message to the broker's confirm, of some messages.",
+    ),
     times(metric::COMMIT_SECONDS, None, "Time until what was written to the store was durable."),
     shows(metric::STATUS, Some("status"), "1 for what is going on, 0 for the others."),
     shows(metric::IN_FLIGHT, TYPE, "Records sent that the mark has not passed."),

@@ -124,6 +124,8 @@ impl Course<'_> {
         let mut done = Some(done);
         let mut advancing: Option<Advancing> = None;
         let mut deadline: Option<Instant> = None;
+        // The lane takes no more batches; why, comes with its outcomes.
+        let mut over = false;
         let mut tick = interval(CHECKPOINT_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -143,17 +145,17 @@ impl Course<'_> {
                 () = at(deadline) => return Ok(()),
                 outcome = outcomes.recv() => match outcome {
                     Some(outcome) => self.settle(outcome?).await?,
-                    None if batches.is_none() && self.window.in_flight() == 0 => break,
+                    None if !over && batches.is_none() && self.window.in_flight() == 0 => break,
                     None => return Err(FileError::SinkEnded(self.window.in_flight())),
                 },
-                permit = room(batches.as_ref()), if fits => match permit {
+                permit = room(batches.as_ref()), if fits && !over => match permit {
                     Some(permit) => {
                         let batch = self.take_ready().await?;
                         if let Some(batch) = batch {
                             permit.send(batch);
                         }
                     }
-                    None => return Err(FileError::SinkEnded(self.window.in_flight())),
+                    None => over = true,
                 },
                 chunk = next(done.as_mut()), if self.ready.len() < READY => match chunk {
                     Some(chunk) => self.arrived(chunk),

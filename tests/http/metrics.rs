@@ -1,27 +1,28 @@
 //! `/metrics` to the letter, and that what it counts is what was done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use discogs_extractor::dump;
 use discogs_extractor::model::{Kind, SystemClock};
 use discogs_extractor::observe::METRICS;
 use discogs_extractor::pipeline::{self, FileEnd, Pass, Settings, Told};
-use discogs_extractor::sink::{Opening, Target};
+use discogs_extractor::sink::Null;
 use tokio_util::sync::CancellationToken;
 
 use super::exposition::{Family, read, value};
 use super::support::{artists, gzip, http};
 use super::{FileNow, Server, Stage, complete, extracting};
 
-fn scrape(server: &Server) -> BTreeMap<String, Family> {
-    let answer = http::get(server.address, "/metrics");
+pub(crate) fn scrape(address: SocketAddr) -> BTreeMap<String, Family> {
+    let answer = http::get(address, "/metrics");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
     read(&answer.body)
 }
 
-fn number(
+pub(crate) fn number(
     families: &BTreeMap<String, Family>,
     name: &str,
     label: Option<(&str, &str)>,
@@ -42,7 +43,7 @@ fn constants() -> BTreeSet<&'static str> {
 fn the_text_is_right_and_every_metric_is_explained() {
     let server = Server::new();
     let stalled = FileNow { stalled: true, ..extracting(Kind::Masters, 9) };
-    let families = scrape(&server);
+    let families = scrape(server.address);
     let names: BTreeSet<_> = families.keys().map(String::as_str).collect();
     assert_eq!(names, constants(), "from the first moment on");
     for metric in METRICS {
@@ -54,7 +55,7 @@ fn the_text_is_right_and_every_metric_is_explained() {
         );
     }
     server.show(Stage::Running, vec![stalled, complete(Kind::Artists, 5)]);
-    let families = scrape(&server);
+    let families = scrape(server.address);
     let of = |name: &str, kind: &str| {
         number(&families, &format!("discogs_extractor_{name}"), Some(("type", kind)))
     };
@@ -85,20 +86,10 @@ fn what_a_pass_counts_is_what_it_did() {
     let text = artists(5_000).replace("<name>Artist 77</name>", "<name>Artist 77</nam>");
     let bytes = gzip(text.as_bytes());
     let path = server.place.dump("discogs_20260101_artists.xml.gz", &bytes);
-    let before = scrape(&server);
+    let before = scrape(server.address);
     let clock = Arc::new(SystemClock::new());
-    let target: Target = "null:".parse().unwrap();
-    let stop = CancellationToken::new();
-    let opening = Opening {
-        clock: clock.clone(),
-        runtime: server.runtime.handle().clone(),
-        stop: stop.clone(),
-        prefix: "p".into(),
-        consumers: Vec::new(),
-    };
-    let sink = target.open(&opening).unwrap();
     let pass = Pass {
-        sink,
+        sink: Arc::new(Null::new()),
         keeper: server.keeper.clone(),
         clock,
         settings: Settings {
@@ -111,7 +102,7 @@ fn what_a_pass_counts_is_what_it_did() {
             max_delete_fraction: 0.1,
             sweep_anyway: false,
         },
-        stop,
+        stop: CancellationToken::new(),
         told: Told::new(),
         announced: |_| {},
         paying: Arc::default(),
@@ -119,7 +110,7 @@ fn what_a_pass_counts_is_what_it_did() {
     let (queued, _watched) = pipeline::queue(dump::find(&path).unwrap(), |_| 0);
     let finished = server.runtime.block_on(pass.run(queued)).unwrap();
     assert!(matches!(finished[0].end, FileEnd::Complete), "{finished:?}");
-    let after = scrape(&server);
+    let after = scrape(server.address);
     for (name, by) in [
         ("discogs_extractor_records_total", 4_999),
         ("discogs_extractor_bad_records_total", 1),
