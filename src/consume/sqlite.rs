@@ -12,17 +12,21 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::message::{ExtractionComplete, Record, Source};
-use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Swept, Target};
+use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Timestamp, Version};
-use crate::tables::complete::{Announced, Note, Noter, Sweep};
+use crate::tables::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::tables::ranges::Ranges;
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::complete::{self, claim_sweep, data_came, end_sweep};
 use crate::tables::sqlite::{
-    Group, Order, Refused, Row, connect, connect_reader, note_delivered, prepare, words,
-    write_groups,
+    Fault, Group, Refused, Row, Stretch, connect, connect_reader, fault, next_stretch,
+    note_delivered, prepare, remove_stale, words, write_groups,
 };
-use crate::tables::sweep::{Stretch, Which, next_stretch, remove_stale, too_many};
+use crate::tables::sweep::{self, Rows, Swept};
+use crate::tables::{Order, Which};
+
+/// A short rest between two tries while the database is busy.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a claim on a sweep lasts unless it is renewed, which every step does.
 const CLAIM: Duration = Duration::from_secs(60);
@@ -248,75 +252,110 @@ impl Sqlite {
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Result<Swept, Away> {
         let Announced { kind, version, proof } = note.announced;
-        let Some(((run, _, bad_records), version)) = proof.zip(version) else {
-            return Ok(Swept::NotNow);
+        let Some(((run, last, bad_records), version)) = proof.zip(version) else {
+            return Ok(Swept::Stopped);
         };
-        if !self.claim(note.announced).await? {
-            return Ok(Swept::NotNow);
-        }
-        let stale = Which { file: DumpName { version, kind }, run, order: Order::Run };
-        let (mut rows, mut gone) = (0, 0);
-        let mut stretches: Vec<Stretch> = Vec::new();
-        let mut previous = None;
-        // Reading a whole table takes minutes, so it is done beside the connection that writes.
-        let path = self.path.clone();
-        let opened = tokio::task::spawn_blocking(move || connect_reader(&path)).await;
-        let reader = opened.map_err(|died| Away(died.to_string()))?;
-        let mut reader = reader.map_err(|error| Away(words(&error)))?;
-        loop {
-            let looked = tokio::task::spawn_blocking(move || {
-                let stretch = next_stretch(&reader, &stale, previous.as_ref());
-                (reader, stretch)
-            });
-            let (back, stretch) = looked.await.map_err(|died| Away(died.to_string()))?;
-            reader = back;
-            let Some(stretch) = stretch.map_err(|error| Away(words(&error)))? else { break };
-            rows += stretch.rows;
-            gone += stretch.stale;
-            if stretch.stale > 0 {
-                stretches.push(stretch);
-            }
-            previous = Some(stretch);
-            if !go_on() || !self.claim(note.announced).await? {
-                return Ok(Swept::NotNow);
-            }
-        }
-        let limit = if limits.anyway { f64::INFINITY } else { limits.max_fraction };
-        let unproven = || {
-            let some = bad_records > 0 && !limits.anyway;
-            some.then(|| format!("{bad_records} records of the dump were set aside"))
+        let file = DumpName { version, kind };
+        let sweep = sweep::Sweep {
+            file,
+            run,
+            last,
+            bad_records,
+            max_fraction: limits.max_fraction,
+            anyway: limits.anyway,
         };
-        // Where nothing would go, nothing need be proven.
-        let refused = || (gone > 0).then(|| unproven().or_else(|| too_many(rows, gone, limit)));
-        if let Some(why) = refused().flatten() {
-            self.end(note.announced, Sweep::Refused, why.clone()).await?;
-            return Ok(Swept::Refused(why));
-        }
-        let mut removed = 0;
-        for stretch in stretches {
-            let remove = self.ask(move |connection, _| remove_stale(connection, &stale, &stretch));
-            removed += remove.await? as u64;
-            if !go_on() || !self.claim(note.announced).await? {
-                return Ok(Swept::NotNow);
+        let (path, clock) = (self.path.clone(), Arc::clone(&self.clock));
+        let claim = Claim {
+            noter: Arc::clone(&self.noter),
+            me: self.me.clone(),
+            announced: note.announced,
+            clock,
+        };
+        // Reading a whole table takes minutes, so it is done beside the thread that writes.
+        let sweeping = tokio::task::spawn_blocking(move || {
+            let which = Which { file, run, order: Order::Run };
+            let (reader, writer) = (connect_reader(&path)?, connect(&path)?);
+            if !patiently(|| claim.renew(&writer), &mut |_| go_on())?.unwrap_or(false) {
+                return Ok(Swept::Stopped);
             }
-        }
-        self.end(note.announced, Sweep::Done, format!("{removed} rows removed")).await?;
-        Ok(Swept::Removed(removed))
+            let mut table = Table { reader, writer: &writer, which };
+            // A run is noted as complete only when all of it is written.
+            let swept = sweep::sweep(&mut table, &sweep, last, &mut |_| {
+                go_on() && claim.renew(&writer).unwrap_or(true)
+            })?;
+            let end = match &swept {
+                Swept::Removed(rows) => (NotedSweep::Done, format!("{rows} rows removed")),
+                Swept::Refused(why) => (NotedSweep::Refused, why.clone()),
+                Swept::Stopped => return Ok(swept),
+            };
+            let noted = || end_sweep(&writer, &claim.noter, &claim.announced, end.0, &end.1);
+            let noted = patiently(noted, &mut |_| go_on())?;
+            Ok(noted.map_or(Swept::Stopped, |()| swept))
+        });
+        let swept: rusqlite::Result<Swept> = sweeping.await.map_err(|died| Away(died.to_string()))?;
+        swept.map_err(|error| Away(words(&error)))
     }
+}
 
-    async fn claim(&self, announced: Announced) -> Result<bool, Away> {
-        let (me, now) = (self.me.clone(), self.clock.now());
+/// The claim on a sweep that this process has.
+struct Claim {
+    noter: Arc<Noter>,
+    me: String,
+    announced: Announced,
+    clock: Arc<dyn Clock>,
+}
+
+impl Claim {
+    /// Takes it, or takes it for longer; false if somebody else has it.
+    fn renew(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let now = self.clock.now();
         let until = Timestamp(now.0 + u64::try_from(CLAIM.as_millis()).unwrap_or(u64::MAX));
-        self.transact(move |connection, noter| {
-            claim_sweep(connection, noter, &announced, &me, now, until)
-        })
-        .await
+        claim_sweep(connection, &self.noter, &self.announced, &self.me, now, until)
+    }
+}
+
+/// The table that is swept.
+struct Table<'a> {
+    reader: Connection,
+    writer: &'a Connection,
+    which: Which,
+}
+
+impl Rows for Table<'_> {
+    type Stretch = Stretch;
+    type Error = rusqlite::Error;
+
+    fn next(
+        &mut self,
+        previous: Option<&Stretch>,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> rusqlite::Result<Option<Option<Stretch>>> {
+        patiently(|| next_stretch(&self.reader, &self.which, previous), go_on)
     }
 
-    async fn end(&self, announced: Announced, end: Sweep, words: String) -> Result<(), Away> {
-        self.transact(move |connection, noter| {
-            end_sweep(connection, noter, &announced, end, &words)
-        })
-        .await
+    fn remove(
+        &mut self,
+        stretch: &Stretch,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> rusqlite::Result<Option<u64>> {
+        patiently(|| remove_stale(self.writer, &self.which, stretch), go_on)
+    }
+}
+
+/// Repeats a step for as long as the database is busy; none if told to stop meanwhile.
+fn patiently<T>(
+    mut step: impl FnMut() -> rusqlite::Result<T>,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> rusqlite::Result<Option<T>> {
+    loop {
+        match step() {
+            Err(error) if fault(&error) == Fault::Busy => {
+                if !go_on(0) {
+                    return Ok(None);
+                }
+                thread::sleep(BUSY_PAUSE);
+            }
+            other => return other.map(Some),
+        }
     }
 }

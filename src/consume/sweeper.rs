@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::target::{SweepLimits, Swept};
+use super::target::SweepLimits;
 use super::worker::Shared;
 use crate::tables::complete::{Announced, Note};
+use crate::tables::sweep::Swept;
 
 /// Sweeps until everything is told to stop; says what was refused.
 pub async fn run(
@@ -50,7 +51,7 @@ pub async fn run(
                 refused.push(format!("{kind} {version}: {why}"));
             }
             // It is found again.
-            Some(Ok(Swept::NotNow)) => {}
+            Some(Ok(Swept::Stopped)) => {}
             Some(Err(away)) => tracing::debug!(%kind, %away, "cannot sweep now"),
         }
     }

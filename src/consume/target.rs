@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use super::message::{ExtractionComplete, Record};
 use crate::model::{Job, Kind};
 use crate::tables::complete::{Announced, Note};
+use crate::tables::sweep::Swept;
 
 /// What a target answers; it may take as long as the database takes.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Away>>;
@@ -38,17 +39,6 @@ impl fmt::Display for Away {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// How removing what a version no longer has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Swept {
-    /// So many rows were removed.
-    Removed(u64),
-    /// Nothing was, for this reason.
-    Refused(String),
-    /// Somebody else does it, or it was told to stop; it is still owed.
-    NotNow,
 }
 
 /// How far a sweep may go.
@@ -92,8 +82,9 @@ pub trait Target: Send + Sync {
     /// Notes that they read again.
     fn resume(&self, kind: Kind) -> Answer<'_, ()>;
 
-    /// Removes, in bounded steps, what a complete run's version no longer has, unless somebody
-    /// else does. It may be called again after a crash, and stops when `go_on` says false.
+    /// Removes, in bounded steps, what a complete run's version no longer has; unless somebody
+    /// else does, which counts as stopped. It may be called again after a crash, and stops when
+    /// `go_on` says false.
     fn sweep(
         &self,
         note: Note,

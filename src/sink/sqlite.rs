@@ -14,9 +14,11 @@ use super::{Lane, LaneStart, Need, Sink, SinkError, Sweep, Swept, hints, spawn};
 use crate::model::{Clock, DumpName, Job, Ordinal, Run};
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::{
-    self, Fault, Order, connect, connect_reader, delivered, fault, is_only_run, note_first, words,
+    self, Fault, Stretch, connect, connect_reader, delivered, fault, is_only_run, next_stretch,
+    note_first, remove_stale, words,
 };
-use crate::tables::sweep::{Stretch, Which, next_stretch, remove_stale, too_many};
+use crate::tables::sweep::{self, Rows};
+use crate::tables::{Order, Which};
 use writer::NewLane;
 
 /// How long dropping the sink waits for its thread.
@@ -140,7 +142,7 @@ fn prepare(database: &Database) -> Result<Job, SinkError> {
             cannot(&error).hint("the database has tables of someone else's: give the sink its own")
         }
         SchemaError::Database(error) => cannot(&error),
-        SchemaError::Newer { .. } | SchemaError::Changed(_) | SchemaError::Missing(_) => {
+        SchemaError::Mismatch(error) => {
             let what = format!("cannot use {}: {error}", database.path.display());
             SinkError::new(what).hint("use the release that made it, or another database")
         }
@@ -199,58 +201,16 @@ impl Sink for Sqlite {
             return Ok(Swept::Removed(0));
         }
 
-        let which = Which { file: sweep.file, run: sweep.run, order: Order::Arrival };
         // Reading a whole table takes minutes, so it is done beside the connection that writes.
         let reader = connect_reader(&self.database.path).map_err(|error| failed(&error))?;
-        let (mut rows, mut stale) = (0, 0);
-        let mut stretches: Vec<Stretch> = Vec::new();
-        let mut previous = None;
-        loop {
-            let next = patiently(
-                || next_stretch(&reader, &which, previous.as_ref()),
-                go_on,
-            );
-            let Some(next) = next.map_err(|error| failed(&error))? else {
-                return Ok(Swept::Stopped);
-            };
-            let Some(stretch) = next else { break };
-            rows += stretch.rows;
-            stale += stretch.stale;
-            if stretch.stale > 0 {
-                stretches.push(stretch);
-            }
-            previous = Some(stretch);
-            if !go_on(stretch.rows) {
-                return Ok(Swept::Stopped);
-            }
+        let which = Which { file: sweep.file, run: sweep.run, order: Order::Arrival };
+        let mut rows = SweptTable { database: &self.database, reader, which };
+        let swept = sweep::sweep(&mut rows, sweep, held.prefix(), go_on);
+        let swept = swept.map_err(|error| failed(&error))?;
+        if let Swept::Removed(1..) = swept {
+            self.database.settle()?;
         }
-        if stale == 0 {
-            // Nothing would go, so nothing need be proven.
-            return Ok(Swept::Removed(0));
-        }
-        if let Some(why) = unproven(sweep, held.prefix()).filter(|_| !sweep.anyway) {
-            return Ok(Swept::Refused(why));
-        }
-        let limit = if sweep.anyway { f64::INFINITY } else { sweep.max_fraction };
-        if let Some(why) = too_many(rows, stale, limit) {
-            return Ok(Swept::Refused(why));
-        }
-
-        let mut removed = 0;
-        for stretch in &stretches {
-            let remove = || {
-                let connection = self.database.connection();
-                remove_stale(&connection, &which, stretch)
-            };
-            let step = patiently(remove, go_on).map_err(|error| failed(&error))?;
-            let Some(step) = step else { return Ok(Swept::Stopped) };
-            removed += step as u64;
-            if !go_on(step as u64) {
-                return Ok(Swept::Stopped);
-            }
-        }
-        self.database.settle()?;
-        Ok(Swept::Removed(removed))
+        Ok(swept)
     }
 
     fn needs(&self, gzip_bytes: u64) -> Option<Need> {
@@ -269,19 +229,32 @@ impl Drop for Sqlite {
     }
 }
 
-/// Why it is not proven that everything of the sweep's version arrived, if it is not.
-fn unproven(sweep: &Sweep, held: Ordinal) -> Option<String> {
-    if sweep.last == Ordinal(0) {
-        Some("the dump has no records".to_owned())
-    } else if sweep.bad_records > 0 {
-        Some(format!("{} records of the dump were set aside", sweep.bad_records))
-    } else if held < sweep.last {
-        Some(format!(
-            "it is not proven that all {} records arrived: the database knows of those up to {held}",
-            sweep.last
-        ))
-    } else {
-        None
+/// The table that is swept.
+struct SweptTable<'a> {
+    database: &'a Database,
+    reader: Connection,
+    which: Which,
+}
+
+impl Rows for SweptTable<'_> {
+    type Stretch = Stretch;
+    type Error = rusqlite::Error;
+
+    fn next(
+        &mut self,
+        previous: Option<&Stretch>,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> rusqlite::Result<Option<Option<Stretch>>> {
+        patiently(|| next_stretch(&self.reader, &self.which, previous), go_on)
+    }
+
+    fn remove(
+        &mut self,
+        stretch: &Stretch,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> rusqlite::Result<Option<u64>> {
+        let remove = || remove_stale(&self.database.connection(), &self.which, stretch);
+        patiently(remove, go_on)
     }
 }
 

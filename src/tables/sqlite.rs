@@ -2,7 +2,9 @@
 //! `extractor_delivered` in the same transaction.
 
 pub mod complete;
+mod migrate;
 mod open;
+mod stretch;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,12 +12,16 @@ use std::ops::RangeInclusive;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode};
 
+use super::Order;
 use super::ranges::Ranges;
-pub use open::{connect, connect_reader, prepare};
 use crate::model::fault::place;
 use crate::model::{
     Body, DumpName, Item, Kind, Ordinal, Parsed, Run, Sha256, Timestamp, Version,
 };
+
+pub use migrate::{SQLITE, migrate};
+pub use open::{connect, connect_reader, prepare};
+pub use stretch::{Stretch, next_stretch, remove_stale};
 
 /// A batch and where it comes from.
 #[derive(Clone, Copy, Debug)]
@@ -50,15 +56,6 @@ pub struct Group<'a> {
     pub order: Order,
     /// The rows.
     pub rows: Vec<(usize, Row<'a>)>,
-}
-
-/// Which of two rows of one version and id wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The one that comes later: whoever writes reads one dump from its beginning to its end.
-    Arrival,
-    /// The one of the higher run: messages may come again, and late.
-    Run,
 }
 
 /// The records that the database refused for themselves, with its words: by the index of the
@@ -303,7 +300,7 @@ fn upsert_sql(kind: Kind) -> &'static str {
 }
 
 /// A run as the column holds it; only equality matters.
-pub fn stored_run(run: Run) -> i64 {
+fn stored_run(run: Run) -> i64 {
     run.0.cast_signed()
 }
 

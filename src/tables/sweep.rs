@@ -1,101 +1,146 @@
 //! Removing the rows that a complete version no longer has, a bounded stretch of the table at a
-//! time. No index covers version and run, so the table is read once from end to end.
+//! time. No index covers version and run, so the table is read once from end to end; only then is
+//! it known what part would go.
 
-use rusqlite::Connection;
+use crate::model::{DumpName, Ordinal, Run};
 
-use super::sqlite::{Order, stored_run};
-use crate::model::{DumpName, Run};
+/// Rows that one step looks at, and so the most that one transaction removes.
+pub const STEP: u32 = 10_000;
 
-/// The run whose version decides which rows are stale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Which {
-    /// The version and type.
+/// What to sweep, and how far a sweep may go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    /// The version and type that are now complete.
     pub file: DumpName,
-    /// The run that was complete.
+    /// The run that completed it.
     pub run: Run,
-    /// What decides between two runs of the version.
-    pub order: Order,
+    /// Its last ordinal.
+    pub last: Ordinal,
+    /// Records of that run that were set aside.
+    pub bad_records: u64,
+    /// The highest part of the rows that may go, 0 to 1.
+    pub max_fraction: f64,
+    /// Whether to sweep without proof and above that part.
+    pub anyway: bool,
 }
 
-impl Which {
-    /// Whether a row is not of this run of the version (?1, ?2) and not of a later version, nor,
-    /// where runs are in order, of a later run.
-    const fn stale(&self) -> &'static str {
-        match self.order {
-            Order::Arrival => {
-                "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))"
-            }
-            Order::Run => {
-                "(version IS NULL OR version < ?1 \
-                  OR (version = ?1 AND (run IS NULL OR run < ?2)))"
-            }
+/// How a sweep ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// It is done; so many rows were removed.
+    Removed(u64),
+    /// Nothing was, for this reason.
+    Refused(String),
+    /// It was told to stop, and is still owed.
+    Stopped,
+}
+
+/// Consecutive rows of a table.
+pub trait Stretch {
+    /// How many rows it has.
+    fn rows(&self) -> u64;
+
+    /// How many of them the version no longer has.
+    fn stale(&self) -> u64;
+}
+
+/// A table that is swept. Both steps may wait for the database for as long as it takes; while
+/// they do they ask `go_on` with 0 rows, and give nothing once it says no.
+pub trait Rows {
+    /// A part of the table.
+    type Stretch: Stretch;
+    /// Why it cannot go on.
+    type Error;
+
+    /// The stretch that follows another, or the first; the inner none at the end of the table.
+    ///
+    /// # Errors
+    /// If the database fails.
+    fn next(
+        &mut self,
+        previous: Option<&Self::Stretch>,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<Option<Self::Stretch>>, Self::Error>;
+
+    /// Removes what is stale in a stretch; says how many rows.
+    ///
+    /// # Errors
+    /// If the database fails.
+    fn remove(
+        &mut self,
+        stretch: &Self::Stretch,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<u64>, Self::Error>;
+}
+
+/// Removes what is stale, if that is proven and not too much. `held` is the last ordinal up to
+/// which the database knows of every record of the run.
+///
+/// # Errors
+/// If the database fails; a refusal is no error.
+pub fn sweep<R: Rows>(
+    table: &mut R,
+    sweep: &Sweep,
+    held: Ordinal,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<Swept, R::Error> {
+    let (mut rows, mut stale) = (0, 0);
+    let mut stretches: Vec<R::Stretch> = Vec::new();
+    let mut previous = None;
+    loop {
+        let Some(next) = table.next(previous.as_ref(), go_on)? else { return Ok(Swept::Stopped) };
+        let Some(stretch) = next else { break };
+        rows += stretch.rows();
+        stale += stretch.stale();
+        let looked_at = stretch.rows();
+        if let Some(passed) = previous.replace(stretch).filter(|passed| passed.stale() > 0) {
+            stretches.push(passed);
         }
+        if !go_on(looked_at) {
+            return Ok(Swept::Stopped);
+        }
+    }
+    stretches.extend(previous.filter(|last| last.stale() > 0));
+    if stale == 0 {
+        // Nothing would go, so nothing need be proven.
+        return Ok(Swept::Removed(0));
+    }
+    if let Some(why) = unproven(sweep, held).filter(|_| !sweep.anyway) {
+        return Ok(Swept::Refused(why));
+    }
+    let limit = if sweep.anyway { f64::INFINITY } else { sweep.max_fraction };
+    if let Some(why) = too_many(rows, stale, limit) {
+        return Ok(Swept::Refused(why));
+    }
+    let mut removed = 0;
+    for stretch in &stretches {
+        let Some(step) = table.remove(stretch, go_on)? else { return Ok(Swept::Stopped) };
+        removed += step;
+        if !go_on(step) {
+            return Ok(Swept::Stopped);
+        }
+    }
+    Ok(Swept::Removed(removed))
+}
+
+/// Why it is not proven that everything of the sweep's version arrived, if it is not.
+fn unproven(sweep: &Sweep, held: Ordinal) -> Option<String> {
+    if sweep.last == Ordinal(0) {
+        Some("the dump has no records".to_owned())
+    } else if sweep.bad_records > 0 {
+        Some(format!("{} records of the dump were set aside", sweep.bad_records))
+    } else if held < sweep.last {
+        Some(format!(
+            "it is not proven that all {} records arrived: the database knows of those up to {held}",
+            sweep.last
+        ))
+    } else {
+        None
     }
 }
 
-/// Rows that one step looks at, and so the most that one transaction removes.
-const STEP: u32 = 10_000;
-
-/// Consecutive rows of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// The rowid before its first.
-    after: i64,
-    /// The rowid of its last.
-    last: i64,
-    /// How many rows it has.
-    pub rows: u64,
-    /// How many of them the version no longer has.
-    pub stale: u64,
-}
-
-/// The stretch that follows another, or the first; none at the end of the table.
-///
-/// # Errors
-/// If the database fails.
-pub fn next_stretch(
-    connection: &Connection,
-    which: &Which,
-    previous: Option<&Stretch>,
-) -> rusqlite::Result<Option<Stretch>> {
-    let (table, stale) = (which.file.kind.name(), which.stale());
-    let after = previous.map_or(i64::MIN, |stretch| stretch.last);
-    let sql = format!(
-        "SELECT max(rowid), count(*), total({stale}) FROM
-         (SELECT rowid, version, run FROM {table} WHERE rowid > ?3 ORDER BY rowid LIMIT {STEP})"
-    );
-    let parameters = (which.file.version.to_string(), stored_run(which.run), after);
-    connection.prepare_cached(&sql)?.query_row(parameters, |row| {
-        let Some(last) = row.get(0)? else { return Ok(None) };
-        let stale = row.get::<_, f64>(2)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number from 0 to STEP"
-        )]
-        let stale = stale as u64;
-        let rows = row.get::<_, i64>(1)?.cast_unsigned();
-        Ok(Some(Stretch { after, last, rows, stale }))
-    })
-}
-
-/// Removes what is stale in a stretch; says how many rows.
-///
-/// # Errors
-/// If the database fails or is busy.
-pub fn remove_stale(
-    connection: &Connection,
-    which: &Which,
-    stretch: &Stretch,
-) -> rusqlite::Result<usize> {
-    let (table, stale) = (which.file.kind.name(), which.stale());
-    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {stale}");
-    let parameters = (which.file.version.to_string(), stored_run(which.run), stretch.after, stretch.last);
-    connection.prepare_cached(&sql)?.execute(parameters)
-}
-
 /// The reason not to remove `stale` of `rows` rows, if there is one.
-pub fn too_many(rows: u64, stale: u64, max_fraction: f64) -> Option<String> {
+fn too_many(rows: u64, stale: u64, max_fraction: f64) -> Option<String> {
     #[expect(clippy::cast_precision_loss, reason = "both are far below 2^52")]
     let fraction = if rows == 0 { 0.0 } else { stale as f64 / rows as f64 };
     (fraction > max_fraction).then(|| {

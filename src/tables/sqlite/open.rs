@@ -7,7 +7,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use uuid::Uuid;
 
 use crate::model::{Job, Timestamp};
-use crate::tables::schema::{self, SchemaError};
+use super::{SQLITE, migrate};
+use crate::tables::schema::SchemaError;
 
 /// How long SQLite itself waits for a lock before it says that it is busy. Short, so that whoever
 /// waits can be stopped.
@@ -64,8 +65,8 @@ pub fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
 ///
 /// # Errors
 /// If it does not fit this release, or what SQLite says.
-pub fn prepare(connection: &Connection, now: Timestamp) -> Result<Job, SchemaError> {
-    schema::migrate(connection, schema::SQLITE, now)?;
+pub fn prepare(connection: &Connection, now: Timestamp) -> Result<Job, SchemaError<rusqlite::Error>> {
+    migrate(connection, SQLITE, now)?;
     Ok(identity(connection)?)
 }
 
