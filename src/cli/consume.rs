@@ -77,7 +77,8 @@ fn target(to: Option<&str>, noter: Noter, clock: Arc<dyn Clock>) -> Result<Arc<d
 }
 
 fn topology(prefix: String, consumer: &str) -> Result<Topology> {
-    Topology::new(prefix, vec![consumer.to_owned()]).map_err(|error| anyhow!(Usage(error.to_string())))
+    Topology::new(prefix, vec![consumer.to_owned()])
+        .map_err(|error| anyhow!(Usage(error.to_string())))
 }
 
 fn broker(from: Option<&str>) -> Result<Broker> {

@@ -30,7 +30,9 @@ const OF_THE_BROKER: [&str; 5] = [
 
 /// Messages that cannot be moved.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot put the dead letters of {kind} back: {why}\nhint: those that were not moved are where they were")]
+#[error(
+    "cannot put the dead letters of {kind} back: {why}\nhint: those that were not moved are where they were"
+)]
 pub struct ReplayError {
     kind: Kind,
     why: String,

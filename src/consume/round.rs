@@ -107,9 +107,7 @@ fn announced(kind: Kind, end: &FileComplete) -> Announced {
 ///
 /// # Errors
 /// If it cannot be used now.
-pub async fn in_time<T>(
-    answer: impl Future<Output = Result<T, Away>>,
-) -> Result<T, Away> {
+pub async fn in_time<T>(answer: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
     let late = || Away(format!("no answer within {} s", PATIENCE.as_secs()));
     timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
 }

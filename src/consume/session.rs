@@ -237,8 +237,7 @@ impl<'a> Session<'a> {
         let kind = self.worker.kind;
         self.failing_since = None;
         self.worker.shared.outage.ends();
-        histogram!(metric::BATCH_SECONDS, "type" => kind.name())
-            .record(self.round_began.elapsed());
+        histogram!(metric::BATCH_SECONDS, "type" => kind.name()).record(self.round_began.elapsed());
         for (tag, why) in &handled.poison {
             tracing::error!(%kind, why, "a message cannot be handled: it goes to the dead letters");
             counter!(metric::POISON, "type" => kind.name()).increment(1);

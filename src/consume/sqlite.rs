@@ -67,7 +67,9 @@ impl Sqlite {
             error(words(&why), hint)
         })?;
         let job = prepare(&connection, clock.now()).map_err(|why| match why {
-            SchemaError::Database(why) => error(words(&why), "\nhint: give it a database of its own"),
+            SchemaError::Database(why) => {
+                error(words(&why), "\nhint: give it a database of its own")
+            }
             why => error(why.to_string(), "\nhint: use the release that made it"),
         })?;
         let (work, queue) = mpsc::channel::<Work>();
@@ -292,7 +294,8 @@ impl Sqlite {
             let noted = patiently(noted, &mut |_| go_on())?;
             Ok(noted.map_or(Swept::Stopped, |()| swept))
         });
-        let swept: rusqlite::Result<Swept> = sweeping.await.map_err(|died| Away(died.to_string()))?;
+        let swept: rusqlite::Result<Swept> =
+            sweeping.await.map_err(|died| Away(died.to_string()))?;
         swept.map_err(|error| Away(words(&error)))
     }
 }

@@ -158,10 +158,8 @@ mod tests {
 
     #[test]
     fn records_of_the_run_put_its_cancellation_off_and_others_call_it_off() {
-        let noter = Noter {
-            consumer: "tableinator".into(),
-            cancel_after: Some(Duration::from_secs(300)),
-        };
+        let noter =
+            Noter { consumer: "tableinator".into(), cancel_after: Some(Duration::from_secs(300)) };
         let version = "20260101".parse().unwrap();
         let own = Some((version, Run(5)));
         let rows: [(&[Option<(Version, Run)>], Option<u64>); 5] = [

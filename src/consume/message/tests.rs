@@ -32,7 +32,10 @@ fn the_record_of_a_message_is_the_canonical_one_to_the_byte() {
     let rows = [
         (r#"{"a":"1","id":"7","z":null}"#, r#","a":"1","z":null"#),
         (r#"{"id":"7"}"#, ""),
-        (r#"{"#text":"x","@id":"7","name":"ä\u0001\""}"#, r##","#text":"x","@id":"7","name":"ä\u0001\"""##),
+        (
+            r##"{"#text":"x","@id":"7","name":"ä\u0001\""}"##,
+            r##","#text":"x","@id":"7","name":"ä\u0001\"""##,
+        ),
         (r#"{"id":"7","sha256":"s","type":"t"}"#, r#","sha256":"s","type":"t""#),
         (r#"{"b":{"id":"1"},"id":"7"}"#, r#","b":{"id":"1"}"#),
         // as the platform sends it
@@ -94,7 +97,10 @@ fn headers_say_which_record_it_is() {
     let body = format!(r#"{{"type":"data","id":"7","sha256":"{}"}}"#, "0".repeat(64));
     let of = |properties| data(read(&properties, body.as_bytes())).source;
     let source = of(headers(&[(RUN, 5), (ORDINAL, 9)])).unwrap();
-    assert_eq!((source.version.number(), source.run, source.ordinal), (20_260_101, Run(5), Ordinal(9)));
+    assert_eq!(
+        (source.version.number(), source.run, source.ordinal),
+        (20_260_101, Run(5), Ordinal(9))
+    );
     assert_eq!(of(headers(&[(RUN, 5)])), None);
     assert_eq!(of(headers(&[(RUN, -5), (ORDINAL, 9)])), None);
     assert_eq!(delivery_count(&headers(&[(DELIVERY_COUNT, 15)])), 15);

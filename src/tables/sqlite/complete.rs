@@ -52,7 +52,8 @@ fn read(row: &Row<'_>, kind: Kind) -> rusqlite::Result<Note> {
         announced: Announced {
             kind,
             version: row.get::<_, String>(0)?.parse::<Version>().ok(),
-            proof: proof.map(|(last, bad)| (run, Ordinal(last.cast_unsigned()), bad.cast_unsigned())),
+            proof: proof
+                .map(|(last, bad)| (run, Ordinal(last.cast_unsigned()), bad.cast_unsigned())),
         },
         written: 0,
         completed_at: time(4)?,
@@ -219,14 +220,7 @@ pub fn extraction_complete(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (consumer, version, type) DO UPDATE SET
              started_at = excluded.started_at, record_counts = excluded.record_counts",
-        params![
-            noter.consumer,
-            version.to_string(),
-            kind.name(),
-            words.0,
-            words.1,
-            stored(now)
-        ],
+        params![noter.consumer, version.to_string(), kind.name(), words.0, words.1, stored(now)],
     )?;
     Ok(())
 }

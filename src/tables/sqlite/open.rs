@@ -6,8 +6,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use uuid::Uuid;
 
-use crate::model::{Job, Timestamp};
 use super::{SQLITE, migrate};
+use crate::model::{Job, Timestamp};
 use crate::tables::schema::SchemaError;
 
 /// How long SQLite itself waits for a lock before it says that it is busy. Short, so that whoever
@@ -65,7 +65,10 @@ pub fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
 ///
 /// # Errors
 /// If it does not fit this release, or what SQLite says.
-pub fn prepare(connection: &Connection, now: Timestamp) -> Result<Job, SchemaError<rusqlite::Error>> {
+pub fn prepare(
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<Job, SchemaError<rusqlite::Error>> {
     migrate(connection, SQLITE, now)?;
     Ok(identity(connection)?)
 }
