@@ -5,6 +5,7 @@ mod amqp;
 mod jsonl;
 mod lines;
 mod null;
+mod postgres;
 mod sqlite;
 mod target;
 
@@ -19,12 +20,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::message::Announcement;
-use crate::model::{Checkpoint, Clock, Delivery, DumpName, Job, Ordinal, Parsed, Run};
+use crate::model::{Body, Checkpoint, Clock, Delivery, DumpName, Item, Job, Ordinal, Parsed, Run};
 
 pub use amqp::Amqp;
 pub use jsonl::Jsonl;
 pub use lines::Lines;
 pub use null::Null;
+pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 pub use target::{Target, TargetError};
 
@@ -195,6 +197,20 @@ impl Outcome {
     fn durable(ordinal: Ordinal, position: Option<u64>) -> Outcome {
         Outcome { ordinals: ordinal..=ordinal, delivery: Delivery::Durable, position }
     }
+}
+
+/// What became of an item; nothing is said of a bad record.
+fn outcome(parsed: &Parsed, item: &Item, refused: Option<&String>) -> Option<Outcome> {
+    let Body::Document(document) = &item.body else { return None };
+    let durable = Outcome::durable(item.place.ordinal, None);
+    Some(match refused {
+        None => durable,
+        Some(why) => {
+            let document = parsed.json[document.json.clone()].to_vec();
+            let delivery = Delivery::Refused { why: why.clone(), document };
+            Outcome { delivery, ..durable }
+        }
+    })
 }
 
 /// Appends an outcome; of neighbours that are both durable it makes one.

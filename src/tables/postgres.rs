@@ -42,26 +42,30 @@ pub struct Row<'a> {
 pub enum Fault {
     /// The server is away, stopping, full, locked or a standby: it passes.
     Passing,
+    /// The server refuses the user, or what the user may not do: somebody has to change that.
+    Refusing,
     /// In a record that was to be written.
     Record,
-    /// In the schema or the rights.
-    Database,
+    /// In the schema: it is not as this program made it.
+    Schema,
 }
 
 /// Where the reason of an error lies.
 pub fn fault(error: &Error) -> Fault {
     let Some(state) = error.code() else { return Fault::Passing };
-    if *state == SqlState::UNDEFINED_TABLE || *state == SqlState::UNDEFINED_COLUMN {
-        return Fault::Database;
+    if [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::INVALID_SCHEMA_NAME].contains(state) {
+        return Fault::Refusing;
     }
     // The first two characters are the class: Appendix A of PostgreSQL's manual.
     match state.code().get(..2) {
         // connection, resources, operator intervention, rollback, object not in its state,
-        // system error, a server that may only be read
+        // system error, a server that may only be read, a server that is damaged
         Some("08" | "53" | "57" | "40" | "55" | "58" | "25" | "XX") => Fault::Passing,
-        // data, constraint, program limit
-        Some("22" | "23" | "54") => Fault::Record,
-        _ => Fault::Database,
+        // who it is, which database
+        Some("28" | "3D") => Fault::Refusing,
+        // data, constraint, program limit, somebody's trigger
+        Some("22" | "23" | "54" | "P0") => Fault::Record,
+        _ => Fault::Schema,
     }
 }
 

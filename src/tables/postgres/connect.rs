@@ -88,6 +88,28 @@ impl Server {
         Ok(Connected { client, talking: connection.map(drop).boxed() })
     }
 
+    /// Asks the server to leave off what a client is waiting for.
+    pub async fn cancel(&self, client: &Client) {
+        let token = client.cancel_token();
+        // A server that cannot be asked notices in the end that nobody waits.
+        if self.config.get_ssl_mode() == SslMode::Disable {
+            _ = token.cancel_query(NoTls).await;
+        } else if let Ok(tls) = self.tls.connector() {
+            _ = token.cancel_query(tls).await;
+        }
+    }
+
+    /// The server's or the system's words without what of the URL is secret.
+    pub fn without_secrets(&self, words: &str) -> String {
+        let user = self.config.get_user().map(|user| format!("\"{user}\""));
+        let password = self.config.get_password().map(String::from_utf8_lossy);
+        let mut words = words.to_owned();
+        for secret in user.into_iter().chain(password.map(Into::into)).filter(|s| !s.is_empty()) {
+            words = words.replace(&secret, "(not shown)");
+        }
+        words
+    }
+
     /// Tries what of the configuration can be tried without a server.
     ///
     /// # Errors
