@@ -16,10 +16,11 @@ use super::owner::{self, Usage};
 use super::signals::{Patience, Signals};
 use crate::amqp::{Broker, Topology};
 use crate::consume::target::{SweepLimits, Target};
-use crate::consume::{Consumer, Said, Settings, Sqlite, replay};
+use crate::consume::{Consumed, Consumer, Postgres, Said, Settings, Sqlite, replay};
 use crate::model::{Clock, SystemClock};
 use crate::observe::lines;
 use crate::tables::complete::Noter;
+use crate::tables::postgres::Server;
 
 /// Docker kills after 10 s. What was read is written in 6 s at most, a goodbye takes 1 s.
 const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };
@@ -32,12 +33,16 @@ pub fn tables(config: Tables, _state_dir: &Path) -> Result<Exit> {
     let consumer = ConsumerName::Tables.name();
     let noter = Noter { consumer: consumer.to_owned(), cancel_after: config.cancel_after };
     let runtime = owner::runtime()?;
-    let target = target(config.to.as_deref(), noter, Arc::clone(&clock))?;
-    tracing::info!(database = target.location(), "the schema is up to date");
-    let Some(broker) = broker else { return Ok(Exit::Done) };
     let stop = CancellationToken::new();
     let consumed = runtime.block_on(async {
         Signals::heed(stop.clone(), Some(PATIENCE))?;
+        let opening = target(config.to.as_deref(), noter, Arc::clone(&clock));
+        let Some(target) = stop.run_until_cancelled(opening).await else {
+            return Ok(Consumed::default());
+        };
+        let target = target?;
+        tracing::info!(database = target.location(), "the schema is up to date");
+        let Some(broker) = broker else { return Ok(Consumed::default()) };
         let settings = Settings {
             consumer: consumer.to_owned(),
             broker,
@@ -63,16 +68,26 @@ fn say(said: Said) {
     }
 }
 
-fn target(to: Option<&str>, noter: Noter, clock: Arc<dyn Clock>) -> Result<Arc<dyn Target>> {
+const NO_DATABASE: &str = "there is no database to fill\nhint: say where with --to \
+    (sqlite:PATH or postgres://…), or with POSTGRES_HOST and the other variables";
+
+async fn target(to: Option<&str>, noter: Noter, clock: Arc<dyn Clock>) -> Result<Arc<dyn Target>> {
+    let set = match to {
+        Some(_) => None,
+        None => environment::database(&environment::variable)?,
+    };
+    let to = to.or(set.as_ref().map(|url| url.expose_secret()));
     match to.and_then(|to| to.split_once(':')) {
         Some(("sqlite", path)) if !path.is_empty() => {
             Ok(Arc::new(Sqlite::open(Path::new(path), noter, clock)?))
         }
-        _ => bail!(Usage(
-            "there is no database to fill\nhint: say where with --to, for example\n  --to \
-             sqlite:discogs.db"
-                .into()
-        )),
+        Some(("postgres" | "postgresql", _)) => {
+            let server: Server =
+                to.unwrap_or_default().parse().map_err(|error| Usage(format!("{error}")))?;
+            server.check()?;
+            Ok(Arc::new(Postgres::open(&server, noter, clock).await?))
+        }
+        _ => bail!(Usage(NO_DATABASE.into())),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod cancel;
 mod line;
 pub mod message;
 mod outage;
+mod postgres;
 mod replay;
 mod round;
 mod session;
@@ -29,6 +30,7 @@ use outage::Outage;
 use target::{SweepLimits, Target};
 use worker::{Shared, Worker};
 
+pub use postgres::{Postgres, PostgresError};
 pub use replay::{ReplayError, replay};
 pub use sqlite::{Sqlite, SqliteError};
 

@@ -259,12 +259,11 @@ impl<'a> Session<'a> {
     /// The database said no: wait, then stop consuming, then give everything back.
     async fn failed(&mut self, round: Round, away: &Away) -> Result<(), Ended> {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
-        let stopped = self.worker.shared.stop.is_cancelled();
         if since.elapsed() >= GRACE {
             self.outage(away).await?;
         }
-        if since.elapsed() >= HOLD || stopped {
-            return Err(if stopped { Ended::Stopped } else { Ended::Outage });
+        if since.elapsed() >= HOLD {
+            return Err(Ended::Outage);
         }
         self.handle(round, PAUSE);
         Ok(())

@@ -25,10 +25,12 @@ const TABLES_EXAMPLES: &str = "\
 Examples:
   discogs-extractor consume tables --from amqp://guest:guest@localhost --to sqlite:discogs.db
   RABBITMQ_HOST=localhost discogs-extractor consume tables --to sqlite:discogs.db
-  discogs-extractor consume tables --to sqlite:discogs.db --migrate-only
+  discogs-extractor consume tables --to postgres://me@localhost/discogs --migrate-only
 
 Without --from the broker of RABBITMQ_HOST, RABBITMQ_PORT, RABBITMQ_USERNAME and RABBITMQ_PASSWORD
-is read; the last two can be read from files: RABBITMQ_PASSWORD_FILE.
+is read. Without --to the database of POSTGRES_HOST, POSTGRES_PORT, POSTGRES_USERNAME,
+POSTGRES_PASSWORD and POSTGRES_DATABASE is filled. User names and passwords can be read from files:
+RABBITMQ_PASSWORD_FILE.
 
 Several may read the same queues into one database. SIGTERM and SIGINT end it with code 0 after
 what was read is written.";
@@ -40,7 +42,7 @@ pub struct TablesArgs {
     #[arg(long, value_name = "AMQP", env = "DISCOGS_FROM", hide_env_values = true)]
     pub from: Option<String>,
 
-    /// The database: sqlite:PATH
+    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE
     #[arg(long, value_name = "DATABASE", env = "DISCOGS_TO", hide_env_values = true)]
     pub to: Option<String>,
 
