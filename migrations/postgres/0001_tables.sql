@@ -56,8 +56,8 @@ $$;
 
 -- The database's own identity, a UUID: one row.
 CREATE TABLE extractor_job (
-    only BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only),
-    id   TEXT NOT NULL
+    one BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (one),
+    id  TEXT NOT NULL
 );
 
 -- Which ordinals of a run have been dealt with, as ranges.

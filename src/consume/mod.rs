@@ -1,6 +1,7 @@
 //! The other end of the broker: reads the queues of the four types and fills a database.
 
 pub mod cancel;
+pub mod ledger;
 mod line;
 pub mod message;
 mod outage;
@@ -22,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Broker, Topology};
-use crate::model::{Clock, Kind, Timestamp};
+use crate::model::{Clock, Kind, Run, Timestamp, Version};
 use crate::tables::complete::Note;
 
 use line::Line;
@@ -67,6 +68,9 @@ pub struct TypeNow {
     pub last_message: Option<Timestamp>,
     /// What is noted of its runs.
     pub notes: Vec<Note>,
+    /// The run that is being read, of which the end was not announced yet, and how many of its
+    /// records are written.
+    pub reading: Option<(Version, Run, u64)>,
 }
 
 impl TypeNow {
@@ -81,6 +85,7 @@ impl TypeNow {
             in_flight: 0,
             last_message: None,
             notes: Vec::new(),
+            reading: None,
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Whether the database is away: said once for all types, and once when it is over.
 
-use std::time::Duration;
-
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -39,15 +37,5 @@ impl Outage {
             tracing::info!(seconds, "the database is back");
             true
         });
-    }
-
-    /// Whether there is one.
-    pub fn is_on(&self) -> bool {
-        self.since.borrow().is_some()
-    }
-
-    /// How long it has lasted.
-    pub fn lasts(&self) -> Option<Duration> {
-        self.since.borrow().map(|since| since.elapsed())
     }
 }

@@ -17,7 +17,7 @@ use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Timestamp, Version}
 use crate::tables::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::tables::postgres::complete::{self, claim_sweep, end_sweep};
 use crate::tables::postgres::{
-    Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, fault, identity, is_only_run,
+    Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, delivered, fault, identity, is_only_run,
     migrate, missing, next_stretch, note_first, remove_stale, words, write_rows,
 };
 use crate::tables::schema::SchemaError;
@@ -108,7 +108,7 @@ impl Postgres {
     }
 
     fn away(&self, why: &str) -> Away {
-        Away(self.server.without_secrets(why))
+        Away(self.server.without_user(why))
     }
 
     /// The client of a type, to be put back after everything went well.
@@ -298,7 +298,7 @@ enum Unprepared {
 
 async fn prepared(server: &Server, clock: &dyn Clock) -> Result<String, Unprepared> {
     let mut client =
-        connect(server).await.map_err(|why| Unprepared::Away(server.without_secrets(&why)))?;
+        connect(server).await.map_err(|why| Unprepared::Away(server.without_user(&why)))?;
     let prepared = async {
         migrate(&mut client, POSTGRES, clock.now()).await?;
         Ok(identity(&client, &Uuid::new_v4().to_string()).await?)
@@ -306,7 +306,7 @@ async fn prepared(server: &Server, clock: &dyn Clock) -> Result<String, Unprepar
     prepared.await.map_err(|error| match error {
         SchemaError::Mismatch(why) => Unprepared::Wrong(why.to_string()),
         SchemaError::Database(error) => {
-            let why = server.without_secrets(&words(&error));
+            let why = server.without_user(&words(&error));
             match fault(&error) {
                 Fault::Passing => Unprepared::Away(why),
                 Fault::Refusing | Fault::Record | Fault::Schema => Unprepared::Refused(why),
@@ -415,6 +415,12 @@ impl Target for Postgres {
         Box::pin(
             self.ask(kind, async move |client| complete::notes(client, &self.noter, kind).await),
         )
+    }
+
+    fn written(&self, file: DumpName, run: Run) -> Answer<'_, u64> {
+        Box::pin(self.ask(file.kind, async move |client| {
+            Ok(delivered(client, file, run).await?.count_to(Ordinal(u64::MAX)))
+        }))
     }
 
     fn cancel(&self, kind: Kind) -> Answer<'_, ()> {

@@ -13,7 +13,7 @@ use lapin::{Channel, Connection, Consumer, Error};
 use metrics::{counter, histogram};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-use super::message;
+use super::message::{self, Message};
 use super::round::{Handled, Item, Round};
 use super::target::Away;
 use super::worker::{LOOK, Next, Worker};
@@ -206,8 +206,12 @@ impl<'a> Session<'a> {
         let message = message::read(&delivery.properties, &delivery.data);
         self.bytes += delivery.data.len();
         self.quiet = 0;
+        let source = match &message {
+            Message::Data(record) => record.source.map(|source| (source.version, source.run)),
+            Message::FileComplete(_) | Message::ExtractionComplete(_) | Message::Poison(_) => None,
+        };
+        self.worker.message(source);
         self.gathered.push(Item { tag: delivery.delivery_tag, message });
-        self.worker.message();
     }
 
     /// Begins to handle what was gathered, if nothing is being handled.

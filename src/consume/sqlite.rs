@@ -19,7 +19,7 @@ use crate::tables::ranges::Ranges;
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::complete::{self, claim_sweep, data_came, end_sweep};
 use crate::tables::sqlite::{
-    Fault, Group, Refused, Row, Stretch, connect, connect_reader, fault, next_stretch,
+    Fault, Group, Refused, Row, Stretch, connect, connect_reader, delivered, fault, next_stretch,
     note_delivered, prepare, remove_stale, words, write_groups,
 };
 use crate::tables::sweep::{self, Rows, Swept};
@@ -169,6 +169,12 @@ impl Target for Sqlite {
 
     fn notes(&self, kind: Kind) -> Answer<'_, Vec<Note>> {
         self.ask(move |connection, noter| complete::notes(connection, noter, kind))
+    }
+
+    fn written(&self, file: DumpName, run: Run) -> Answer<'_, u64> {
+        self.ask(move |connection, _| {
+            Ok(delivered(connection, file, run)?.count_to(Ordinal(u64::MAX)))
+        })
     }
 
     fn cancel(&self, kind: Kind) -> Answer<'_, ()> {

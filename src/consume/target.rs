@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::message::{ExtractionComplete, Record};
-use crate::model::{Job, Kind};
+use crate::model::{DumpName, Job, Kind, Run};
 use crate::tables::complete::{Announced, Note};
 use crate::tables::sweep::Swept;
 
@@ -75,6 +75,9 @@ pub trait Target: Send + Sync {
 
     /// All that is noted of a type.
     fn notes(&self, kind: Kind) -> Answer<'_, Vec<Note>>;
+
+    /// How many records of a run are written.
+    fn written(&self, file: DumpName, run: Run) -> Answer<'_, u64>;
 
     /// Notes that a type's consumers are cancelled, if that is due.
     fn cancel(&self, kind: Kind) -> Answer<'_, ()>;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::types::ShortString;
+use metrics::counter;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use super::session::{Ended, Session};
 use super::target::{Away, Target};
 use super::{Said, TypeNow};
 use crate::amqp::{Topology, Waiting, words};
-use crate::model::{Clock, Kind};
+use crate::model::{Clock, DumpName, Kind, Run, Version, metric};
 use crate::tables::complete::{Due, Note, Sweep, due};
 
 /// How often a type looks at what is agreed in the database.
@@ -70,13 +71,15 @@ pub struct Worker {
     pub(super) shared: Arc<Shared>,
     state: State,
     notes: Vec<Note>,
+    /// Where the last record came from.
+    source: Option<(Version, Run)>,
     now: watch::Sender<TypeNow>,
 }
 
 impl Worker {
     /// A consumer that does nothing yet.
     pub fn new(kind: Kind, shared: Arc<Shared>, now: watch::Sender<TypeNow>) -> Worker {
-        Worker { kind, shared, state: State::Consuming, notes: Vec::new(), now }
+        Worker { kind, shared, state: State::Consuming, notes: Vec::new(), source: None, now }
     }
 
     /// Works until it is told to stop.
@@ -221,8 +224,28 @@ impl Worker {
                 _ = self.shared.sweeps.try_send(*note);
             }
         }
+        self.follow().await?;
         self.picture();
         Ok(next)
+    }
+
+    /// Counts what is written of the run that is being read, until its end is announced.
+    async fn follow(&mut self) -> Result<(), Away> {
+        let announced = |(version, run): &(Version, Run)| {
+            self.notes.iter().any(|note| {
+                note.announced.version == Some(*version)
+                    && note.announced.proof.is_some_and(|(of, ..)| of == *run)
+            })
+        };
+        let reading = match self.source.filter(|source| !announced(source)) {
+            Some((version, run)) => {
+                let file = DumpName { version, kind: self.kind };
+                Some((version, run, in_time(self.shared.target.written(file, run)).await?))
+            }
+            None => None,
+        };
+        self.now.send_if_modified(|now| std::mem::replace(&mut now.reading, reading) != reading);
+        Ok(())
     }
 
     async fn fetch(&mut self) -> Result<(), Away> {
@@ -311,8 +334,9 @@ impl Worker {
         ShortString::try_new(tag).unwrap_or_default()
     }
 
-    /// A message came.
-    pub(super) fn message(&self) {
+    /// A message came, from a run if it says so.
+    pub(super) fn message(&mut self, source: Option<(Version, Run)>) {
+        self.source = source.or(self.source);
         let at = self.shared.clock.now();
         self.now.send_modify(|now| {
             now.messages += 1;
@@ -322,6 +346,7 @@ impl Worker {
 
     /// Messages were dealt with.
     pub(super) fn written(&self, records: u64, poison: u64) {
+        counter!(metric::RECORDS, "type" => self.kind.name()).increment(records);
         self.now.send_modify(|now| {
             now.records += records;
             now.poison += poison;

@@ -57,6 +57,24 @@ pub fn announced(what: &Announcement) -> String {
     }
 }
 
+/// What a consumer has written.
+pub fn consumer_progress(counts: [u64; 4]) -> String {
+    let total: u64 = counts.iter().sum();
+    let each = Kind::ALL.iter().zip(counts).map(|(kind, n)| format!("{}: {n}", kind.title()));
+    let each: Vec<_> = each.collect();
+    format!("📊 Consumer Progress: {total} records written ({})", each.join(", "))
+}
+
+/// The types whose queues are read, if there are any.
+pub fn active_consumers(kinds: &[Kind]) -> Option<String> {
+    (!kinds.is_empty()).then(|| format!("✅ Active consumers: {}", list(kinds)))
+}
+
+/// The types whose messages are not written.
+pub fn stalled_consumers(kinds: &[Kind]) -> String {
+    format!("⚠️ Stalled consumers detected: {}", list(kinds))
+}
+
 /// A consumer has written all of a type.
 pub fn file_processing_complete(kind: Kind) -> String {
     format!("🎉 File processing complete for {kind}!")

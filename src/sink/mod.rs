@@ -20,7 +20,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::message::Announcement;
-use crate::model::{Body, Checkpoint, Clock, Delivery, DumpName, Item, Job, Ordinal, Parsed, Run};
+use crate::model::{
+    Body, Checkpoint, Clock, Delivery, DumpName, Item, Job, Limits, Ordinal, Parsed, Run,
+};
 
 pub use amqp::Amqp;
 pub use jsonl::Jsonl;
@@ -55,6 +57,12 @@ pub trait Sink: Send + Sync {
 
     /// The sink as a person names it, without secrets: `sqlite:discogs.db`.
     fn location(&self) -> &str;
+
+    /// Whether its lanes keep to the window by themselves, and are handed half as much again: where
+    /// every record is confirmed on its own, the next is then at hand when a confirm comes.
+    fn reads_ahead(&self) -> bool {
+        false
+    }
 
     /// Opens the lane of one file, on a thread or task of the sink's own. It ends when
     /// [`Lane::batches`] is dropped and everything sent before is settled.
@@ -144,6 +152,8 @@ pub struct LaneStart {
     pub from: Checkpoint,
     /// How many batches may wait in the lane's channel.
     pub depth: usize,
+    /// How much may be on its way to the sink, for a lane that is handed more than that.
+    pub window: Limits,
 }
 
 /// The two ends of an open lane.

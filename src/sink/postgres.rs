@@ -65,7 +65,7 @@ impl Postgres {
         link: &mut Link,
         doing: &str,
         go_on: &mut dyn FnMut(u64) -> bool,
-        work: impl AsyncFn(&mut Client) -> Result<T, Error>,
+        work: &impl AsyncFn(&mut Client) -> Result<T, Error>,
     ) -> Result<Option<T>, SinkError> {
         let tries = async {
             loop {
@@ -101,13 +101,13 @@ impl Postgres {
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> Result<bool, SinkError> {
         let look = async |client: &mut Client| missing(client, kind).await;
-        let Some(missing) = self.patiently(link, "read", go_on, look)? else { return Ok(false) };
+        let Some(missing) = self.patiently(link, "read", go_on, &look)? else { return Ok(false) };
         for index in missing {
             if !go_on(0) {
                 return Ok(false);
             }
             let make = async |client: &mut Client| made(client, kind, index).await;
-            if self.patiently(link, "index", go_on, make)?.is_none() {
+            if self.patiently(link, "index", go_on, &make)?.is_none() {
                 return Ok(false);
             }
         }
@@ -183,7 +183,7 @@ impl Sink for Postgres {
             }
             Ok((held.prefix(), is_only_run(client, file, run).await?))
         };
-        let looked = self.patiently(&mut link, "read", &mut |_| true, look)?;
+        let looked = self.patiently(&mut link, "read", &mut |_| true, &look)?;
         let (held, only_run) = looked.ok_or_else(SinkError::stopped)?;
         let holds = held.min(start.from.ordinal());
         let (lane, ends) = super::Lane::new(holds, start.depth);
@@ -195,7 +195,7 @@ impl Sink for Postgres {
 
     fn still_holds(&self, file: DumpName, run: Run, last: Ordinal) -> Result<bool, SinkError> {
         let look = async |client: &mut Client| delivered(client, file, run).await;
-        let held = self.patiently(&mut Link::new(&self.base), "read", &mut |_| true, look)?;
+        let held = self.patiently(&mut Link::new(&self.base), "read", &mut |_| true, &look)?;
         Ok(held.ok_or_else(SinkError::stopped)?.prefix() >= last)
     }
 
@@ -212,7 +212,7 @@ impl Sink for Postgres {
                 is_only_run(client, file, run).await?,
             ))
         };
-        let Some((held, only)) = self.patiently(&mut link, "read", go_on, look)? else {
+        let Some((held, only)) = self.patiently(&mut link, "read", go_on, &look)? else {
             return Ok(Swept::Stopped);
         };
         let swept = if only {
@@ -252,7 +252,7 @@ impl Rows for SweptTable<'_> {
     ) -> Result<Option<Option<Stretch>>, SinkError> {
         let which = self.which;
         let look = async |client: &mut Client| next_stretch(client, &which, previous).await;
-        self.sink.patiently(self.link, "sweep", go_on, look)
+        self.sink.patiently(self.link, "sweep", go_on, &look)
     }
 
     fn remove(
@@ -262,6 +262,6 @@ impl Rows for SweptTable<'_> {
     ) -> Result<Option<u64>, SinkError> {
         let which = self.which;
         let remove = async |client: &mut Client| remove_stale(client, &which, stretch).await;
-        self.sink.patiently(self.link, "sweep", go_on, remove)
+        self.sink.patiently(self.link, "sweep", go_on, &remove)
     }
 }

@@ -20,7 +20,7 @@ use tokio_postgres::{Client, Error, Transaction};
 use super::Order;
 use super::complete::Noter;
 use super::ranges::Ranges;
-use super::year::{with_year, year_of};
+use super::year::{dated_by, with_year, year_of};
 use crate::model::fault::place;
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 
@@ -204,9 +204,10 @@ async fn write_all(
     refused: &Refused,
 ) -> Result<(), Error> {
     let transaction = client.transaction().await?;
-    let stamped = match origin.only_run || rows.is_empty() {
-        true => Vec::new(),
-        false => stamp(&transaction, origin, rows).await?,
+    let stamped = if origin.only_run || rows.is_empty() {
+        Vec::new()
+    } else {
+        stamp(&transaction, origin, rows).await?
     };
     let not_stamped =
         |(_, row): &&Numbered<'_>| stamped.binary_search_by(|id| id.as_str().cmp(row.id)).is_err();
@@ -361,9 +362,10 @@ impl ToSql for Stored<'_> {
         _: &Type,
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match year_of(self.kind, self.json, self.latest) {
+        match dated_by(self.kind) {
             None => out.put_slice(self.json.as_bytes()),
-            Some(year) => {
+            Some(member) => {
+                let year = year_of(self.json, member, self.latest);
                 let (open, rest) = with_year(self.json, year);
                 out.put_slice(open.as_bytes());
                 out.put_slice(rest.as_bytes());

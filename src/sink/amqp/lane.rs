@@ -76,7 +76,7 @@ impl Lane {
             standing: sink.link.standing(),
             clock: Arc::clone(&sink.clock),
             ends,
-            flight: Flight::default(),
+            flight: Flight::new(start.window),
             ended: false,
             confirmed: start.from.records > 0,
             held_by: None,

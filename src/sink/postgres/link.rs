@@ -80,12 +80,11 @@ impl Link {
         if self.client.as_ref().is_some_and(Client::is_closed) {
             self.client = None;
         }
-        let client = match self.client.take() {
-            Some(client) => client,
-            None => {
-                self.fresh = true;
-                self.connect().await?
-            }
+        let client = if let Some(client) = self.client.take() {
+            client
+        } else {
+            self.fresh = true;
+            self.connect().await?
         };
         let fresh = std::mem::take(&mut self.fresh);
         Ok((self.client.insert(client), fresh))
@@ -115,7 +114,7 @@ impl Link {
 
     /// What an error while doing something means.
     pub(super) fn failure(&self, doing: &str, error: &Error) -> Failure {
-        let why = self.base.server.without_secrets(&words(error));
+        let why = self.base.server.without_user(&words(error));
         let refusing = match fault(error) {
             Fault::Passing => false,
             Fault::Refusing => true,

@@ -99,15 +99,12 @@ impl Server {
         }
     }
 
-    /// The server's or the system's words without what of the URL is secret.
-    pub fn without_secrets(&self, words: &str) -> String {
-        let user = self.config.get_user().map(|user| format!("\"{user}\""));
-        let password = self.config.get_password().map(String::from_utf8_lossy);
-        let mut words = words.to_owned();
-        for secret in user.into_iter().chain(password.map(Into::into)).filter(|s| !s.is_empty()) {
-            words = words.replace(&secret, "(not shown)");
+    /// The server's words without the user's name; a password it never repeats.
+    pub fn without_user(&self, words: &str) -> String {
+        match self.config.get_user() {
+            Some(user) => words.replace(&format!("\"{user}\""), "(not shown)"),
+            None => words.to_owned(),
         }
-        words
     }
 
     /// Tries what of the configuration can be tried without a server.

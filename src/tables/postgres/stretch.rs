@@ -52,8 +52,7 @@ pub async fn next_stretch(
     let after = previous.map(|stretch| stretch.last.clone());
     let bound = if after.is_some() { "WHERE data_id > $3" } else { "WHERE $3::text IS NULL" };
     let sql = format!(
-        "SELECT (array_agg(data_id ORDER BY data_id DESC))[1]::text, count(*),
-                count(*) FILTER (WHERE {stale})
+        "SELECT max(data_id), count(*), count(*) FILTER (WHERE {stale})
          FROM (SELECT data_id, version, run FROM {table} {bound} ORDER BY data_id LIMIT {STEP})
              AS stretch"
     );
