@@ -389,7 +389,9 @@ fn a_signal_ends_it_and_what_was_read_is_written_or_given_back() {
     consumer.stops();
     let releases = count(&database, Kind::Releases);
     if releases < 3_000 {
-        assert_eq!(rabbit.delivery_count(Kind::Releases), 0, "a message was given back");
+        // What was on its way when the consumer was cancelled comes back to the queue once.
+        let deliveries = rabbit.delivery_count(Kind::Releases);
+        assert!(deliveries <= 1, "{deliveries}");
         let ready = u64::from(rabbit.queue(Kind::Releases).ready);
         assert!(ready + releases >= 3_000, "{ready} {releases}");
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use futures_util::future::OptionFuture;
 use secrecy::ExposeSecret;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::args::ConsumerName;
@@ -13,12 +15,18 @@ use super::config::Tables;
 use super::environment;
 use super::exit::Exit;
 use super::owner::{self, Usage};
+use super::progress::How;
+use super::run;
 use super::signals::{Patience, Signals};
 use crate::amqp::{Broker, Topology};
 use crate::consume::target::{SweepLimits, Target};
-use crate::consume::{Consumed, Consumer, Postgres, Said, Settings, Sqlite, replay};
+use crate::consume::{Consumed, Consumer, Postgres, Said, Settings, Sqlite, ledger, replay};
+use crate::daemon::consumer::{self, Shown};
+use crate::daemon::control::Control;
+use crate::daemon::notify;
 use crate::model::{Clock, SystemClock};
-use crate::observe::lines;
+use crate::observe::{Metrics, lines};
+use crate::state::Keeper;
 use crate::tables::complete::Noter;
 use crate::tables::postgres::Server;
 
@@ -26,14 +34,18 @@ use crate::tables::postgres::Server;
 const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };
 
 /// Runs `consume tables`.
-pub fn tables(config: Tables, _state_dir: &Path) -> Result<Exit> {
+pub fn tables(config: Tables, state_dir: &Path) -> Result<Exit> {
     owner::check_environment()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let broker = if config.migrate_only { None } else { Some(broker(config.from.as_deref())?) };
-    let consumer = ConsumerName::Tables.name();
-    let noter = Noter { consumer: consumer.to_owned(), cancel_after: config.cancel_after };
+    let name = ConsumerName::Tables.name();
+    let noter = Noter { consumer: name.to_owned(), cancel_after: config.cancel_after };
     let runtime = owner::runtime()?;
     let stop = CancellationToken::new();
+    let listen = config.listen.filter(|_| broker.is_some());
+    let http = listen.map(|address| run::listen(&runtime, address)).transpose()?;
+    let metrics = http.as_ref().map(|_| Metrics::install(clock.now())).transpose();
+    let metrics = metrics.context("cannot count anything")?;
     let consumed = runtime.block_on(async {
         Signals::heed(stop.clone(), Some(PATIENCE))?;
         let opening = target(config.to.as_deref(), noter, Arc::clone(&clock));
@@ -44,9 +56,9 @@ pub fn tables(config: Tables, _state_dir: &Path) -> Result<Exit> {
         tracing::info!(database = target.location(), "the schema is up to date");
         let Some(broker) = broker else { return Ok(Consumed::default()) };
         let settings = Settings {
-            consumer: consumer.to_owned(),
+            consumer: name.to_owned(),
             broker,
-            topology: topology(config.exchange_prefix, consumer)?,
+            topology: topology(config.exchange_prefix, name)?,
             check_interval: config.check_interval,
             sweep: SweepLimits {
                 max_fraction: config.purge_max_delete_fraction,
@@ -54,11 +66,63 @@ pub fn tables(config: Tables, _state_dir: &Path) -> Result<Exit> {
             },
             say,
         };
-        let consumer = Consumer::new(settings, target, clock, stop.clone());
-        consumer.run().await.map_err(|why| anyhow!(why))
+        let keeper = stop.run_until_cancelled(open(state_dir, &clock)).await;
+        let Some((keeper, control)) = keeper.transpose()? else {
+            return Ok(Consumed::default());
+        };
+        let (job, location) = (target.job().clone(), target.location().to_owned());
+        let running = Consumer::new(settings, target, Arc::clone(&clock), stop.clone());
+        let (tell_stalled, stalled) = watch::channel(Vec::new());
+        let shown =
+            Shown { service: name, types: running.now(), stalled, clock: Arc::clone(&clock) };
+        let says = How::resolve(config.progress, false) == How::Lines;
+        let watching = consumer::watch(shown.clone(), tell_stalled, config.stall_after, says);
+        let keeping = ledger::keep(
+            keeper.clone(),
+            job,
+            location,
+            running.now(),
+            Arc::clone(&clock),
+            stop.clone(),
+        );
+        let serving =
+            http.zip(metrics).map(|(http, metrics)| consumer::serve(http, shown, metrics));
+        // What is forgotten of the state is noted again with the next message.
+        let forgotten = Notify::new();
+        let working = async {
+            let keeping = async {
+                let kept = keeping.await;
+                // Without its state it must not go on.
+                stop.cancel();
+                kept
+            };
+            let (consumed, kept) = tokio::join!(running.run(), keeping);
+            kept?;
+            consumed.map_err(|why| anyhow!(why))
+        };
+        let consumed = tokio::select! {
+            consumed = working => consumed,
+            never = watching => match never {},
+            never = control.serve(&keeper, &*clock, |_| (), &forgotten) => match never {},
+            never = notify::consumer(stop.clone()) => match never {},
+            Some(never) = OptionFuture::from(serving) => match never {},
+        };
+        drop(control);
+        keeper.close().await?;
+        consumed
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(if consumed?.refused.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Opens the state directory as its owner.
+async fn open(state_dir: &Path, clock: &Arc<dyn Clock>) -> Result<(Keeper, Control)> {
+    std::fs::create_dir_all(state_dir)
+        .with_context(|| format!("cannot make the state directory {}", state_dir.display()))?;
+    let keeper = Keeper::open(state_dir, Arc::clone(clock)).await?;
+    let control = Control::listen(state_dir)
+        .with_context(|| format!("cannot listen in the state directory {}", state_dir.display()))?;
+    Ok((keeper, control))
 }
 
 fn say(said: Said) {

@@ -99,12 +99,8 @@ impl Ledger {
 
     async fn begin(&self, kind: Kind, run: &RunNow) -> Result<Kept, StateError> {
         let name = DumpName { version: run.version, kind };
-        let key = FileKey {
-            job: self.job.clone(),
-            version: run.version,
-            kind,
-            file: name.to_string(),
-        };
+        let key =
+            FileKey { job: self.job.clone(), version: run.version, kind, file: name.to_string() };
         // The dump itself is not here; another run counts as another one.
         let mut ends = [0; 32];
         ends[..8].copy_from_slice(&run.run.map_or(0, |run| run.0).to_be_bytes());
@@ -186,8 +182,7 @@ async fn step(
         Window::new(Limits { records: usize::MAX, bytes: usize::MAX }, kept.mark.clone());
     // These steps follow each other by themselves.
     if let Ok(Some(step)) = advance(&mut window, run) {
-        let advance =
-            Advance { step, points: Vec::new(), gzip_offset: GzipOffset(0), at };
+        let advance = Advance { step, points: Vec::new(), gzip_offset: GzipOffset(0), at };
         keeper.advance(kept.key.clone(), advance).await?.await?;
         kept.mark = window.mark().clone();
     }
@@ -214,11 +209,7 @@ fn advance(window: &mut Window, run: &RunNow) -> Result<Option<Confirmed>, Windo
         };
         Ok(())
     };
-    let place = |ordinal| Place {
-        ordinal: Ordinal(ordinal),
-        end: XmlOffset(ordinal),
-        check: None,
-    };
+    let place = |ordinal| Place { ordinal: Ordinal(ordinal), end: XmlOffset(ordinal), check: None };
     while window.mark().records < run.written {
         let first = window.mark().ordinal().0 + 1;
         let last = first + (run.written - window.mark().records).min(STRIDE) - 1;

@@ -17,8 +17,8 @@ use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Timestamp, Version}
 use crate::tables::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::tables::postgres::complete::{self, claim_sweep, end_sweep};
 use crate::tables::postgres::{
-    Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, delivered, fault, identity, is_only_run,
-    migrate, missing, next_stretch, note_first, remove_stale, words, write_rows,
+    Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, delivered, fault, identity,
+    is_only_run, migrate, missing, next_stretch, note_first, remove_stale, words, write_rows,
 };
 use crate::tables::schema::SchemaError;
 use crate::tables::sweep::{self, Rows, Swept};
