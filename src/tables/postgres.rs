@@ -286,7 +286,9 @@ async fn stamp(
     Ok(ids)
 }
 
-/// Inserts rows, or changes them where they are not of a later version. A row without a version
+/// Inserts rows, or changes them where they are not of a later version. By one statement over
+/// arrays: 100,000 releases of 3.3 kB took 13.1 s beside 10.3 s of a bare COPY; by a temporary
+/// table it would be one copy more of every record. A row without a version
 /// is in an older form and is written anew, even if its hash is the same. So is one that another
 /// run wrote after it was looked for.
 async fn upsert(
