@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{BoxFuture, OptionFuture};
+use futures_util::future::OptionFuture;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
 };
@@ -12,6 +12,7 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection, Consumer, Error};
 use metrics::{counter, histogram};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::message::{self, Message};
 use super::round::{Handled, Item, Round};
@@ -66,7 +67,8 @@ pub enum Ended {
     Wrong(String),
 }
 
-type Handling = BoxFuture<'static, (Round, Result<Handled, Away>)>;
+/// A task of its own: while it waits for the database, so may a look.
+type Handling = AbortOnDropHandle<(Round, Result<Handled, Away>)>;
 
 /// One channel and what came over it.
 pub struct Session<'a> {
@@ -168,11 +170,12 @@ impl<'a> Session<'a> {
                     self.cancel(Ended::Stopped).await?;
                 }
                 Some(()) = too_late => return Ok(Ended::Stopped),
-                Some((round, handled)) = OptionFuture::from(self.round.as_mut()) => {
+                Some(ended) = OptionFuture::from(self.round.as_mut()) => {
                     self.round = None;
-                    match handled {
-                        Ok(handled) => self.settle(handled).await?,
-                        Err(away) => self.failed(round, &away).await?,
+                    match ended {
+                        Ok((_, Ok(handled))) => self.settle(handled).await?,
+                        Ok((round, Err(away))) => self.failed(round, &away).await?,
+                        Err(died) => return Err(Ended::Lost(died.to_string())),
                     }
                 }
                 delivery = self.consumer.next(), if !self.drained && self.has_room() => {
@@ -228,11 +231,11 @@ impl<'a> Session<'a> {
 
     fn handle(&mut self, round: Round, after: Duration) {
         let target = Arc::clone(&self.worker.shared.target);
-        self.round = Some(Box::pin(async move {
+        self.round = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             sleep(after).await;
             let handled = round.handle(&*target).await;
             (round, handled)
-        }));
+        })));
     }
 
     /// Tells the broker what became of a batch.
