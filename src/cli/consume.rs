@@ -140,7 +140,7 @@ async fn target(to: Option<&str>, noter: Noter, clock: Arc<dyn Clock>) -> Result
         Some(_) => None,
         None => environment::database(&environment::variable)?,
     };
-    let to = to.or(set.as_ref().map(|url| url.expose_secret()));
+    let to = to.or(set.as_ref().map(ExposeSecret::expose_secret));
     match to.and_then(|to| to.split_once(':')) {
         Some(("sqlite", path)) if !path.is_empty() => {
             Ok(Arc::new(Sqlite::open(Path::new(path), noter, clock)?))

@@ -186,15 +186,15 @@ async fn step(
         keeper.advance(kept.key.clone(), advance).await?.await?;
         kept.mark = window.mark().clone();
     }
-    if run.complete {
-        if let Ok(step) = window.finish() {
-            let owes = Owes {
-                announcements: false,
-                sweep: run.sweep.is_some_and(|sweep| sweep != Sweep::Done),
-            };
-            keeper.complete(kept.key.clone(), step, owes, at).await?;
-            kept.complete = true;
-        }
+    if run.complete
+        && let Ok(step) = window.finish()
+    {
+        let owes = Owes {
+            announcements: false,
+            sweep: run.sweep.is_some_and(|sweep| sweep != Sweep::Done),
+        };
+        keeper.complete(kept.key.clone(), step, owes, at).await?;
+        kept.complete = true;
     }
     Ok(())
 }

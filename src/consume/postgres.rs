@@ -25,7 +25,7 @@ use crate::tables::sweep::{self, Rows, Swept};
 use crate::tables::{Order, Which};
 
 /// How long a claim on a sweep lasts unless it is renewed, which every step does.
-const CLAIM: Duration = Duration::from_secs(60);
+const CLAIM: Duration = Duration::from_mins(1);
 
 /// Between two tries to connect at the beginning.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -381,10 +381,10 @@ impl Target for Postgres {
                 let sql = "SELECT current_setting('transaction_read_only')::bool";
                 client.query_typed_one(sql, &[]).await?.try_get::<_, bool>(0)
             };
-            match self.ask(Kind::Artists, look).await? {
-                false => Ok(()),
-                true => Err(Away("the server may only be read".into())),
+            if self.ask(Kind::Artists, look).await? {
+                return Err(Away("the server may only be read".into()));
             }
+            Ok(())
         })
     }
 

@@ -11,7 +11,7 @@ use crate::model::Kind;
 use crate::tables::complete::Announced;
 
 /// How long the database may take for anything before it counts as away.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A message as it was delivered.
 #[derive(Clone, Debug)]

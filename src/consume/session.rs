@@ -30,7 +30,7 @@ const BATCH_BYTES: usize = 8 << 20;
 
 /// Messages that the broker may have given out and not heard of: the batch that is being written,
 /// and the one that is being gathered.
-const PREFETCH: u16 = 2 * BATCH as u16;
+const PREFETCH: u16 = 1_000;
 
 /// How long opening a channel and declaring may take, and how long a goodbye.
 const OPEN: Duration = Duration::from_secs(10);
@@ -180,7 +180,7 @@ impl<'a> Session<'a> {
                 }
                 delivery = self.consumer.next(), if !self.drained && self.has_room() => {
                     match delivery {
-                        Some(Ok(delivery)) => self.gather(delivery),
+                        Some(Ok(delivery)) => self.gather(&delivery),
                         Some(Err(error)) => return Err(Ended::Lost(words(&error))),
                         None => self.drained = true,
                     }
@@ -198,7 +198,7 @@ impl<'a> Session<'a> {
         self.gathered.len() < BATCH && self.bytes < BATCH_BYTES
     }
 
-    fn gather(&mut self, delivery: lapin::message::Delivery) {
+    fn gather(&mut self, delivery: &lapin::message::Delivery) {
         let deliveries = message::delivery_count(&delivery.properties);
         let kind = self.worker.kind;
         if deliveries >= MANY_DELIVERIES {
@@ -311,11 +311,8 @@ impl<'a> Session<'a> {
             self.failing_since = None;
             self.worker.shared.outage.ends();
         }
-        let next = match self.worker.look().await {
-            Ok(next) => next,
-            // Whatever is written next says so too.
-            Err(_) => return Ok(()),
-        };
+        // What is written next says so too if it cannot be looked now.
+        let Ok(next) = self.worker.look().await else { return Ok(()) };
         if next == Next::Cancel {
             return self.cancel(Ended::Cancelled).await;
         }

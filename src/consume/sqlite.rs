@@ -29,7 +29,7 @@ use crate::tables::{Order, Which};
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a claim on a sweep lasts unless it is renewed, which every step does.
-const CLAIM: Duration = Duration::from_secs(60);
+const CLAIM: Duration = Duration::from_mins(1);
 
 /// A database that cannot be opened, or is something else.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,9 @@ impl Sqlite {
             SchemaError::Database(why) => {
                 error(words(&why), "\nhint: give it a database of its own")
             }
-            why => error(why.to_string(), "\nhint: use the release that made it"),
+            why @ SchemaError::Mismatch(_) => {
+                error(why.to_string(), "\nhint: use the release that made it")
+            }
         })?;
         let (work, queue) = mpsc::channel::<Work>();
         thread::Builder::new()

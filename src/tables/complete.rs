@@ -159,10 +159,11 @@ mod tests {
     #[test]
     fn records_of_the_run_put_its_cancellation_off_and_others_call_it_off() {
         let noter =
-            Noter { consumer: "tableinator".into(), cancel_after: Some(Duration::from_secs(300)) };
+            Noter { consumer: "tableinator".into(), cancel_after: Some(Duration::from_mins(5)) };
         let version = "20260101".parse().unwrap();
         let own = Some((version, Run(5)));
-        let rows: [(&[Option<(Version, Run)>], Option<u64>); 5] = [
+        type Source = Option<(Version, Run)>;
+        let rows: [(&[Source], Option<u64>); 5] = [
             (&[own], Some(400_000)),
             (&[None], None),
             (&[Some((version, Run(6)))], None),

@@ -26,7 +26,7 @@ pub async fn notes(client: &Client, noter: &Noter, kind: Kind) -> Result<Vec<Not
                FROM extractor_complete WHERE consumer = $1 AND type = $2";
     let parameters: [Parameter<'_>; 2] =
         [(&noter.consumer, Type::TEXT), (&kind.name(), Type::TEXT)];
-    let mut notes = Vec::new();
+    let mut found = Vec::new();
     for row in client.query_typed(sql, &parameters).await? {
         let mut note = read(&row, kind)?;
         let Announced { version, proof, .. } = note.announced;
@@ -34,9 +34,9 @@ pub async fn notes(client: &Client, noter: &Noter, kind: Kind) -> Result<Vec<Not
             let held = delivered(client, DumpName { version, kind }, run).await?;
             note.written = held.count_to(last);
         }
-        notes.push(note);
+        found.push(note);
     }
-    Ok(notes)
+    Ok(found)
 }
 
 fn read(row: &Row, kind: Kind) -> Result<Note, Error> {

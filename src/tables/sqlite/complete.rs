@@ -21,14 +21,14 @@ fn stored(at: Timestamp) -> i64 {
 /// # Errors
 /// If the database fails.
 pub fn notes(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Result<Vec<Note>> {
-    let mut notes = connection
+    let mut found = connection
         .prepare_cached(
             "SELECT version, run, last, bad_records, completed_at, cancel_at, cancelled_at, sweep
              FROM extractor_complete WHERE consumer = ?1 AND type = ?2",
         )?
         .query_map((&noter.consumer, kind.name()), |row| read(row, kind))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    for note in &mut notes {
+    for note in &mut found {
         let (Some(version), Some((run, last, _))) = (note.announced.version, note.announced.proof)
         else {
             continue;
@@ -36,7 +36,7 @@ pub fn notes(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Re
         let held = delivered(connection, DumpName { version, kind }, run)?;
         note.written = held.count_to(last);
     }
-    Ok(notes)
+    Ok(found)
 }
 
 fn read(row: &Row<'_>, kind: Kind) -> rusqlite::Result<Note> {
