@@ -17,6 +17,7 @@ pub mod tables;
 pub mod observe;
 pub mod sink;
 // layer 3
+pub mod consume;
 pub mod pipeline;
 // layer 4
 pub mod daemon;

@@ -19,19 +19,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("amqp", &["model"]),
     ("observe", &["model", "state"]),
     ("sink", &["model", "tables", "amqp"]),
+    ("consume", &["model", "amqp", "tables", "state"]),
     ("pipeline", &["model", "dump", "gzip", "record", "state", "tables", "amqp", "sink"]),
     (
         "daemon",
         &[
             "model", "dump", "gzip", "record", "state", "tables", "amqp", "observe", "sink",
-            "pipeline",
+            "pipeline", "consume",
         ],
     ),
     (
         "cli",
         &[
             "model", "dump", "gzip", "record", "sample", "state", "tables", "amqp", "observe",
-            "sink", "pipeline", "daemon",
+            "sink", "pipeline", "consume", "daemon",
         ],
     ),
 ];
@@ -110,9 +111,9 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("bincode", &["state"]),
         ("libz_rs_sys", &["gzip"]),
         ("quick_xml", &["record"]),
-        ("rusqlite", &["tables", "sink"]),
-        ("tokio_postgres", &["tables", "sink"]),
-        ("lapin", &["amqp", "sink"]),
+        ("rusqlite", &["tables", "sink", "consume"]),
+        ("tokio_postgres", &["tables", "sink", "consume"]),
+        ("lapin", &["amqp", "sink", "consume"]),
         ("clap", &["cli"]),
         ("indicatif", &["cli"]),
         ("axum", &["daemon"]),

@@ -7,4 +7,4 @@ mod topology;
 
 pub use broker::{Broker, BrokerError};
 pub use link::{Link, Standing};
-pub use topology::{Declared, Topology, TopologyError, words};
+pub use topology::{Declared, Topology, TopologyError, Waiting, words};

@@ -43,6 +43,15 @@ pub enum Declared {
     Different(String),
 }
 
+/// What is in a consumer's queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// So many messages, not counting those that somebody is handling.
+    Messages(u32),
+    /// It is there and is something else, in the broker's words.
+    Different(String),
+}
+
 impl Topology {
     /// A topology of checked names.
     ///
@@ -84,12 +93,37 @@ impl Topology {
             return Ok(Declared::Gone(self.exchange(kind).to_string()));
         }
         match self.declare(channel, kind).await {
-            Ok(()) => Ok(Declared::Yes),
+            Ok(_) => Ok(Declared::Yes),
             Err(error) if is(&error, &AMQPSoftError::PRECONDITIONFAILED) => {
                 Ok(Declared::Different(words(&error)))
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes everything that a type's consumers read from, and says how many messages wait in the
+    /// first consumer's queue.
+    ///
+    /// # Errors
+    /// Those that pass: the channel or the connection is gone.
+    pub async fn consumer(&self, channel: &Channel, kind: Kind) -> Result<Waiting, Error> {
+        match self.declare(channel, kind).await {
+            Ok(waiting) => Ok(Waiting::Messages(waiting)),
+            Err(error) if is(&error, &AMQPSoftError::PRECONDITIONFAILED) => {
+                Ok(Waiting::Different(words(&error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The queue of a consumer.
+    pub fn queue(&self, consumer: &str, kind: Kind) -> ShortString {
+        name(format!("{}-{consumer}-{kind}", self.prefix))
+    }
+
+    /// The queue of what a consumer could not handle.
+    pub fn dead_letters(&self, consumer: &str, kind: Kind) -> ShortString {
+        name(format!("{}-{consumer}-{kind}.dlq", self.prefix))
     }
 
     /// Whether a type's exchange is there. The channel is of no more use if it is not.
@@ -113,30 +147,32 @@ impl Topology {
         }
     }
 
-    async fn declare(&self, channel: &Channel, kind: Kind) -> Result<(), Error> {
+    async fn declare(&self, channel: &Channel, kind: Kind) -> Result<u32, Error> {
         self.fanout(channel, self.exchange(kind)).await?;
-        self.queues(channel, kind).await
+        let waiting = self.queues(channel, kind).await?;
+        Ok(waiting.first().copied().unwrap_or(0))
     }
 
-    async fn queues(&self, channel: &Channel, kind: Kind) -> Result<(), Error> {
+    /// How many messages wait in each queue.
+    async fn queues(&self, channel: &Channel, kind: Kind) -> Result<Vec<u32>, Error> {
+        let mut waiting = Vec::new();
         for consumer in &self.consumers {
-            let queue = format!("{}-{consumer}-{kind}", self.prefix);
+            let queue = self.queue(consumer, kind);
             let dead_letters = name(format!("{queue}.dlx"));
             self.fanout(channel, dead_letters.clone()).await?;
             let mut classic = FieldTable::default();
             classic.insert("x-queue-type".into(), text("classic"));
-            let dead = name(format!("{queue}.dlq"));
+            let dead = self.dead_letters(consumer, kind);
             queue_declare(channel, &dead, classic).await?;
             bind(channel, &dead, &dead_letters).await?;
             let mut quorum = FieldTable::default();
             quorum.insert("x-queue-type".into(), text("quorum"));
             quorum.insert("x-dead-letter-exchange".into(), text(dead_letters.as_str()));
             quorum.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
-            let queue = name(queue);
-            queue_declare(channel, &queue, quorum).await?;
+            waiting.push(queue_declare(channel, &queue, quorum).await?);
             bind(channel, &queue, &self.exchange(kind)).await?;
         }
-        Ok(())
+        Ok(waiting)
     }
 
     async fn fanout(&self, channel: &Channel, exchange: ShortString) -> Result<(), Error> {
@@ -153,9 +189,10 @@ async fn queue_declare(
     channel: &Channel,
     queue: &ShortString,
     arguments: FieldTable,
-) -> Result<(), Error> {
+) -> Result<u32, Error> {
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.clone(), options, arguments).await.map(drop)
+    let queue = channel.queue_declare(queue.clone(), options, arguments).await?;
+    Ok(queue.message_count())
 }
 
 async fn bind(channel: &Channel, queue: &ShortString, exchange: &ShortString) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Arguments as they are typed, before the configuration file and the defaults are joined to them.
 
+mod consume;
 mod delivery;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 use crate::model::{Kind, Version};
 
+pub use consume::{ConsumeArgs, ConsumeCommand, ConsumerName, TablesArgs};
 pub use delivery::{DeliveryArgs, ExtractArgs, RunArgs};
 
 const EXAMPLES: &str = "\
@@ -18,6 +20,7 @@ Examples:
   discogs-extractor extract dumps/discogs_20260101_labels.xml.gz --to jsonl:out
   discogs-extractor extract dumps/ --to jsonl:- --types artists | head
   discogs-extractor run --root dumps/ --to sqlite:discogs.db
+  discogs-extractor consume tables --from amqp://localhost --to sqlite:discogs.db
   discogs-extractor state
   discogs-extractor sample --records 10000 --seed 1 --into dumps/
 
@@ -25,7 +28,7 @@ Every option can be set in the environment (shown as [env: …]) and in a TOML f
 a flag wins over the environment, the environment over the file.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 incomplete but resumable, 4 stalled,
-130/143 stopped by a signal after a clean drain (`run`: 0).";
+130/143 stopped by a signal after a clean drain (`run`, `consume`: 0).";
 
 /// Reads the monthly Discogs dumps and delivers every record as canonical JSON.
 ///
@@ -103,6 +106,8 @@ pub enum Command {
     Extract(Box<ExtractArgs>),
     /// Extract every new version that appears in a folder; runs until it is stopped
     Run(Box<RunArgs>),
+    /// Read the broker's queues and fill a database; runs until it is stopped
+    Consume(ConsumeArgs),
     /// Show and change what is known of every file
     State(StateArgs),
     /// Make a dump set of any size to try things with

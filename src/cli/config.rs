@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::args::{DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel, Progress, RunArgs};
+use super::args::{
+    DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel, Progress, RunArgs, TablesArgs,
+};
 use crate::model::{Kind, Version};
 
 /// The configuration file: the long options' names, with the same values.
@@ -39,6 +41,9 @@ pub struct ConfigFile {
     retry_after: Option<NonZero<u32>>,
     listen: Option<IpAddr>,
     health_port: Option<u16>,
+    from: Option<String>,
+    consumer_cancel_delay: Option<u32>,
+    queue_check_interval: Option<NonZero<u32>>,
 }
 
 impl ConfigFile {
@@ -86,11 +91,11 @@ impl Logging {
 }
 
 /// The state directory: what was typed or set, else systemd's `STATE_DIRECTORY`, else
-/// `discogs-extractor/extractor` in the XDG state folder.
+/// the folder of that name in `discogs-extractor` in the XDG state folder.
 ///
 /// # Errors
 /// If there is neither `XDG_STATE_HOME` nor `HOME`.
-pub fn state_dir(args: &GlobalArgs, file: &ConfigFile) -> Result<PathBuf> {
+pub fn state_dir(args: &GlobalArgs, file: &ConfigFile, name: &str) -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let systemd = || {
         let folders = set("STATE_DIRECTORY")?;
@@ -99,7 +104,7 @@ pub fn state_dir(args: &GlobalArgs, file: &ConfigFile) -> Result<PathBuf> {
     let xdg = || {
         let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
         let state = set("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?;
-        Some(state.join("discogs-extractor").join("extractor"))
+        Some(state.join("discogs-extractor").join(name))
     };
     let typed = args.state_dir.clone().or_else(|| file.state_dir.clone());
     typed.or_else(systemd).or_else(xdg).context(
@@ -167,6 +172,68 @@ pub struct Run {
     pub delivery: Delivery,
 }
 
+/// What `consume tables` is to do.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// The broker, as typed.
+    pub from: Option<String>,
+    /// The database, as typed.
+    pub to: Option<String>,
+    /// Whether only the schema is brought up to date.
+    pub migrate_only: bool,
+    /// What the names of exchanges and queues begin with.
+    pub exchange_prefix: String,
+    /// How long after completion a type's consumers are cancelled; none for never.
+    pub cancel_after: Option<Duration>,
+    /// How often a cancelled queue is looked into.
+    pub check_interval: Duration,
+    /// When a type is called stalled.
+    pub stall_after: Duration,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// The highest part of a table that a sweep may remove.
+    pub purge_max_delete_fraction: f64,
+    /// Whether to sweep in spite of bad records and above that part.
+    pub sweep_anyway: bool,
+    /// Where health and metrics are served, if they are.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The prefix as typed, in the file, or the platform's.
+pub fn exchange_prefix(typed: Option<String>, file: ConfigFile) -> String {
+    typed.or(file.exchange_prefix).unwrap_or_else(|| EXCHANGE_PREFIX.to_owned())
+}
+
+impl Tables {
+    /// Joins what was typed with the file and the defaults.
+    pub fn resolve(args: TablesArgs, file: ConfigFile) -> Tables {
+        let seconds = |typed: Option<u32>, filed: Option<u32>, default| {
+            Duration::from_secs(typed.or(filed).unwrap_or(default).into())
+        };
+        let delay = seconds(args.consumer_cancel_delay, file.consumer_cancel_delay, 300);
+        let filed = file.queue_check_interval.map(NonZero::get);
+        let address = args.listen.or(file.listen).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let port = args.health_port.or(file.health_port).unwrap_or(8_002);
+        let fraction = args.purge_max_delete_fraction.or(file.purge_max_delete_fraction);
+        Tables {
+            from: args.from.or(file.from),
+            to: args.to.or(file.to),
+            migrate_only: args.migrate_only,
+            exchange_prefix: args
+                .exchange_prefix
+                .or(file.exchange_prefix)
+                .unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
+            cancel_after: (!delay.is_zero()).then_some(delay),
+            check_interval: seconds(args.queue_check_interval, filed, 3_600),
+            stall_after: Duration::from_secs(args.stall_after.or(file.stall_after).unwrap_or(120)),
+            progress: args.progress.or(file.progress).unwrap_or(Progress::Auto),
+            purge_max_delete_fraction: fraction.unwrap_or(0.10),
+            sweep_anyway: args.sweep_anyway || file.sweep_anyway.unwrap_or(false),
+            listen: (port != 0).then(|| SocketAddr::new(address, port)),
+        }
+    }
+}
+
 /// The platform's.
 const EXCHANGE_PREFIX: &str = "discogsography-discogs";
 
@@ -178,13 +245,13 @@ impl Delivery {
         };
         let wanted = args.types.or(file.types.take()).unwrap_or_else(|| Kind::ALL.to_vec());
         let consumers = args.consumers.or(file.consumers.take()).unwrap_or_default();
-        let prefix = args.exchange_prefix.or(file.exchange_prefix.take());
+        let exchange_prefix = args.exchange_prefix.or(file.exchange_prefix.take());
         Delivery {
             to: args.to.or(file.to.take()),
             kinds: Kind::ALL.into_iter().filter(|kind| wanted.contains(kind)).collect(),
             version: args.dump_version.or(file.dump_version),
             force: args.force_reprocess,
-            exchange_prefix: prefix.unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
+            exchange_prefix: exchange_prefix.unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
             consumers: consumers.into_iter().filter(|name| !name.is_empty()).collect(),
             workers: count(args.workers, file.workers, cores),
             threads: count(args.threads, file.threads, cores),

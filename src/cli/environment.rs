@@ -49,6 +49,38 @@ pub fn broker(variables: Variables<'_>) -> Result<SecretString> {
     Ok(format!("amqp://{user}:{password}@{host}:{port}/%2F").into())
 }
 
+/// The database of `POSTGRES_HOST` (which may hold a port), `_PORT`, `_USERNAME`, `_PASSWORD` and
+/// `_DATABASE`, as a URL; none if there is no host.
+///
+/// # Errors
+/// If a variable is missing or cannot be used.
+pub fn database(variables: Variables<'_>) -> Result<Option<SecretString>> {
+    let Some(place) = variables("POSTGRES_HOST") else { return Ok(None) };
+    let place = place.trim();
+    let (host, port) = match place.rsplit_once(':') {
+        // An address of IPv6 has more than one.
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, self::port(&|_| Some(port.to_owned()), "POSTGRES_HOST", 5_432)?)
+        }
+        _ => (place, self::port(variables, "POSTGRES_PORT", 5_432)?),
+    };
+    let host = host_part(host).ok_or_else(|| {
+        anyhow!(Usage(format!("POSTGRES_HOST is {place:?}, which is no host name or address")))
+    })?;
+    let needed = |name: &str, value: Option<SecretString>| {
+        let value = value.ok_or_else(|| {
+            let words = format!("{name} is not set, and POSTGRES_HOST is");
+            anyhow!(Usage(words + "\nhint: set it, or say where to write with --to"))
+        })?;
+        anyhow::Ok(percent_encoded(value.expose_secret()))
+    };
+    let user = needed("POSTGRES_USERNAME", secret(variables, "POSTGRES_USERNAME")?)?;
+    let password = needed("POSTGRES_PASSWORD", secret(variables, "POSTGRES_PASSWORD")?)?;
+    let database = variables("POSTGRES_DATABASE").map(SecretString::from);
+    let database = needed("POSTGRES_DATABASE", database)?;
+    Ok(Some(format!("postgres://{user}:{password}@{host}:{port}/{database}").into()))
+}
+
 fn port(variables: Variables<'_>, name: &str, default: u16) -> Result<u16> {
     let Some(text) = variables(name) else { return Ok(default) };
     text.trim().parse().ok().filter(|port| *port != 0).ok_or_else(|| {
@@ -104,6 +136,26 @@ mod tests {
         for (set, expected) in rows {
             assert_eq!(broker(set).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn the_database_is_put_together_from_its_parts() {
+        let of = |set: &[(&str, &str)]| {
+            let find = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).into());
+            database(&find).map(|url| url.map(|url| url.expose_secret().to_owned()))
+        };
+        assert_eq!(of(&[("POSTGRES_USERNAME", "u")]).unwrap(), None);
+        let rest =
+            [("POSTGRES_USERNAME", "u"), ("POSTGRES_PASSWORD", "p@"), ("POSTGRES_DATABASE", "d")];
+        let rows = [("db", "db:5432"), ("db:5433", "db:5433"), ("::1", "[::1]:5432")];
+        for (host, place) in rows {
+            let url = of(&[&[("POSTGRES_HOST", host)], &rest[..]].concat()).unwrap();
+            assert_eq!(url.unwrap(), format!("postgres://u:p%40@{place}/d"));
+        }
+        let error = of(&[&[("POSTGRES_HOST", "db")], &rest[..2]].concat()).unwrap_err();
+        assert!(error.to_string().contains("POSTGRES_DATABASE is not set"), "{error}");
+        let error = of(&[("POSTGRES_HOST", "db:x")]).unwrap_err();
+        assert!(error.to_string().contains("POSTGRES_HOST is \"x\""), "{error}");
     }
 
     #[test]

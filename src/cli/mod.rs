@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod consume;
 mod environment;
 mod exit;
 mod extract;
@@ -25,10 +26,13 @@ use anyhow::{Result, anyhow};
 use clap::Parser;
 use indicatif::MultiProgress;
 
-use args::{Cli, Command};
-use config::{ConfigFile, Extract, Logging, Run};
+use args::{Cli, Command, ConsumeCommand, ConsumerName};
+use config::{ConfigFile, Extract, Logging, Run, Tables};
 use exit::Exit;
 use owner::Usage;
+
+/// The folder of the extractor's state among those of the consumers.
+const EXTRACTOR: &str = "extractor";
 
 /// Runs the program.
 pub fn run() -> ExitCode {
@@ -63,14 +67,27 @@ fn command(cli: Cli) -> Result<Exit> {
     logging::start(Logging::resolve(&cli.global, &file), &bars);
     match cli.command {
         Command::Extract(args) => {
-            let state_dir = config::state_dir(&cli.global, &file)?;
+            let state_dir = config::state_dir(&cli.global, &file, EXTRACTOR)?;
             extract::run(&Extract::resolve(*args, file), &state_dir, &bars)
         }
         Command::Run(args) => {
-            let state_dir = config::state_dir(&cli.global, &file)?;
+            let state_dir = config::state_dir(&cli.global, &file, EXTRACTOR)?;
             run::run(&Run::resolve(*args, file), &state_dir, &bars)
         }
-        Command::State(args) => state::run(&args, &config::state_dir(&cli.global, &file)?),
+        Command::Consume(args) => match args.command {
+            ConsumeCommand::Tables(args) => {
+                let name = ConsumerName::Tables.name();
+                let state_dir = config::state_dir(&cli.global, &file, name)?;
+                consume::tables(Tables::resolve(*args, file), &state_dir)
+            }
+            ConsumeCommand::ReplayDeadLetters(args) => {
+                let prefix = config::exchange_prefix(args.exchange_prefix, file);
+                consume::replay_dead_letters(args.consumer, args.from.as_deref(), prefix)
+            }
+        },
+        Command::State(args) => {
+            state::run(&args, &config::state_dir(&cli.global, &file, EXTRACTOR)?)
+        }
         Command::Sample(args) => sample::run(&args),
         Command::Completions { shell } => reference::completions(shell),
         Command::Man { into } => reference::man(into.as_deref()),

@@ -99,7 +99,7 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
     Ok(Exit::Done)
 }
 
-fn listen(runtime: &Runtime, address: SocketAddr) -> Result<Http> {
+pub(super) fn listen(runtime: &Runtime, address: SocketAddr) -> Result<Http> {
     let _within = runtime.enter();
     let http = Http::bind(address).with_context(|| {
         format!(

@@ -106,7 +106,11 @@ impl Http {
         served.token = served.token.filter(|token| !token.expose_secret().is_empty());
         let metrics = served.metrics.clone();
         let loopback = self.address.ip().to_canonical().is_loopback();
-        let router = router(Face { served, loopback });
+        self.answer(router(Face { served, loopback }), metrics).await
+    }
+
+    /// Answers with a router until it is dropped.
+    pub(super) async fn answer(self, router: Router, metrics: Metrics) -> Infallible {
         let mut clients = JoinSet::new();
         let mut upkeep = interval(UPKEEP);
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);

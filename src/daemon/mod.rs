@@ -1,6 +1,7 @@
 //! What whoever owns a store does beside extracting: watch and tell, answer those who ask, and, as
 //! the daemon, know when the next pass is due.
 
+pub mod consumer;
 pub mod control;
 mod folder;
 mod gate;

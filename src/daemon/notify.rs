@@ -61,6 +61,24 @@ pub async fn run(
     }
 }
 
+/// Tells it that a consumer is at work, and that it ends.
+pub async fn consumer(stop: CancellationToken) -> Infallible {
+    send(&[NotifyState::Ready, NotifyState::Status("consuming")]);
+    let watchdog = sd_notify::watchdog_enabled().filter(|time| !time.is_zero());
+    let mut ping = interval(watchdog.map_or(NO_WATCHDOG, |time| time / 2));
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+            }
+            _ = ping.tick() => send(&[NotifyState::Watchdog]),
+        }
+    }
+}
+
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "the service manager cannot be told");

@@ -41,3 +41,10 @@ pub const OWED: &str = "discogs_extractor_owed";
 pub const BUILD_INFO: &str = "discogs_extractor_build_info";
 /// Gauge: when this process began. The name is Prometheus' own.
 pub const PROCESS_START: &str = "process_start_time_seconds";
+
+/// Messages that a consumer could not handle, by type.
+pub const POISON: &str = "discogs_extractor_poison_messages_total";
+/// Messages that came to a consumer for the sixteenth time or more, by type.
+pub const MANY_DELIVERIES: &str = "discogs_extractor_many_deliveries_total";
+/// Time from gathering a consumer's batch to its commit, by type.
+pub const BATCH_SECONDS: &str = "discogs_extractor_batch_seconds";

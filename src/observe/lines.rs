@@ -57,6 +57,34 @@ pub fn announced(what: &Announcement) -> String {
     }
 }
 
+/// What a consumer has written.
+pub fn consumer_progress(counts: [u64; 4]) -> String {
+    let total: u64 = counts.iter().sum();
+    let each = Kind::ALL.iter().zip(counts).map(|(kind, n)| format!("{}: {n}", kind.title()));
+    let each: Vec<_> = each.collect();
+    format!("📊 Consumer Progress: {total} records written ({})", each.join(", "))
+}
+
+/// The types whose queues are read, if there are any.
+pub fn active_consumers(kinds: &[Kind]) -> Option<String> {
+    (!kinds.is_empty()).then(|| format!("✅ Active consumers: {}", list(kinds)))
+}
+
+/// The types whose messages are not written.
+pub fn stalled_consumers(kinds: &[Kind]) -> String {
+    format!("⚠️ Stalled consumers detected: {}", list(kinds))
+}
+
+/// A consumer has written all of a type.
+pub fn file_processing_complete(kind: Kind) -> String {
+    format!("🎉 File processing complete for {kind}!")
+}
+
+/// A consumer stops reading a type's queue.
+pub fn canceling_consumer(kind: Kind) -> String {
+    format!("🔌 Canceling consumer for {kind}")
+}
+
 /// As the platform prints its lists: `['artists', 'labels']`.
 fn list(kinds: &[Kind]) -> String {
     let names: Vec<_> = kinds.iter().map(|kind| format!("'{kind}'")).collect();
@@ -97,6 +125,11 @@ mod tests {
             ),
             "releases: nothing moved for 2m 1s, sink blocked: database is locked"
         );
+        assert_eq!(
+            file_processing_complete(Kind::Artists),
+            "🎉 File processing complete for artists!"
+        );
+        assert_eq!(canceling_consumer(Kind::Artists), "🔌 Canceling consumer for artists");
         assert_eq!(completed(&[]), None);
         assert_eq!(active(&[]), None);
     }

@@ -37,7 +37,7 @@ pub struct Metric {
 }
 
 /// All there are.
-pub const METRICS: [Metric; 19] = [
+pub const METRICS: [Metric; 22] = [
     counts(metric::RECORDS, TYPE, "Records delivered by this process."),
     counts(metric::BAD_RECORDS, TYPE, "Records set aside by this process."),
     counts(metric::GZIP_BYTES, TYPE, "Compressed bytes read by this process."),
@@ -50,6 +50,9 @@ pub const METRICS: [Metric; 19] = [
         "Time from sending a message to the broker's confirm, of some messages.",
     ),
     times(metric::COMMIT_SECONDS, None, "Time until what was written to the store was durable."),
+    counts(metric::POISON, TYPE, "Messages that this process sent to the dead letters."),
+    counts(metric::MANY_DELIVERIES, TYPE, "Messages that came for the sixteenth time or more."),
+    times(metric::BATCH_SECONDS, TYPE, "Time until a batch of messages was committed."),
     shows(metric::STATUS, Some("status"), "1 for what is going on, 0 for the others."),
     shows(metric::IN_FLIGHT, TYPE, "Records sent that the mark has not passed."),
     shows(metric::MARK_LAG, TYPE, "Seconds since the mark moved while something is in flight."),

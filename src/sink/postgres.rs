@@ -16,6 +16,7 @@ use crate::tables::postgres::{
 };
 use crate::tables::schema::SchemaError;
 use crate::tables::sweep::{self, Rows};
+use crate::tables::{Order, Which};
 use lane::Lane;
 use link::{Base, Failure, Link, Outage};
 
@@ -217,8 +218,9 @@ impl Sink for Postgres {
         let swept = if only {
             Swept::Removed(0)
         } else {
+            let which = Which { file, run, order: Order::Arrival };
             sweep::sweep(
-                &mut SweptTable { sink: self, link: &mut link, sweep },
+                &mut SweptTable { sink: self, link: &mut link, which },
                 sweep,
                 held,
                 go_on,
@@ -236,7 +238,7 @@ impl Sink for Postgres {
 struct SweptTable<'a> {
     sink: &'a Postgres,
     link: &'a mut Link,
-    sweep: &'a Sweep,
+    which: Which,
 }
 
 impl Rows for SweptTable<'_> {
@@ -248,8 +250,8 @@ impl Rows for SweptTable<'_> {
         previous: Option<&Stretch>,
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<Option<Stretch>>, SinkError> {
-        let Sweep { file, run, .. } = *self.sweep;
-        let look = async |client: &mut Client| next_stretch(client, file, run, previous).await;
+        let which = self.which;
+        let look = async |client: &mut Client| next_stretch(client, &which, previous).await;
         self.sink.patiently(self.link, "sweep", go_on, &look)
     }
 
@@ -258,8 +260,8 @@ impl Rows for SweptTable<'_> {
         stretch: &Stretch,
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<u64>, SinkError> {
-        let Sweep { file, run, .. } = *self.sweep;
-        let remove = async |client: &mut Client| remove_stale(client, file, run, stretch).await;
+        let which = self.which;
+        let remove = async |client: &mut Client| remove_stale(client, &which, stretch).await;
         self.sink.patiently(self.link, "sweep", go_on, &remove)
     }
 }

@@ -7,23 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode};
 use tokio::runtime;
-use uuid::Uuid;
 
 use super::{Lane, LaneStart, Need, Sink, SinkError, Sweep, Swept, hints, spawn};
 use crate::model::{Clock, DumpName, Job, Ordinal, Run};
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::{
-    Fault, SQLITE, Stretch, delivered, fault, is_only_run, migrate, next_stretch, note_first,
-    remove_stale, words,
+    self, Fault, Stretch, connect, connect_reader, delivered, fault, is_only_run, next_stretch,
+    note_first, remove_stale, words,
 };
 use crate::tables::sweep::{self, Rows};
+use crate::tables::{Order, Which};
 use writer::NewLane;
-
-/// How long SQLite itself waits for a lock before it says that it is busy. Short, so that a sink
-/// that waits can be stopped.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// How long dropping the sink waits for its thread.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -133,40 +129,6 @@ impl Sqlite {
     }
 }
 
-/// Opens the file and sets how it is written: with a log beside it, so that whoever reads is not
-/// disturbed and a commit is one append. A commit that a power failure takes away is missed in
-/// the ranges and sent again, so a commit need not wait for the disk.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.execute_batch(PRAGMAS)?;
-    Ok(connection)
-}
-
-/// Statements kept prepared: those of four types and some more.
-const STATEMENTS: usize = 32;
-
-/// Large pages hold rows of some 4 kB with little waste: measured against 4 to 64 KiB, 32 KiB
-/// takes nearly the least time and space, and a single row is still read at once. The log is moved
-/// into the database every 8 MiB, which waits for the disk no longer than the window has records
-/// for: a dump of 1 GB took 3.3 s against 3.6 s at 32 MiB. Keys from other tables to ours are not
-/// looked at: the dumps break them.
-const PRAGMAS: &str = "
-    PRAGMA page_size = 32768;
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
-    PRAGMA wal_autocheckpoint = 250;
-    PRAGMA cache_size = -32768;
-    PRAGMA foreign_keys = OFF;
-";
-
-/// Who reads each page once needs no more memory for it.
-const READER_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -2048;";
-
 /// Brings the schema up to date and returns the database's identity.
 fn prepare(database: &Database) -> Result<Job, SinkError> {
     let connection = database.connection();
@@ -175,8 +137,7 @@ fn prepare(database: &Database) -> Result<Job, SinkError> {
         let what = format!("{} may only be read", database.path.display());
         return Err(SinkError::new(what).hint(hints::READ_ONLY));
     }
-    let migrated = migrate(&connection, SQLITE, database.clock.now());
-    migrated.map_err(|error| match error {
+    sqlite::prepare(&connection, database.clock.now()).map_err(|error| match error {
         SchemaError::Database(error) if words(&error).ends_with("already exists") => {
             cannot(&error).hint("the database has tables of someone else's: give the sink its own")
         }
@@ -185,22 +146,7 @@ fn prepare(database: &Database) -> Result<Job, SinkError> {
             let what = format!("cannot use {}: {error}", database.path.display());
             SinkError::new(what).hint("use the release that made it, or another database")
         }
-    })?;
-    identity(&connection).map_err(|error| cannot(&error))
-}
-
-fn identity(connection: &Connection) -> rusqlite::Result<Job> {
-    let read = || {
-        let row = connection.query_row("SELECT id FROM extractor_job", (), |row| row.get(0));
-        row.optional()
-    };
-    if read()?.is_none_or(|id: String| id.is_empty()) {
-        connection.execute(
-            "INSERT OR IGNORE INTO extractor_job (only, id) VALUES (1, ?1)",
-            [Uuid::new_v4().to_string()],
-        )?;
-    }
-    Ok(Job::new(format!("sqlite:{}", read()?.unwrap_or_default())))
+    })
 }
 
 impl Sink for Sqlite {
@@ -256,9 +202,9 @@ impl Sink for Sqlite {
         }
 
         // Reading a whole table takes minutes, so it is done beside the connection that writes.
-        let reader = connect(&self.database.path).map_err(|error| failed(&error))?;
-        reader.execute_batch(READER_PRAGMAS).map_err(|error| failed(&error))?;
-        let mut rows = SweptTable { database: &self.database, reader, sweep };
+        let reader = connect_reader(&self.database.path).map_err(|error| failed(&error))?;
+        let which = Which { file: sweep.file, run: sweep.run, order: Order::Arrival };
+        let mut rows = SweptTable { database: &self.database, reader, which };
         let swept = sweep::sweep(&mut rows, sweep, held.prefix(), go_on);
         let swept = swept.map_err(|error| failed(&error))?;
         if let Swept::Removed(1..) = swept {
@@ -287,7 +233,7 @@ impl Drop for Sqlite {
 struct SweptTable<'a> {
     database: &'a Database,
     reader: Connection,
-    sweep: &'a Sweep,
+    which: Which,
 }
 
 impl Rows for SweptTable<'_> {
@@ -299,8 +245,7 @@ impl Rows for SweptTable<'_> {
         previous: Option<&Stretch>,
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> rusqlite::Result<Option<Option<Stretch>>> {
-        let Sweep { file, run, .. } = *self.sweep;
-        patiently(|| next_stretch(&self.reader, file, run, previous), go_on)
+        patiently(|| next_stretch(&self.reader, &self.which, previous), go_on)
     }
 
     fn remove(
@@ -308,8 +253,7 @@ impl Rows for SweptTable<'_> {
         stretch: &Stretch,
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> rusqlite::Result<Option<u64>> {
-        let Sweep { file, run, .. } = *self.sweep;
-        let remove = || remove_stale(&self.database.connection(), file, run, stretch);
+        let remove = || remove_stale(&self.database.connection(), &self.which, stretch);
         patiently(remove, go_on)
     }
 }

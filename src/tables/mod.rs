@@ -1,8 +1,12 @@
 //! What both ends of the tables share: schema and writers over `migrations/`.
 
+pub mod complete;
+mod order;
 pub mod postgres;
 pub mod ranges;
 pub mod schema;
 pub mod sqlite;
 pub mod sweep;
 mod year;
+
+pub use order::{Order, Which};

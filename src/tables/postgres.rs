@@ -1,6 +1,7 @@
 //! Rows of a PostgreSQL database: batches of records go in by `unnest`, and the ordinals they came
 //! with go into `extractor_delivered` in the same transaction.
 
+pub mod complete;
 mod connect;
 mod indexes;
 mod migrate;
@@ -16,10 +17,12 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, Transaction};
 
+use super::Order;
+use super::complete::Noter;
 use super::ranges::Ranges;
 use super::year::{dated_by, with_year, year_of};
 use crate::model::fault::place;
-use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp};
+use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 
 pub use connect::{ConnectError, Connected, Server, ServerError};
 pub use indexes::{INDEXES, Index, create, missing};
@@ -113,13 +116,64 @@ pub type Refused = BTreeMap<usize, String>;
 /// # Errors
 /// What the server says; nothing was written then, unless the connection was lost at the end.
 pub async fn write(client: &mut Client, batch: &Batch<'_>) -> Result<Refused, Error> {
+    let origin = Origin {
+        kind: batch.file.kind,
+        source: Some((batch.file.version, batch.run)),
+        order: Order::Arrival,
+        now: batch.now,
+        only_run: batch.only_run,
+    };
+    write_rows(client, &origin, batch.rows, Notes::Ranges(batch.ordinals)).await
+}
+
+/// Where rows come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Their table.
+    pub kind: Kind,
+    /// Their version and run; none if they do not say.
+    pub source: Option<(Version, Run)>,
+    /// What decides between two runs of one version.
+    pub order: Order,
+    /// The moment that changed rows are dated with.
+    pub now: Timestamp,
+    /// Whether no other run is known to have written to the table.
+    pub only_run: bool,
+}
+
+/// What is noted with rows, in their transaction.
+#[derive(Clone, Copy, Debug)]
+pub enum Notes<'a> {
+    /// Ordinals that are dealt with, whatever becomes of the rows.
+    Ranges(&'a [RangeInclusive<Ordinal>]),
+    /// The rows' own ordinals, but for those that are refused, and what the rows mean for
+    /// cancellations.
+    Messages {
+        /// The ordinal of each row, where it is known.
+        ordinals: &'a [Option<Ordinal>],
+        /// Who notes.
+        noter: &'a Noter,
+    },
+}
+
+/// Writes rows in one transaction, all but what is refused. Of several rows of one id the last
+/// wins.
+///
+/// # Errors
+/// What the server says; nothing was written then, unless the connection was lost at the end.
+pub async fn write_rows(
+    client: &mut Client,
+    origin: &Origin,
+    all: &[Row<'_>],
+    notes: Notes<'_>,
+) -> Result<Refused, Error> {
     let mut refused = Refused::new();
     loop {
-        let rows = last_of_each(batch.rows, &refused);
-        match write_all(client, batch, &rows).await {
+        let rows = last_of_each(all, &refused);
+        match write_all(client, origin, &rows, notes, &refused).await {
             Ok(()) => return Ok(refused),
             Err(error) if fault(&error) == Fault::Record => {
-                let found = look_for_refused(client, batch, &rows).await?;
+                let found = look_for_refused(client, origin, &rows).await?;
                 if found.is_empty() {
                     return Err(error);
                 }
@@ -144,24 +198,24 @@ fn last_of_each<'a>(rows: &'a [Row<'a>], refused: &Refused) -> Vec<Numbered<'a>>
 
 async fn write_all(
     client: &mut Client,
-    batch: &Batch<'_>,
+    origin: &Origin,
     rows: &[Numbered<'_>],
+    notes: Notes<'_>,
+    refused: &Refused,
 ) -> Result<(), Error> {
     let transaction = client.transaction().await?;
-    let stamped = if batch.only_run || rows.is_empty() {
+    let stamped = if origin.only_run || rows.is_empty() {
         Vec::new()
     } else {
-        stamp(&transaction, batch, rows).await?
+        stamp(&transaction, origin, rows).await?
     };
     let not_stamped =
         |(_, row): &&Numbered<'_>| stamped.binary_search_by(|id| id.as_str().cmp(row.id)).is_err();
     let rows: Vec<Numbered<'_>> = rows.iter().filter(not_stamped).copied().collect();
     if !rows.is_empty() {
-        upsert(&transaction, batch, &rows).await?;
+        upsert(&transaction, origin, &rows).await?;
     }
-    for range in batch.ordinals {
-        note_delivered(&transaction, batch.file, batch.run, range.clone()).await?;
-    }
+    note(&transaction, origin, notes, refused).await?;
     place("postgres.commit.before");
     transaction.commit().await?;
     place("postgres.commit.after");
@@ -171,7 +225,7 @@ async fn write_all(
 /// Finds the rows that the server refuses, by halves; it writes nothing.
 async fn look_for_refused(
     client: &mut Client,
-    batch: &Batch<'_>,
+    origin: &Origin,
     rows: &[Numbered<'_>],
 ) -> Result<Refused, Error> {
     let mut refused = Refused::new();
@@ -179,7 +233,7 @@ async fn look_for_refused(
     let mut parts = vec![rows];
     while let Some(part) = parts.pop() {
         let savepoint = transaction.savepoint("part").await?;
-        let written = upsert(&savepoint, batch, part).await;
+        let written = upsert(&savepoint, origin, part).await;
         savepoint.rollback().await?;
         match (written, part) {
             (Ok(()), _) | (Err(_), []) => {}
@@ -201,14 +255,20 @@ async fn look_for_refused(
 /// Returns their ids, sorted.
 async fn stamp(
     transaction: &Transaction<'_>,
-    batch: &Batch<'_>,
+    origin: &Origin,
     rows: &[Numbered<'_>],
 ) -> Result<Vec<String>, Error> {
-    let table = batch.file.kind.name();
+    let Some((version, run)) = origin.source else { return Ok(Vec::new()) };
+    let table = origin.kind.name();
+    let in_order = match origin.order {
+        Order::Arrival => "",
+        Order::Run => "AND (row.version < $3 OR row.run IS NULL OR row.run <= $4)",
+    };
     let sql = format!(
         "UPDATE {table} AS row SET version = $3, run = $4
          FROM unnest($1, $2) AS new (id, hash)
          WHERE row.data_id = new.id AND row.hash = new.hash AND row.version <= $3
+             {in_order}
          RETURNING row.data_id"
     );
     let ids: Vec<&str> = rows.iter().map(|(_, row)| row.id).collect();
@@ -216,8 +276,8 @@ async fn stamp(
     let parameters: [Parameter<'_>; 4] = [
         (&ids, Type::TEXT_ARRAY),
         (&hashes, Type::TEXT_ARRAY),
-        (&batch.file.version.to_string(), Type::TEXT),
-        (&stored_run(batch.run), Type::INT8),
+        (&version.to_string(), Type::TEXT),
+        (&stored_run(run), Type::INT8),
     ];
     let stamped = transaction.query_typed(&sql, &parameters).await?;
     let mut ids: Vec<String> =
@@ -233,11 +293,17 @@ async fn stamp(
 /// run wrote after it was looked for.
 async fn upsert(
     transaction: &Transaction<'_>,
-    batch: &Batch<'_>,
+    origin: &Origin,
     rows: &[Numbered<'_>],
 ) -> Result<(), Error> {
-    let kind = batch.file.kind;
+    let kind = origin.kind;
     let table = kind.name();
+    let in_order = match origin.order {
+        Order::Arrival => "",
+        Order::Run => {
+            "AND (row.version < excluded.version OR row.run IS NULL OR row.run <= excluded.run)"
+        }
+    };
     let sql = format!(
         "INSERT INTO {table} AS row (data_id, hash, data, version, run, updated_at)
          SELECT id, hash, data::jsonb, $4, $5, to_timestamp($6 / 1000)
@@ -250,22 +316,23 @@ async fn upsert(
              updated_at = CASE WHEN row.hash = excluded.hash
                  THEN row.updated_at ELSE excluded.updated_at END
          WHERE row.version IS NULL
-            OR (row.version <= excluded.version
+            OR (row.version <= excluded.version {in_order}
                 AND (row.hash, row.version, row.run)
                     IS DISTINCT FROM (excluded.hash, excluded.version, excluded.run))"
     );
     let ids: Vec<&str> = rows.iter().map(|(_, row)| row.id).collect();
     let hashes: Vec<&str> = rows.iter().map(|(_, row)| row.hash).collect();
-    let latest = batch.now.year() + 1;
+    let latest = origin.now.year() + 1;
+    let (version, run) = origin.source.unzip();
     let data: Vec<Stored<'_>> =
         rows.iter().map(|(_, row)| Stored { json: row.json, kind, latest }).collect();
     let parameters: [Parameter<'_>; 6] = [
         (&ids, Type::TEXT_ARRAY),
         (&hashes, Type::TEXT_ARRAY),
         (&data, Type::TEXT_ARRAY),
-        (&batch.file.version.to_string(), Type::TEXT),
-        (&stored_run(batch.run), Type::INT8),
-        (&millis(batch.now), Type::FLOAT8),
+        (&version.map(|version| version.to_string()), Type::TEXT),
+        (&run.map(stored_run), Type::INT8),
+        (&millis(origin.now), Type::FLOAT8),
     ];
     transaction.execute_typed(&sql, &parameters).await.map(drop)
 }
@@ -318,6 +385,31 @@ impl ToSql for Stored<'_> {
     }
 
     to_sql_checked!();
+}
+
+/// Notes what is to be noted with rows.
+async fn note(
+    transaction: &Transaction<'_>,
+    origin: &Origin,
+    notes: Notes<'_>,
+    refused: &Refused,
+) -> Result<(), Error> {
+    let ranges: Vec<RangeInclusive<Ordinal>> = match notes {
+        Notes::Ranges(ranges) => ranges.to_vec(),
+        Notes::Messages { ordinals, noter } => {
+            let sources = [origin.source];
+            complete::data_came(transaction, noter, origin.kind, &sources, origin.now).await?;
+            let written = ordinals.iter().enumerate().filter(|(i, _)| !refused.contains_key(i));
+            let written = written.filter_map(|(_, ordinal)| Some((*ordinal)?..=(*ordinal)?));
+            written.collect::<Ranges>().iter().collect()
+        }
+    };
+    let Some((version, run)) = origin.source else { return Ok(()) };
+    for range in ranges {
+        let file = DumpName { version, kind: origin.kind };
+        note_delivered(transaction, file, run, range).await?;
+    }
+    Ok(())
 }
 
 /// Notes a range of a run's ordinals as dealt with, joined to the ranges that it touches.

@@ -33,6 +33,12 @@ impl Ranges {
         self.0.get(&Ordinal::FIRST).copied().unwrap_or(Ordinal(0))
     }
 
+    /// How many ordinals up to `last` it holds.
+    pub fn count_to(&self, last: Ordinal) -> u64 {
+        let until = self.iter().take_while(|range| *range.start() <= last);
+        until.map(|range| range.end().0.min(last.0) + 1 - range.start().0).sum()
+    }
+
     /// The ranges in order.
     pub fn iter(&self) -> impl Iterator<Item = RangeInclusive<Ordinal>> {
         self.0.iter().map(|(first, last)| *first..=*last)
@@ -69,6 +75,9 @@ mod tests {
             prop_assert!(all.windows(2).all(|two| two[0].end().next() < *two[1].start()));
             let prefix = (1..100).take_while(|ordinal| set.contains(ordinal)).count() as u64;
             prop_assert_eq!(ranges.prefix(), Ordinal(prefix));
+            for last in 0..100 {
+                prop_assert_eq!(ranges.count_to(Ordinal(last)), set.range(..=last).count() as u64);
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
-//! Rows of a SQLite database: batches of records go in by upserts, and the ordinals they came
-//! with go into `extractor_delivered` in the same transaction.
+//! Rows of a SQLite database: records go in by upserts, and the ordinals they came with go into
+//! `extractor_delivered` in the same transaction.
 
+pub mod complete;
 mod migrate;
+mod open;
 mod stretch;
 
 use std::collections::BTreeMap;
@@ -10,11 +12,13 @@ use std::ops::RangeInclusive;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode};
 
+use super::Order;
 use super::ranges::Ranges;
 use crate::model::fault::place;
-use crate::model::{Body, Document, DumpName, Kind, Ordinal, Parsed, Run, Timestamp};
+use crate::model::{Body, DumpName, Item, Kind, Ordinal, Parsed, Run, Sha256, Timestamp, Version};
 
 pub use migrate::{SQLITE, migrate};
+pub use open::{connect, connect_reader, prepare};
 pub use stretch::{Stretch, next_stretch, remove_stale};
 
 /// A batch and where it comes from.
@@ -28,8 +32,32 @@ pub struct Batch<'a> {
     pub parsed: &'a Parsed,
 }
 
+/// One record on its way into its table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// SHA-256 of the canonical JSON.
+    pub hash: &'a Sha256,
+    /// The canonical JSON, UTF-8.
+    pub json: &'a [u8],
+}
+
+/// Rows that come from one place, each with the index by which it is named if it is refused.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// Their table.
+    pub kind: Kind,
+    /// Their version and run; none if they do not say.
+    pub source: Option<(Version, Run)>,
+    /// What decides between two runs of one version.
+    pub order: Order,
+    /// The rows.
+    pub rows: Vec<(usize, Row<'a>)>,
+}
+
 /// The records that the database refused for themselves, with its words: by the index of the
-/// batch and of the item in it.
+/// group and of the row in it.
 pub type Refused = BTreeMap<(usize, usize), String>;
 
 /// Where the reason of an error lies.
@@ -73,11 +101,52 @@ pub fn write(
     batches: &[Batch<'_>],
     now: Timestamp,
 ) -> rusqlite::Result<Refused> {
+    let groups: Vec<_> = batches.iter().map(Batch::group).collect();
+    write_groups(connection, &groups, now, |_| {
+        for batch in batches {
+            let items = &batch.parsed.items;
+            let Some((first, last)) = items.first().zip(items.last()) else { continue };
+            let range = first.place.ordinal..=last.place.ordinal;
+            note_delivered(connection, batch.file, batch.run, range)?;
+        }
+        Ok(())
+    })
+}
+
+impl<'a> Batch<'a> {
+    fn group(&self) -> Group<'a> {
+        let document = |(index, item): (usize, &'a Item)| {
+            let Body::Document(document) = &item.body else { return None };
+            let json = &self.parsed.json[document.json.clone()];
+            Some((index, Row { id: &document.id, hash: &document.hash, json }))
+        };
+        Group {
+            kind: self.file.kind,
+            source: Some((self.file.version, self.run)),
+            order: Order::Arrival,
+            rows: self.parsed.items.iter().enumerate().filter_map(document).collect(),
+        }
+    }
+}
+
+/// Writes groups of rows in one transaction, in order: all but those refused. `notes` writes what
+/// belongs into the same transaction and is told what was refused; it may be called again, after
+/// everything was taken back. After an error nothing was written.
+///
+/// # Errors
+/// If the database fails or is busy; a refused row is no error.
+pub fn write_groups(
+    connection: &Connection,
+    groups: &[Group<'_>],
+    now: Timestamp,
+    notes: impl Fn(&Refused) -> rusqlite::Result<()>,
+) -> rusqlite::Result<Refused> {
     let mut refused = Refused::new();
     let mut care = Care::Quick;
     loop {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let written = fill(connection, batches, now, care, &mut refused).and_then(|()| {
+        let written = fill(connection, groups, now, care, &mut refused).and_then(|()| {
+            notes(&refused).map_err(Stopped::Database)?;
             place("sqlite.commit.before");
             connection.execute_batch("COMMIT").map_err(Stopped::Database)?;
             place("sqlite.commit.after");
@@ -120,26 +189,25 @@ impl From<Error> for Stopped {
 
 fn fill(
     connection: &Connection,
-    batches: &[Batch<'_>],
+    groups: &[Group<'_>],
     now: Timestamp,
     care: Care,
     refused: &mut Refused,
 ) -> Result<(), Stopped> {
-    for (batch_index, batch) in batches.iter().enumerate() {
-        let mut upsert = Upsert::new(connection, batch.file, batch.run, now)?;
-        for (index, item) in batch.parsed.items.iter().enumerate() {
-            let Body::Document(document) = &item.body else { continue };
-            if refused.contains_key(&(batch_index, index)) {
+    for (group_index, group) in groups.iter().enumerate() {
+        let mut upsert = Upsert::new(connection, group, now)?;
+        for (index, row) in &group.rows {
+            if refused.contains_key(&(group_index, *index)) {
                 continue;
             }
             if care == Care::RecordByRecord {
                 connection.prepare_cached("SAVEPOINT record")?.execute(())?;
             }
-            if let Err(error) = upsert.row(batch.parsed, document) {
+            if let Err(error) = upsert.row(row) {
                 match (fault(&error), care) {
                     (Fault::Record, Care::Quick) => return Err(Stopped::ByRecord),
                     (Fault::Record, Care::RecordByRecord) => {
-                        refused.insert((batch_index, index), words(&error));
+                        refused.insert((group_index, *index), words(&error));
                     }
                     (Fault::Busy | Fault::Database, _) => return Err(error.into()),
                 }
@@ -152,11 +220,6 @@ fn fill(
             if care == Care::RecordByRecord {
                 connection.prepare_cached("RELEASE record")?.execute(())?;
             }
-        }
-        let ordinals = batch.parsed.items.first().zip(batch.parsed.items.last());
-        if let Some((first, last)) = ordinals {
-            let range = first.place.ordinal..=last.place.ordinal;
-            note_delivered(connection, batch.file, batch.run, range)?;
         }
     }
     Ok(())
@@ -175,24 +238,25 @@ pub fn words(error: &Error) -> String {
 struct Upsert<'c>(CachedStatement<'c>);
 
 impl<'c> Upsert<'c> {
-    /// The statement with everything bound that is the same for a whole batch.
+    /// The statement with everything bound that is the same for a whole group.
     fn new(
         connection: &'c Connection,
-        file: DumpName,
-        run: Run,
+        group: &Group<'_>,
         now: Timestamp,
     ) -> rusqlite::Result<Upsert<'c>> {
-        let mut statement = connection.prepare_cached(upsert_sql(file.kind))?;
-        statement.raw_bind_parameter(4, file.version.to_string())?;
-        statement.raw_bind_parameter(5, stored_run(run))?;
+        let mut statement = connection.prepare_cached(upsert_sql(group.kind))?;
+        let (version, run) = group.source.unzip();
+        statement.raw_bind_parameter(4, version.map(|version| version.to_string()))?;
+        statement.raw_bind_parameter(5, run.map(stored_run))?;
         statement.raw_bind_parameter(6, format!("{now:.3}"))?;
+        statement.raw_bind_parameter(7, group.order == Order::Run)?;
         Ok(Upsert(statement))
     }
 
-    fn row(&mut self, parsed: &Parsed, document: &Document) -> rusqlite::Result<usize> {
-        self.0.raw_bind_parameter(1, &*document.id)?;
-        self.0.raw_bind_parameter(2, text(&document.hash.hex()))?;
-        self.0.raw_bind_parameter(3, text(&parsed.json[document.json.clone()]))?;
+    fn row(&mut self, row: &Row<'_>) -> rusqlite::Result<usize> {
+        self.0.raw_bind_parameter(1, row.id)?;
+        self.0.raw_bind_parameter(2, text(&row.hash.hex()))?;
+        self.0.raw_bind_parameter(3, text(row.json))?;
         self.0.raw_execute()
     }
 }
@@ -219,7 +283,9 @@ fn upsert_sql(kind: Kind) -> &'static str {
                      run = excluded.run,
                      updated_at = CASE WHEN row.hash = excluded.hash
                          THEN row.updated_at ELSE excluded.updated_at END
-                 WHERE row.version IS NULL OR row.version <= excluded.version"
+                 WHERE row.version IS NULL OR row.version < excluded.version
+                     OR (row.version = excluded.version
+                         AND (NOT ?7 OR row.run IS NULL OR row.run <= excluded.run))"
             )
         };
     }
@@ -236,8 +302,12 @@ fn stored_run(run: Run) -> i64 {
     run.0.cast_signed()
 }
 
-/// Notes a range of a run's ordinals as dealt with, joined to the ranges that it touches.
-fn note_delivered(
+/// Notes a range of a run's ordinals as dealt with, joined to the ranges that it touches. Within
+/// a transaction only.
+///
+/// # Errors
+/// If the database fails.
+pub fn note_delivered(
     connection: &Connection,
     file: DumpName,
     run: Run,

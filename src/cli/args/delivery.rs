@@ -159,7 +159,7 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-fn fraction(text: &str) -> Result<f64, String> {
+pub(super) fn fraction(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number")?;
     if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("not between 0 and 1".into()) }
 }

@@ -7,10 +7,16 @@ use crate::model::Timestamp;
 use crate::tables::schema::{Applied, Migration, SchemaError, pending};
 
 /// The migrations of PostgreSQL in order; the first has number 1.
-pub const POSTGRES: &[Migration] = &[Migration {
-    name: "0001_tables.sql",
-    sql: include_str!("../../../migrations/postgres/0001_tables.sql"),
-}];
+pub const POSTGRES: &[Migration] = &[
+    Migration {
+        name: "0001_tables.sql",
+        sql: include_str!("../../../migrations/postgres/0001_tables.sql"),
+    },
+    Migration {
+        name: "0002_consumers.sql",
+        sql: include_str!("../../../migrations/postgres/0002_consumers.sql"),
+    },
+];
 
 /// Held while migrating, so that of two processes one waits: `disc` as a number.
 const LOCK: i64 = 0x6469_7363;

@@ -2,8 +2,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
 use super::{Parameter, stored_run};
-use crate::model::{DumpName, Run};
 use crate::tables::sweep::{self, STEP};
+use crate::tables::{Order, Which};
 
 /// Consecutive rows of a table, in the order of its primary key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +26,18 @@ impl sweep::Stretch for Stretch {
     }
 }
 
-/// Whether a row is not of this run of the version ($1, $2) and not of a later version.
-const STALE: &str =
-    "(version IS NULL OR version < $1 OR (version = $1 AND run IS DISTINCT FROM $2))";
+/// Whether a row is not of this run of the version ($1, $2) and not of a later version, nor of a
+/// later run where those are in order.
+const fn stale(order: Order) -> &'static str {
+    match order {
+        Order::Arrival => {
+            "(version IS NULL OR version < $1 OR (version = $1 AND run IS DISTINCT FROM $2))"
+        }
+        Order::Run => {
+            "(version IS NULL OR version < $1 OR (version = $1 AND (run IS NULL OR run < $2)))"
+        }
+    }
+}
 
 /// The stretch that follows another, or the first; none at the end of the table.
 ///
@@ -36,21 +45,20 @@ const STALE: &str =
 /// What the server says.
 pub async fn next_stretch(
     client: &Client,
-    file: DumpName,
-    run: Run,
+    which: &Which,
     previous: Option<&Stretch>,
 ) -> Result<Option<Stretch>, Error> {
-    let table = file.kind.name();
+    let (table, stale) = (which.file.kind.name(), stale(which.order));
     let after = previous.map(|stretch| stretch.last.clone());
     let bound = if after.is_some() { "WHERE data_id > $3" } else { "WHERE $3::text IS NULL" };
     let sql = format!(
-        "SELECT max(data_id), count(*), count(*) FILTER (WHERE {STALE})
+        "SELECT max(data_id), count(*), count(*) FILTER (WHERE {stale})
          FROM (SELECT data_id, version, run FROM {table} {bound} ORDER BY data_id LIMIT {STEP})
              AS stretch"
     );
     let parameters: [Parameter<'_>; 3] = [
-        (&file.version.to_string(), Type::TEXT),
-        (&stored_run(run), Type::INT8),
+        (&which.file.version.to_string(), Type::TEXT),
+        (&stored_run(which.run), Type::INT8),
         (&after, Type::TEXT),
     ];
     let row = client.query_typed_one(&sql, &parameters).await?;
@@ -63,20 +71,15 @@ pub async fn next_stretch(
 ///
 /// # Errors
 /// What the server says.
-pub async fn remove_stale(
-    client: &Client,
-    file: DumpName,
-    run: Run,
-    stretch: &Stretch,
-) -> Result<u64, Error> {
-    let table = file.kind.name();
+pub async fn remove_stale(client: &Client, which: &Which, stretch: &Stretch) -> Result<u64, Error> {
+    let (table, stale) = (which.file.kind.name(), stale(which.order));
     let sql = format!(
         "DELETE FROM {table}
-         WHERE ($3::text IS NULL OR data_id > $3) AND data_id <= $4 AND {STALE}"
+         WHERE ($3::text IS NULL OR data_id > $3) AND data_id <= $4 AND {stale}"
     );
     let parameters: [Parameter<'_>; 4] = [
-        (&file.version.to_string(), Type::TEXT),
-        (&stored_run(run), Type::INT8),
+        (&which.file.version.to_string(), Type::TEXT),
+        (&stored_run(which.run), Type::INT8),
         (&stretch.after, Type::TEXT),
         (&stretch.last, Type::TEXT),
     ];

@@ -6,10 +6,16 @@ use crate::model::Timestamp;
 use crate::tables::schema::{Applied, Migration, SchemaError, pending};
 
 /// The migrations of SQLite in order; the first has number 1.
-pub const SQLITE: &[Migration] = &[Migration {
-    name: "0001_tables.sql",
-    sql: include_str!("../../../migrations/sqlite/0001_tables.sql"),
-}];
+pub const SQLITE: &[Migration] = &[
+    Migration {
+        name: "0001_tables.sql",
+        sql: include_str!("../../../migrations/sqlite/0001_tables.sql"),
+    },
+    Migration {
+        name: "0002_consumers.sql",
+        sql: include_str!("../../../migrations/sqlite/0002_consumers.sql"),
+    },
+];
 
 impl From<rusqlite::Error> for SchemaError<rusqlite::Error> {
     fn from(error: rusqlite::Error) -> Self {

@@ -1,8 +1,8 @@
 use rusqlite::Connection;
 
 use super::stored_run;
-use crate::model::{DumpName, Run};
 use crate::tables::sweep::{self, STEP};
+use crate::tables::{Order, Which};
 
 /// Consecutive rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,17 +31,16 @@ impl sweep::Stretch for Stretch {
 /// If the database fails.
 pub fn next_stretch(
     connection: &Connection,
-    file: DumpName,
-    run: Run,
+    which: &Which,
     previous: Option<&Stretch>,
 ) -> rusqlite::Result<Option<Stretch>> {
-    let table = file.kind.name();
+    let (table, stale) = (which.file.kind.name(), stale(which.order));
     let after = previous.map_or(i64::MIN, |stretch| stretch.last);
     let sql = format!(
-        "SELECT max(rowid), count(*), total({STALE}) FROM
+        "SELECT max(rowid), count(*), total({stale}) FROM
          (SELECT rowid, version, run FROM {table} WHERE rowid > ?3 ORDER BY rowid LIMIT {STEP})"
     );
-    let parameters = (file.version.to_string(), stored_run(run), after);
+    let parameters = (which.file.version.to_string(), stored_run(which.run), after);
     connection.prepare_cached(&sql)?.query_row(parameters, |row| {
         let Some(last) = row.get(0)? else { return Ok(None) };
         let stale = row.get::<_, f64>(2)?;
@@ -62,15 +61,23 @@ pub fn next_stretch(
 /// If the database fails or is busy.
 pub fn remove_stale(
     connection: &Connection,
-    file: DumpName,
-    run: Run,
+    which: &Which,
     stretch: &Stretch,
 ) -> rusqlite::Result<u64> {
-    let table = file.kind.name();
-    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {STALE}");
-    let parameters = (file.version.to_string(), stored_run(run), stretch.after, stretch.last);
+    let (table, stale) = (which.file.kind.name(), stale(which.order));
+    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {stale}");
+    let (version, run) = (which.file.version.to_string(), stored_run(which.run));
+    let parameters = (version, run, stretch.after, stretch.last);
     connection.prepare_cached(&sql)?.execute(parameters).map(|rows| rows as u64)
 }
 
-/// Whether a row is not of this run of the version (?1, ?2) and not of a later version.
-const STALE: &str = "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))";
+/// Whether a row is not of this run of the version (?1, ?2) and not of a later version, nor of a
+/// later run where those are in order.
+const fn stale(order: Order) -> &'static str {
+    match order {
+        Order::Arrival => "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))",
+        Order::Run => {
+            "(version IS NULL OR version < ?1 OR (version = ?1 AND (run IS NULL OR run < ?2)))"
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! `consume`: the other end of the broker.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use futures_util::future::OptionFuture;
+use secrecy::ExposeSecret;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::args::ConsumerName;
+use super::config::Tables;
+use super::environment;
+use super::exit::Exit;
+use super::owner::{self, Usage};
+use super::progress::How;
+use super::run;
+use super::signals::{Patience, Signals};
+use crate::amqp::{Broker, Topology};
+use crate::consume::target::{SweepLimits, Target};
+use crate::consume::{Consumed, Consumer, Postgres, Said, Settings, Sqlite, ledger, replay};
+use crate::daemon::consumer::{self, Shown};
+use crate::daemon::control::Control;
+use crate::daemon::notify;
+use crate::model::{Clock, SystemClock};
+use crate::observe::{Metrics, lines};
+use crate::state::Keeper;
+use crate::tables::complete::Noter;
+use crate::tables::postgres::Server;
+
+/// Docker kills after 10 s. What was read is written in 6 s at most, a goodbye takes 1 s.
+const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };
+
+/// Runs `consume tables`.
+pub fn tables(config: Tables, state_dir: &Path) -> Result<Exit> {
+    owner::check_environment()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let broker = if config.migrate_only { None } else { Some(broker(config.from.as_deref())?) };
+    let name = ConsumerName::Tables.name();
+    let noter = Noter { consumer: name.to_owned(), cancel_after: config.cancel_after };
+    let runtime = owner::runtime()?;
+    let stop = CancellationToken::new();
+    let listen = config.listen.filter(|_| broker.is_some());
+    let http = listen.map(|address| run::listen(&runtime, address)).transpose()?;
+    let metrics = http.as_ref().map(|_| Metrics::install(clock.now())).transpose();
+    let metrics = metrics.context("cannot count anything")?;
+    let consumed = runtime.block_on(async {
+        Signals::heed(stop.clone(), Some(PATIENCE))?;
+        let opening = target(config.to.as_deref(), noter, Arc::clone(&clock));
+        let Some(target) = stop.run_until_cancelled(opening).await else {
+            return Ok(Consumed::default());
+        };
+        let target = target?;
+        tracing::info!(database = target.location(), "the schema is up to date");
+        let Some(broker) = broker else { return Ok(Consumed::default()) };
+        let settings = Settings {
+            consumer: name.to_owned(),
+            broker,
+            topology: topology(config.exchange_prefix, name)?,
+            check_interval: config.check_interval,
+            sweep: SweepLimits {
+                max_fraction: config.purge_max_delete_fraction,
+                anyway: config.sweep_anyway,
+            },
+            say,
+        };
+        let keeper = stop.run_until_cancelled(open(state_dir, &clock)).await;
+        let Some((keeper, control)) = keeper.transpose()? else {
+            return Ok(Consumed::default());
+        };
+        let (job, location) = (target.job().clone(), target.location().to_owned());
+        let running = Consumer::new(settings, target, Arc::clone(&clock), stop.clone());
+        let (tell_stalled, stalled) = watch::channel(Vec::new());
+        let shown =
+            Shown { service: name, types: running.now(), stalled, clock: Arc::clone(&clock) };
+        let says = How::resolve(config.progress, false) == How::Lines;
+        let watching = consumer::watch(shown.clone(), tell_stalled, config.stall_after, says);
+        let keeping = ledger::keep(
+            keeper.clone(),
+            job,
+            location,
+            running.now(),
+            Arc::clone(&clock),
+            stop.clone(),
+        );
+        let serving =
+            http.zip(metrics).map(|(http, metrics)| consumer::serve(http, shown, metrics));
+        // What is forgotten of the state is noted again with the next message.
+        let forgotten = Notify::new();
+        let working = async {
+            let keeping = async {
+                let kept = keeping.await;
+                // Without its state it must not go on.
+                stop.cancel();
+                kept
+            };
+            let (consumed, kept) = tokio::join!(running.run(), keeping);
+            kept?;
+            consumed.map_err(|why| anyhow!(why))
+        };
+        let consumed = tokio::select! {
+            consumed = working => consumed,
+            never = watching => match never {},
+            never = control.serve(&keeper, &*clock, |_| (), &forgotten) => match never {},
+            never = notify::consumer(stop.clone()) => match never {},
+            Some(never) = OptionFuture::from(serving) => match never {},
+        };
+        drop(control);
+        keeper.close().await?;
+        consumed
+    });
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(if consumed?.refused.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Opens the state directory as its owner.
+async fn open(state_dir: &Path, clock: &Arc<dyn Clock>) -> Result<(Keeper, Control)> {
+    std::fs::create_dir_all(state_dir)
+        .with_context(|| format!("cannot make the state directory {}", state_dir.display()))?;
+    let keeper = Keeper::open(state_dir, Arc::clone(clock)).await?;
+    let control = Control::listen(state_dir)
+        .with_context(|| format!("cannot listen in the state directory {}", state_dir.display()))?;
+    Ok((keeper, control))
+}
+
+fn say(said: Said) {
+    match said {
+        Said::Complete(kind) => tracing::info!("{}", lines::file_processing_complete(kind)),
+        Said::Canceling(kind) => tracing::info!("{}", lines::canceling_consumer(kind)),
+    }
+}
+
+const NO_DATABASE: &str = "there is no database to fill\nhint: say where with --to \
+    (sqlite:PATH or postgres://…), or with POSTGRES_HOST and the other variables";
+
+async fn target(to: Option<&str>, noter: Noter, clock: Arc<dyn Clock>) -> Result<Arc<dyn Target>> {
+    let set = match to {
+        Some(_) => None,
+        None => environment::database(&environment::variable)?,
+    };
+    let to = to.or(set.as_ref().map(ExposeSecret::expose_secret));
+    match to.and_then(|to| to.split_once(':')) {
+        Some(("sqlite", path)) if !path.is_empty() => {
+            Ok(Arc::new(Sqlite::open(Path::new(path), noter, clock)?))
+        }
+        Some(("postgres" | "postgresql", _)) => {
+            let server: Server =
+                to.unwrap_or_default().parse().map_err(|error| Usage(format!("{error}")))?;
+            server.check()?;
+            Ok(Arc::new(Postgres::open(&server, noter, clock).await?))
+        }
+        _ => bail!(Usage(NO_DATABASE.into())),
+    }
+}
+
+fn topology(prefix: String, consumer: &str) -> Result<Topology> {
+    Topology::new(prefix, vec![consumer.to_owned()])
+        .map_err(|error| anyhow!(Usage(error.to_string())))
+}
+
+fn broker(from: Option<&str>) -> Result<Broker> {
+    let broker = match from {
+        Some(from) => from.parse::<Broker>(),
+        None => environment::broker(&environment::variable)?.expose_secret().parse(),
+    };
+    let broker = broker.map_err(|error| Usage(error.to_string()))?;
+    broker.tls().map_err(|error| Usage(error.to_string()))?;
+    Ok(broker)
+}
+
+/// Runs `consume replay-dead-letters`.
+pub fn replay_dead_letters(
+    consumer: ConsumerName,
+    from: Option<&str>,
+    prefix: String,
+) -> Result<Exit> {
+    let consumer = consumer.name();
+    let (broker, topology) = (broker(from)?, topology(prefix, consumer)?);
+    let runtime = owner::runtime()?;
+    let moved = runtime.block_on(replay(broker, &topology, consumer))?;
+    for (kind, messages) in moved {
+        print(&format!("{kind}: {messages}"))?;
+    }
+    let all: u64 = moved.iter().map(|(_, messages)| messages).sum();
+    print(&format!("{all} dead letters put back"))?;
+    Ok(Exit::Done)
+}
+
+fn print(line: &str) -> Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{line}").context("cannot print")
+}

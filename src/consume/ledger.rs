@@ -1,0 +1,227 @@
+//! Keeps in this process's own store what is known of each run, so that `state` shows it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::TypeNow;
+use crate::model::{
+    Checkpoint, Clock, Confirmed, DumpName, GzipOffset, Identity, Job, Kind, Limits, Ordinal,
+    Place, Run, Version, Window, WindowError, XmlOffset,
+};
+use crate::state::{Advance, Beginning, FileKey, Keeper, Owed, Owes, StateError};
+use crate::tables::complete::{Note, Sweep};
+
+/// How often it is looked whether anything changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Ordinals that are noted in one go.
+const STRIDE: u64 = 10_000;
+
+/// What can be said of a run at one moment.
+#[derive(Clone, Copy, Debug)]
+struct RunNow {
+    version: Version,
+    run: Option<Run>,
+    written: u64,
+    bad_records: u64,
+    complete: bool,
+    sweep: Option<Sweep>,
+}
+
+/// A run as the store has it.
+struct Kept {
+    key: FileKey,
+    mark: Checkpoint,
+    complete: bool,
+}
+
+/// Follows the types until everything is told to stop.
+///
+/// # Errors
+/// If the store fails.
+pub async fn keep(
+    keeper: Keeper,
+    job: Job,
+    location: String,
+    types: Vec<watch::Receiver<TypeNow>>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> Result<(), StateError> {
+    keeper.register_job(job.clone(), location, clock.now()).await?;
+    let mut ledger = Ledger { keeper, job, clock, kept: HashMap::new() };
+    while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
+        for now in &types {
+            let now = now.borrow().clone();
+            ledger.note(&now).await?;
+        }
+    }
+    ledger.stop().await
+}
+
+struct Ledger {
+    keeper: Keeper,
+    job: Job,
+    clock: Arc<dyn Clock>,
+    kept: HashMap<(Kind, Version, Option<u64>), Kept>,
+}
+
+impl Ledger {
+    async fn note(&mut self, now: &TypeNow) -> Result<(), StateError> {
+        for run in runs(now) {
+            let name = (now.kind, run.version, run.run.map(|run| run.0));
+            if !self.kept.contains_key(&name) {
+                // Another run of the same dump ends there.
+                let same = |(kind, version, _): &(Kind, Version, Option<u64>)| {
+                    (*kind, *version) == (now.kind, run.version)
+                };
+                let before: Vec<_> = self.kept.keys().filter(|name| same(name)).copied().collect();
+                for name in before {
+                    if let Some(kept) = self.kept.remove(&name).filter(|kept| !kept.complete) {
+                        let at = self.clock.now();
+                        self.keeper.stop(kept.key, "another run began".into(), at).await?;
+                    }
+                }
+                let kept = self.begin(now.kind, &run).await?;
+                self.kept.insert(name, kept);
+            }
+            if let Some(kept) = self.kept.get_mut(&name) {
+                step(&self.keeper, &*self.clock, kept, &run).await?;
+            }
+            self.settle_sweep(now.kind, &run).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, kind: Kind, run: &RunNow) -> Result<Kept, StateError> {
+        let name = DumpName { version: run.version, kind };
+        let key =
+            FileKey { job: self.job.clone(), version: run.version, kind, file: name.to_string() };
+        // The dump itself is not here; another run counts as another one.
+        let mut ends = [0; 32];
+        ends[..8].copy_from_slice(&run.run.map_or(0, |run| run.0).to_be_bytes());
+        let identity = Identity::Content { size: 0, ends };
+        let begun = self.keeper.begin(key.clone(), identity, None, self.clock.now()).await?;
+        let complete = matches!(begun.beginning, Beginning::AlreadyComplete { .. });
+        Ok(Kept { key, mark: begun.checkpoint, complete })
+    }
+
+    /// Strikes an owed sweep off when it is done, and notes when it was refused.
+    async fn settle_sweep(&self, kind: Kind, run: &RunNow) -> Result<(), StateError> {
+        let Some(sweep @ (Sweep::Done | Sweep::Refused)) = run.sweep else { return Ok(()) };
+        for entry in self.keeper.owed(self.job.clone()).await? {
+            let Owed::Sweep { version, kind: owed, .. } = entry.owed else { continue };
+            if (version, owed) != (run.version, kind) {
+                continue;
+            }
+            if sweep == Sweep::Done {
+                self.keeper.strike(self.job.clone(), entry.id).await?;
+            } else if entry.refused.is_none() {
+                let why = "the table extractor_complete says why, in sweep_words".to_owned();
+                self.keeper.refuse(self.job.clone(), entry.id, why, self.clock.now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop(self) -> Result<(), StateError> {
+        for kept in self.kept.into_values().filter(|kept| !kept.complete) {
+            let at = self.clock.now();
+            self.keeper.stop(kept.key, "the consumer ended".into(), at).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The newest run of each version that is known of a type.
+fn runs(now: &TypeNow) -> Vec<RunNow> {
+    let announced = now.notes.iter().filter_map(|note: &Note| {
+        Some(RunNow {
+            version: note.announced.version?,
+            run: note.announced.proof.map(|(run, ..)| run),
+            written: note.written,
+            bad_records: note.announced.proof.map_or(0, |(_, _, bad_records)| bad_records),
+            complete: note.completed_at.is_some(),
+            sweep: note.sweep,
+        })
+    });
+    let reading = now.reading.map(|(version, run, written)| RunNow {
+        version,
+        run: Some(run),
+        written,
+        bad_records: 0,
+        complete: false,
+        sweep: None,
+    });
+    let mut newest: HashMap<Version, RunNow> = HashMap::new();
+    for run in announced.chain(reading) {
+        let known = newest.get(&run.version).and_then(|known| known.run.map(|run| run.0));
+        if run.run.map(|run| run.0) >= known || !newest.contains_key(&run.version) {
+            newest.insert(run.version, run);
+        }
+    }
+    newest.into_values().collect()
+}
+
+/// Takes a run in the store to where it is.
+async fn step(
+    keeper: &Keeper,
+    clock: &dyn Clock,
+    kept: &mut Kept,
+    run: &RunNow,
+) -> Result<(), StateError> {
+    if kept.complete {
+        return Ok(());
+    }
+    let at = clock.now();
+    let mut window =
+        Window::new(Limits { records: usize::MAX, bytes: usize::MAX }, kept.mark.clone());
+    // These steps follow each other by themselves.
+    if let Ok(Some(step)) = advance(&mut window, run) {
+        let advance = Advance { step, points: Vec::new(), gzip_offset: GzipOffset(0), at };
+        keeper.advance(kept.key.clone(), advance).await?.await?;
+        kept.mark = window.mark().clone();
+    }
+    if run.complete
+        && let Ok(step) = window.finish()
+    {
+        let owes = Owes {
+            announcements: false,
+            sweep: run.sweep.is_some_and(|sweep| sweep != Sweep::Done),
+        };
+        keeper.complete(kept.key.clone(), step, owes, at).await?;
+        kept.complete = true;
+    }
+    Ok(())
+}
+
+/// The step to what is written, and over the bad records once nothing else is to come.
+fn advance(window: &mut Window, run: &RunNow) -> Result<Option<Confirmed>, WindowError> {
+    let mut joined: Option<Confirmed> = None;
+    let mut join = |step: Option<Confirmed>| -> Result<(), WindowError> {
+        joined = match (joined.take(), step) {
+            (Some(before), Some(step)) => Some(before.then(step)?),
+            (before, step) => before.or(step),
+        };
+        Ok(())
+    };
+    let place = |ordinal| Place { ordinal: Ordinal(ordinal), end: XmlOffset(ordinal), check: None };
+    while window.mark().records < run.written {
+        let first = window.mark().ordinal().0 + 1;
+        let last = first + (run.written - window.mark().records).min(STRIDE) - 1;
+        for ordinal in first..=last {
+            window.sent(place(ordinal), 0)?;
+        }
+        join(window.confirm(Ordinal(first)..=Ordinal(last), None)?)?;
+    }
+    while run.complete && window.mark().bad_records < run.bad_records {
+        let ordinal = window.mark().ordinal().0 + 1;
+        window.sent(place(ordinal), 0)?;
+        join(window.set_aside(Ordinal(ordinal))?)?;
+    }
+    Ok(joined)
+}

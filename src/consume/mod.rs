@@ -1,0 +1,192 @@
+//! The other end of the broker: reads the queues of the four types and fills a database.
+
+pub mod cancel;
+pub mod ledger;
+mod line;
+pub mod message;
+mod outage;
+mod postgres;
+mod replay;
+mod round;
+mod session;
+mod sqlite;
+mod sweeper;
+pub mod target;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::amqp::{Broker, Topology};
+use crate::model::{Clock, Kind, Run, Timestamp, Version};
+use crate::tables::complete::Note;
+
+use line::Line;
+use outage::Outage;
+use target::{SweepLimits, Target};
+use worker::{Shared, Worker};
+
+pub use postgres::{Postgres, PostgresError};
+pub use replay::{ReplayError, replay};
+pub use sqlite::{Sqlite, SqliteError};
+
+/// Runs of which rows may be left to remove, and that wait for it: a few a type.
+const SWEEPS: usize = 16;
+
+/// What is told to people, word for word in `observe/lines`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// All of a type is written.
+    Complete(Kind),
+    /// A type's consumer is cancelled.
+    Canceling(Kind),
+}
+
+/// One type's consumer at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeNow {
+    /// The type.
+    pub kind: Kind,
+    /// Whether its queue is being read.
+    pub reads: bool,
+    /// Whether its consumers are cancelled, since the type is complete.
+    pub cancelled: bool,
+    /// Messages that came to this process.
+    pub messages: u64,
+    /// Records that this process wrote.
+    pub records: u64,
+    /// Messages that went to the dead letters.
+    pub poison: u64,
+    /// Messages that are not acknowledged.
+    pub in_flight: usize,
+    /// When the last one came.
+    pub last_message: Option<Timestamp>,
+    /// What is noted of its runs.
+    pub notes: Vec<Note>,
+    /// The run that is being read, of which the end was not announced yet, and how many of its
+    /// records are written.
+    pub reading: Option<(Version, Run, u64)>,
+}
+
+impl TypeNow {
+    fn new(kind: Kind) -> TypeNow {
+        TypeNow {
+            kind,
+            reads: false,
+            cancelled: false,
+            messages: 0,
+            records: 0,
+            poison: 0,
+            in_flight: 0,
+            last_message: None,
+            notes: Vec::new(),
+            reading: None,
+        }
+    }
+}
+
+/// What a consumer needs.
+pub struct Settings {
+    /// Its name, which is part of its queues': `tableinator`.
+    pub consumer: String,
+    /// Where the messages are.
+    pub broker: Broker,
+    /// The names of exchanges and queues; the consumer is the only one in it.
+    pub topology: Topology,
+    /// How often a cancelled queue is looked into.
+    pub check_interval: Duration,
+    /// How far removing what a version no longer has may go.
+    pub sweep: SweepLimits,
+    /// Tells people.
+    pub say: fn(Said),
+}
+
+/// A consumer of all four types.
+pub struct Consumer {
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    sweeps: mpsc::Receiver<Note>,
+    sweep: SweepLimits,
+    now: Vec<watch::Receiver<TypeNow>>,
+}
+
+/// How a consumer ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consumed {
+    /// Why rows that a version no longer has stay.
+    pub refused: Vec<String>,
+}
+
+impl Consumer {
+    /// A consumer that does nothing yet. Within a runtime only.
+    pub fn new(
+        settings: Settings,
+        target: Arc<dyn Target>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Consumer {
+        let (to_sweeper, sweeps) = mpsc::channel(SWEEPS);
+        let Settings { consumer, broker, topology, check_interval, sweep, say } = settings;
+        let shared = Arc::new(Shared {
+            target,
+            line: Line::new(broker, format!("discogs-extractor {consumer}"), Handle::current()),
+            consumer,
+            topology,
+            clock,
+            stop,
+            outage: Outage::default(),
+            check_interval,
+            say,
+            sweeps: to_sweeper,
+        });
+        let (workers, now) = Kind::ALL
+            .into_iter()
+            .map(|kind| {
+                let (tell, now) = watch::channel(TypeNow::new(kind));
+                (Worker::new(kind, Arc::clone(&shared), tell), now)
+            })
+            .unzip();
+        Consumer { shared, workers, sweeps, sweep, now }
+    }
+
+    /// What each type is at, now and from now on.
+    pub fn now(&self) -> Vec<watch::Receiver<TypeNow>> {
+        self.now.clone()
+    }
+
+    /// Works until it is told to stop.
+    ///
+    /// # Errors
+    /// What will not get better by itself.
+    pub async fn run(self) -> Result<Consumed, String> {
+        let Consumer { shared, workers, sweeps, sweep, now: _ } = self;
+        let mut running = JoinSet::new();
+        for worker in workers {
+            running.spawn(worker.run());
+        }
+        let sweeper = sweeper::run(Arc::clone(&shared), sweeps, sweep);
+        let working = async {
+            while let Some(ended) = running.join_next().await {
+                ended.map_err(|died| format!("a consumer died: {died}"))??;
+            }
+            Ok(())
+        };
+        let (ended, refused) = tokio::join!(
+            async {
+                let ended: Result<(), String> = working.await;
+                if ended.is_err() {
+                    shared.stop.cancel();
+                }
+                ended
+            },
+            sweeper
+        );
+        shared.line.close().await;
+        ended.map(|()| Consumed { refused })
+    }
+}

@@ -1,0 +1,452 @@
+//! `postgres://…` as a target: a connection a type, made anew whenever one is lost.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{sleep, timeout};
+use tokio_postgres::{Client, Error};
+use uuid::Uuid;
+
+use super::message::{ExtractionComplete, Source};
+use super::round::PATIENCE;
+use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
+use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Timestamp, Version};
+use crate::tables::complete::{Announced, Note, Noter, Sweep as NotedSweep};
+use crate::tables::postgres::complete::{self, claim_sweep, end_sweep};
+use crate::tables::postgres::{
+    Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, delivered, fault, identity,
+    is_only_run, migrate, missing, next_stretch, note_first, remove_stale, words, write_rows,
+};
+use crate::tables::schema::SchemaError;
+use crate::tables::sweep::{self, Rows, Swept};
+use crate::tables::{Order, Which};
+
+/// How long a claim on a sweep lasts unless it is renewed, which every step does.
+const CLAIM: Duration = Duration::from_mins(1);
+
+/// Between two tries to connect at the beginning.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A database that cannot be used, however long one waits.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {location}: {why}\nhint: {hint}")]
+pub struct PostgresError {
+    location: String,
+    why: String,
+    hint: &'static str,
+}
+
+/// The connection of one type.
+#[derive(Default)]
+struct Line {
+    client: Option<Client>,
+    /// Of which runs it is known whether no other wrote to the table.
+    only: HashMap<(Version, u64), bool>,
+}
+
+/// A database on a server.
+pub struct Postgres {
+    server: Server,
+    job: Job,
+    location: String,
+    noter: Noter,
+    clock: Arc<dyn Clock>,
+    lines: [Mutex<Line>; 4],
+    /// Names this process where one of several has to do something.
+    me: String,
+}
+
+impl Postgres {
+    /// Waits for the server and brings the schema up to date.
+    ///
+    /// # Errors
+    /// If the database is not for this program, or is refused to it.
+    pub async fn open(
+        server: &Server,
+        noter: Noter,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Postgres, PostgresError> {
+        let location = server.to_string();
+        let fatal = |why: String, hint| PostgresError { location: location.clone(), why, hint };
+        let mut told = false;
+        let id = loop {
+            let away = match prepared(server, &*clock).await {
+                Ok(id) => break id,
+                Err(Unprepared::Away(why)) => why,
+                Err(Unprepared::Wrong(why)) => {
+                    return Err(fatal(why, "use the release that made it, or another database"));
+                }
+                Err(Unprepared::Refused(why)) => {
+                    return Err(fatal(why, "let this user make and fill tables there"));
+                }
+            };
+            if !std::mem::replace(&mut told, true) {
+                tracing::warn!(
+                    database = location,
+                    why = away,
+                    "the database is away, trying until it is back"
+                );
+            }
+            sleep(PAUSE).await;
+        };
+        Ok(Postgres {
+            server: server.clone(),
+            job: Job::new(format!("postgres:{id}")),
+            location,
+            noter,
+            clock,
+            lines: Default::default(),
+            me: Uuid::new_v4().to_string(),
+        })
+    }
+
+    async fn line(&self, kind: Kind) -> MutexGuard<'_, Line> {
+        self.lines[kind as usize].lock().await
+    }
+
+    fn away(&self, why: &str) -> Away {
+        Away(self.server.without_user(why))
+    }
+
+    /// The client of a type, to be put back after everything went well.
+    async fn client(&self, line: &mut Line) -> Result<Client, Away> {
+        // One that was in use when somebody stopped waiting is not put back.
+        if let Some(client) = line.client.take().filter(|client| !client.is_closed()) {
+            return Ok(client);
+        }
+        connect(&self.server).await.map_err(|why| self.away(&why))
+    }
+
+    /// Does something over a type's connection.
+    async fn ask<T>(
+        &self,
+        kind: Kind,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>,
+    ) -> Result<T, Away> {
+        let mut line = self.line(kind).await;
+        let mut client = self.client(&mut line).await?;
+        let done = work(&mut client).await.map_err(|error| self.away(&words(&error)))?;
+        line.client = Some(client);
+        Ok(done)
+    }
+
+    async fn write_batch(&self, batch: &Batch) -> Result<Vec<Refusal>, Away> {
+        let mut line = self.line(batch.kind).await;
+        let mut client = self.client(&mut line).await?;
+        let mut origins: BTreeMap<Option<(Version, u64)>, Vec<usize>> = BTreeMap::new();
+        for (index, record) in batch.records.iter().enumerate() {
+            let key = record.source.map(|Source { version, run, .. }| (version, run.0));
+            origins.entry(key).or_default().push(index);
+        }
+        let mut refusals = Vec::new();
+        for (key, mut indices) in origins {
+            // A message that comes again may come after a later one of the same id.
+            let ordinal = |index: usize| batch.records[index].source.map(|source| source.ordinal);
+            indices.sort_by_key(|index| ordinal(*index));
+            let only_run = match key {
+                Some(key) => self.is_only(&mut line, &client, batch.kind, key).await?,
+                None => false,
+            };
+            let origin = Origin {
+                kind: batch.kind,
+                source: key.map(|(version, run)| (version, Run(run))),
+                order: Order::Run,
+                now: self.clock.now(),
+                only_run,
+            };
+            let hashes: Vec<String> =
+                indices.iter().map(|index| batch.records[*index].hash.to_string()).collect();
+            let rows: Vec<Row<'_>> = indices
+                .iter()
+                .zip(&hashes)
+                .map(|(index, hash)| {
+                    let record = &batch.records[*index];
+                    // A message that is not UTF-8 is no record.
+                    let json = std::str::from_utf8(&record.json).unwrap_or_default();
+                    Row { id: &record.id, hash, json }
+                })
+                .collect();
+            let ordinals: Vec<Option<Ordinal>> =
+                indices.iter().map(|index| ordinal(*index)).collect();
+            let notes = Notes::Messages { ordinals: &ordinals, noter: &self.noter };
+            let refused = write_rows(&mut client, &origin, &rows, notes).await;
+            let refused = refused.map_err(|error| self.away(&words(&error)))?;
+            refusals
+                .extend(refused.into_iter().map(|(row, why)| Refusal { index: indices[row], why }));
+        }
+        line.client = Some(client);
+        Ok(refusals)
+    }
+
+    /// Whether no other run is known to have written to a table.
+    async fn is_only(
+        &self,
+        line: &mut Line,
+        client: &Client,
+        kind: Kind,
+        key: (Version, u64),
+    ) -> Result<bool, Away> {
+        if let Some(only) = line.only.get(&key) {
+            return Ok(*only);
+        }
+        let (file, run) = (DumpName { version: key.0, kind }, Run(key.1));
+        let look = async {
+            note_first(client, file, run).await?;
+            is_only_run(client, file, run).await
+        };
+        let only = look.await.map_err(|error: Error| self.away(&words(&error)))?;
+        // Whatever was known of others is no longer true.
+        line.only.clear();
+        line.only.insert(key, only);
+        Ok(only)
+    }
+
+    async fn do_sweep(
+        &self,
+        note: Note,
+        limits: SweepLimits,
+        go_on: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Result<Swept, Away> {
+        let Announced { kind, version, proof } = note.announced;
+        let Some(((run, last, bad_records), version)) = proof.zip(version) else {
+            return Ok(Swept::Stopped);
+        };
+        let file = DumpName { version, kind };
+        let sweep = sweep::Sweep {
+            file,
+            run,
+            last,
+            bad_records,
+            max_fraction: limits.max_fraction,
+            anyway: limits.anyway,
+        };
+        let client = connect(&self.server).await.map_err(|why| self.away(&why))?;
+        let claim = Claim {
+            client,
+            noter: self.noter.clone(),
+            me: self.me.clone(),
+            announced: note.announced,
+            clock: Arc::clone(&self.clock),
+        };
+        let runtime = Handle::current();
+        let sweeping = tokio::task::spawn_blocking(move || {
+            if !go_on() || !runtime.block_on(claim.renew())? {
+                return Ok(Swept::Stopped);
+            }
+            let which = Which { file, run, order: Order::Run };
+            let mut table = Table { client: &claim.client, runtime: &runtime, which };
+            // A run is noted as complete only when all of it is written.
+            let swept = sweep::sweep(&mut table, &sweep, last, &mut |_| {
+                go_on() && runtime.block_on(claim.renew()).unwrap_or(true)
+            })?;
+            if swept == Swept::Stopped || !index(&claim, &runtime, kind, &*go_on)? {
+                return Ok(Swept::Stopped);
+            }
+            let end = match &swept {
+                Swept::Removed(rows) => (NotedSweep::Done, format!("{rows} rows removed")),
+                Swept::Refused(why) => (NotedSweep::Refused, why.clone()),
+                Swept::Stopped => return Ok(swept),
+            };
+            let noted = end_sweep(&claim.client, &claim.noter, &claim.announced, end.0, &end.1);
+            runtime.block_on(noted).map(|()| swept)
+        });
+        let swept: Result<Swept, Error> = sweeping.await.map_err(|died| Away(died.to_string()))?;
+        swept.map_err(|error| self.away(&words(&error)))
+    }
+}
+
+/// Makes the indexes that the platform's readers use, where a table lacks them; false if it was
+/// told to stop meanwhile.
+fn index(
+    claim: &Claim,
+    runtime: &Handle,
+    kind: Kind,
+    go_on: &dyn Fn() -> bool,
+) -> Result<bool, Error> {
+    for index in runtime.block_on(missing(&claim.client, kind))? {
+        if !go_on() || !runtime.block_on(claim.renew())? {
+            return Ok(false);
+        }
+        let name = index.name(kind);
+        tracing::info!(index = name, "making an index");
+        match runtime.block_on(create(&claim.client, kind, index)) {
+            Err(error) if fault(&error) == Fault::Record => {
+                tracing::warn!(index = name, why = words(&error), "left out: it cannot be made");
+            }
+            made => made?,
+        }
+    }
+    Ok(true)
+}
+
+async fn connect(server: &Server) -> Result<Client, String> {
+    let connected = timeout(PATIENCE, server.connect()).await;
+    let connected = connected.map_err(|_| "no answer".to_owned())?;
+    let connected = connected.map_err(|error| error.to_string())?;
+    tokio::spawn(connected.talking);
+    Ok(connected.client)
+}
+
+enum Unprepared {
+    Away(String),
+    Wrong(String),
+    Refused(String),
+}
+
+async fn prepared(server: &Server, clock: &dyn Clock) -> Result<String, Unprepared> {
+    let mut client =
+        connect(server).await.map_err(|why| Unprepared::Away(server.without_user(&why)))?;
+    let prepared = async {
+        migrate(&mut client, POSTGRES, clock.now()).await?;
+        Ok(identity(&client, &Uuid::new_v4().to_string()).await?)
+    };
+    prepared.await.map_err(|error| match error {
+        SchemaError::Mismatch(why) => Unprepared::Wrong(why.to_string()),
+        SchemaError::Database(error) => {
+            let why = server.without_user(&words(&error));
+            match fault(&error) {
+                Fault::Passing => Unprepared::Away(why),
+                Fault::Refusing | Fault::Record | Fault::Schema => Unprepared::Refused(why),
+            }
+        }
+    })
+}
+
+/// The claim on a sweep that this process has, and the connection that it is made over.
+struct Claim {
+    client: Client,
+    noter: Noter,
+    me: String,
+    announced: Announced,
+    clock: Arc<dyn Clock>,
+}
+
+impl Claim {
+    /// Takes it, or takes it for longer; false if somebody else has it.
+    async fn renew(&self) -> Result<bool, Error> {
+        let now = self.clock.now();
+        let until = Timestamp(now.0 + u64::try_from(CLAIM.as_millis()).unwrap_or(u64::MAX));
+        claim_sweep(&self.client, &self.noter, &self.announced, &self.me, now, until).await
+    }
+}
+
+/// The table that is swept.
+struct Table<'a> {
+    client: &'a Client,
+    runtime: &'a Handle,
+    which: Which,
+}
+
+impl Rows for Table<'_> {
+    type Stretch = Stretch;
+    type Error = Error;
+
+    fn next(
+        &mut self,
+        previous: Option<&Stretch>,
+        _go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<Option<Stretch>>, Error> {
+        self.runtime.block_on(next_stretch(self.client, &self.which, previous)).map(Some)
+    }
+
+    fn remove(
+        &mut self,
+        stretch: &Stretch,
+        _go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<u64>, Error> {
+        self.runtime.block_on(remove_stale(self.client, &self.which, stretch)).map(Some)
+    }
+}
+
+impl Target for Postgres {
+    fn job(&self) -> &Job {
+        &self.job
+    }
+
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>> {
+        Box::pin(async move { self.write_batch(&batch).await })
+    }
+
+    fn answers(&self) -> Answer<'_, ()> {
+        // Any of the lines tells; they are lost together.
+        Box::pin(async move {
+            let look = async |client: &mut Client| {
+                let sql = "SELECT current_setting('transaction_read_only')::bool";
+                client.query_typed_one(sql, &[]).await?.try_get::<_, bool>(0)
+            };
+            if self.ask(Kind::Artists, look).await? {
+                return Err(Away("the server may only be read".into()));
+            }
+            Ok(())
+        })
+    }
+
+    fn announce(&self, announced: Announced) -> Answer<'_, ()> {
+        let now = self.clock.now();
+        Box::pin(self.ask(announced.kind, async move |client| {
+            complete::announce(client, &self.noter, &announced, now).await
+        }))
+    }
+
+    fn extraction_complete(&self, kind: Kind, what: ExtractionComplete) -> Answer<'_, ()> {
+        let now = self.clock.now();
+        Box::pin(self.ask(kind, async move |client| {
+            let Some(version) = what.version else { return Ok(()) };
+            let words = (what.started_at.as_deref(), what.record_counts.as_deref());
+            complete::extraction_complete(client, &self.noter, kind, version, words, now).await
+        }))
+    }
+
+    fn complete(&self, announced: Announced) -> Answer<'_, bool> {
+        let now = self.clock.now();
+        Box::pin(self.ask(announced.kind, async move |client| {
+            complete::complete(client, &self.noter, &announced, now).await
+        }))
+    }
+
+    fn notes(&self, kind: Kind) -> Answer<'_, Vec<Note>> {
+        Box::pin(
+            self.ask(kind, async move |client| complete::notes(client, &self.noter, kind).await),
+        )
+    }
+
+    fn written(&self, file: DumpName, run: Run) -> Answer<'_, u64> {
+        Box::pin(self.ask(file.kind, async move |client| {
+            Ok(delivered(client, file, run).await?.count_to(Ordinal(u64::MAX)))
+        }))
+    }
+
+    fn cancel(&self, kind: Kind) -> Answer<'_, ()> {
+        let now = self.clock.now();
+        Box::pin(
+            self.ask(kind, async move |client| {
+                complete::cancel(client, &self.noter, kind, now).await
+            }),
+        )
+    }
+
+    fn resume(&self, kind: Kind) -> Answer<'_, ()> {
+        let now = self.clock.now();
+        Box::pin(
+            self.ask(kind, async move |client| {
+                complete::resume(client, &self.noter, kind, now).await
+            }),
+        )
+    }
+
+    fn sweep(
+        &self,
+        note: Note,
+        limits: SweepLimits,
+        go_on: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Answer<'_, Swept> {
+        Box::pin(self.do_sweep(note, limits, go_on))
+    }
+}

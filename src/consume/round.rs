@@ -1,0 +1,113 @@
+//! What is done with the messages of one batch: records are written, ends are noted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::message::{FileComplete, Message, Proof};
+use super::target::{Away, Batch, Target};
+use crate::model::Kind;
+use crate::tables::complete::Announced;
+
+/// How long the database may take for anything before it counts as away.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A message as it was delivered.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The broker's number for it on its channel.
+    pub tag: u64,
+    /// What it means.
+    pub message: Message,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// Messages that go to the dead letters, each with its reason.
+    pub poison: Vec<(u64, String)>,
+    /// The last message that is done with, if there is one: it and all before it are.
+    pub last: Option<u64>,
+    /// Records written.
+    pub records: u64,
+    /// Whether the end of something was among them.
+    pub has_end: bool,
+}
+
+/// A batch that is made ready: it may be handled again and again.
+#[derive(Clone, Debug)]
+pub struct Round {
+    kind: Kind,
+    batch: Arc<Batch>,
+    /// The tags of the batch's records.
+    tags: Vec<u64>,
+    ends: Vec<(u64, Message)>,
+    poison: Vec<(u64, String)>,
+}
+
+impl Round {
+    /// Sorts messages out.
+    pub fn new(kind: Kind, items: Vec<Item>) -> Round {
+        let (mut records, mut tags) = (Vec::new(), Vec::new());
+        let (mut ends, mut poison) = (Vec::new(), Vec::new());
+        for Item { tag, message } in items {
+            match message {
+                Message::Data(record) => {
+                    records.push(record);
+                    tags.push(tag);
+                }
+                Message::Poison(why) => poison.push((tag, why)),
+                end @ (Message::FileComplete(_) | Message::ExtractionComplete(_)) => {
+                    ends.push((tag, end));
+                }
+            }
+        }
+        Round { kind, batch: Arc::new(Batch { kind, records }), tags, ends, poison }
+    }
+
+    /// Writes and notes everything. After an error it must be done again.
+    ///
+    /// # Errors
+    /// If the database cannot be used now.
+    pub async fn handle(&self, target: &dyn Target) -> Result<Handled, Away> {
+        let mut poison = self.poison.clone();
+        let mut refused = Vec::new();
+        if !self.batch.records.is_empty() {
+            refused = in_time(target.write(Arc::clone(&self.batch))).await?;
+        }
+        for (_, end) in &self.ends {
+            match end {
+                Message::FileComplete(end) => {
+                    in_time(target.announce(announced(self.kind, end))).await?;
+                }
+                Message::ExtractionComplete(end) => {
+                    in_time(target.extraction_complete(self.kind, end.clone())).await?;
+                }
+                Message::Data(_) | Message::Poison(_) => {}
+            }
+        }
+        let records = (self.tags.len() - refused.len()) as u64;
+        for refusal in refused {
+            poison.push((self.tags[refusal.index], refusal.why));
+        }
+        let done = self.tags.iter().chain(self.ends.iter().map(|(tag, _)| tag));
+        let last = done.filter(|tag| !poison.iter().any(|(poison, _)| poison == *tag)).max();
+        Ok(Handled { last: last.copied(), poison, records, has_end: !self.ends.is_empty() })
+    }
+}
+
+/// What the end of a file says, for the database.
+fn announced(kind: Kind, end: &FileComplete) -> Announced {
+    let proof = end.proof.map(|Proof { run, last, bad_records }| (run, last, bad_records));
+    Announced { kind, version: end.version, proof }
+}
+
+/// An answer of the database, or that it takes too long.
+///
+/// # Errors
+/// If it cannot be used now.
+pub async fn in_time<T>(answer: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
+    let late = || Away(format!("no answer within {} s", PATIENCE.as_secs()));
+    timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
+}

@@ -1,0 +1,342 @@
+//! Reading one type's queue over one channel, until that ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::OptionFuture;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Connection, Consumer, Error};
+use metrics::{counter, histogram};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::message::{self, Message};
+use super::round::{Handled, Item, Round};
+use super::target::Away;
+use super::worker::{LOOK, Next, Worker};
+use crate::amqp::{Waiting, words};
+use crate::model::metric;
+
+/// Messages of one transaction: enough that its own cost vanishes, few enough that the broker
+/// hears of them soon.
+pub const BATCH: usize = 500;
+
+/// Bytes of one transaction: releases are small, but a few are not.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Messages that the broker may have given out and not heard of: the batch that is being written,
+/// and the one that is being gathered.
+const PREFETCH: u16 = 1_000;
+
+/// How long opening a channel and declaring may take, and how long a goodbye.
+const OPEN: Duration = Duration::from_secs(10);
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long a database that says no is asked again before it counts as away: another writer's
+/// transaction is no outage.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long messages are kept while the database is away, before they are given back. The broker
+/// allows 30 minutes.
+const HOLD: Duration = Duration::from_secs(10);
+
+/// Between two tries to write.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long what was read may take to be written after a stop; inside Docker's 10 s.
+const DRAIN: Duration = Duration::from_secs(6);
+
+/// From so many earlier deliveries on a message is worth a warning: at 20 it is a dead letter.
+const MANY_DELIVERIES: u64 = 15;
+
+/// How reading ended.
+pub enum Ended {
+    /// The type's consumers are cancelled; everything that was read is done with.
+    Cancelled,
+    /// Everything was told to stop.
+    Stopped,
+    /// The database is away, and everything was given back or done.
+    Outage,
+    /// The channel or the connection is gone.
+    Lost(String),
+    /// It will not get better by itself.
+    Wrong(String),
+}
+
+/// A task of its own: while it waits for the database, so may a look.
+type Handling = AbortOnDropHandle<(Round, Result<Handled, Away>)>;
+
+/// One channel and what came over it.
+pub struct Session<'a> {
+    worker: &'a mut Worker,
+    channel: Channel,
+    consumer: Consumer,
+    gathered: Vec<Item>,
+    bytes: usize,
+    round: Option<Handling>,
+    round_began: Instant,
+    /// Messages of the round.
+    handling: usize,
+    /// Since when the database has said no.
+    failing_since: Option<Instant>,
+    /// Why the consumer was cancelled, if it was.
+    ending: Option<Ended>,
+    /// Nothing more comes from the broker.
+    drained: bool,
+    /// In how many looks in a row there was nothing to do.
+    quiet: u32,
+}
+
+impl<'a> Session<'a> {
+    /// Declares what is needed and begins to consume.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn open(
+        worker: &'a mut Worker,
+        connection: &Connection,
+    ) -> Result<Session<'a>, Ended> {
+        let opening = async {
+            let channel = connection.create_channel().await?;
+            match worker.shared.topology.consumer(&channel, worker.kind).await? {
+                Waiting::Messages(_) => {}
+                Waiting::Different(why) => return Ok(Err(Ended::Wrong(why))),
+            }
+            channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+            let queue = worker.queue();
+            let consumer = channel
+                .basic_consume(
+                    queue,
+                    worker.tag(),
+                    BasicConsumeOptions::default(),
+                    FieldTable::default(),
+                )
+                .await?;
+            Ok(Ok((channel, consumer)))
+        };
+        let opened: Result<Result<_, Ended>, Error> = match timeout(OPEN, opening).await {
+            Ok(opened) => opened,
+            Err(_) => return Err(Ended::Lost("the broker opens no channel".into())),
+        };
+        let (channel, consumer) = opened.map_err(|error| Ended::Lost(words(&error)))??;
+        worker.reads(true);
+        Ok(Session {
+            worker,
+            channel,
+            consumer,
+            gathered: Vec::new(),
+            bytes: 0,
+            round: None,
+            round_began: Instant::now(),
+            handling: 0,
+            failing_since: None,
+            ending: None,
+            drained: false,
+            quiet: 0,
+        })
+    }
+
+    /// Reads until there is a reason not to.
+    pub async fn run(mut self) -> Ended {
+        let ended = self.read().await.unwrap_or_else(|ended| ended);
+        // A channel that is gone already, or a broker that does not answer, is no matter. What is
+        // not acknowledged goes back to the queue.
+        _ = timeout(GOODBYE, self.channel.close(200, "done".into())).await;
+        self.worker.in_flight(0);
+        self.worker.reads(false);
+        ended
+    }
+
+    async fn read(&mut self) -> Result<Ended, Ended> {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stop = self.worker.shared.stop.clone();
+        let mut deadline = None;
+        loop {
+            self.begin_round();
+            self.worker.in_flight(self.gathered.len() + self.handling);
+            if self.drained && self.round.is_none() {
+                let ended = self.ending.take();
+                return Err(ended.unwrap_or_else(|| Ended::Lost("the consumer is gone".into())));
+            }
+            let too_late = OptionFuture::from(deadline.map(sleep_until));
+            tokio::select! {
+                () = stop.cancelled(), if deadline.is_none() => {
+                    deadline = Some(Instant::now() + DRAIN);
+                    self.cancel(Ended::Stopped).await?;
+                }
+                Some(()) = too_late => return Ok(Ended::Stopped),
+                Some(ended) = OptionFuture::from(self.round.as_mut()) => {
+                    self.round = None;
+                    match ended {
+                        Ok((_, Ok(handled))) => self.settle(handled).await?,
+                        Ok((round, Err(away))) => self.failed(round, &away).await?,
+                        Err(died) => return Err(Ended::Lost(died.to_string())),
+                    }
+                }
+                delivery = self.consumer.next(), if !self.drained && self.has_room() => {
+                    match delivery {
+                        Some(Ok(delivery)) => self.gather(&delivery),
+                        Some(Err(error)) => return Err(Ended::Lost(words(&error))),
+                        None => self.drained = true,
+                    }
+                }
+                _ = looks.tick() => {
+                    if let Some(looked) = stop.run_until_cancelled(self.look()).await {
+                        looked?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.gathered.len() < BATCH && self.bytes < BATCH_BYTES
+    }
+
+    fn gather(&mut self, delivery: &lapin::message::Delivery) {
+        let deliveries = message::delivery_count(&delivery.properties);
+        let kind = self.worker.kind;
+        if deliveries >= MANY_DELIVERIES {
+            counter!(metric::MANY_DELIVERIES, "type" => kind.name()).increment(1);
+            let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
+            tracing::warn!(%kind, deliveries, id, "a message comes again and again");
+        }
+        let message = message::read(&delivery.properties, &delivery.data);
+        self.bytes += delivery.data.len();
+        self.quiet = 0;
+        let source = match &message {
+            Message::Data(record) => record.source.map(|source| (source.version, source.run)),
+            Message::FileComplete(_) | Message::ExtractionComplete(_) | Message::Poison(_) => None,
+        };
+        self.worker.message(source);
+        self.gathered.push(Item { tag: delivery.delivery_tag, message });
+    }
+
+    /// Begins to handle what was gathered, if nothing is being handled.
+    fn begin_round(&mut self) {
+        if self.round.is_some() || self.gathered.is_empty() {
+            return;
+        }
+        self.handling = self.gathered.len();
+        self.bytes = 0;
+        self.round_began = Instant::now();
+        let round = Round::new(self.worker.kind, std::mem::take(&mut self.gathered));
+        self.handle(round, Duration::ZERO);
+    }
+
+    fn handle(&mut self, round: Round, after: Duration) {
+        let target = Arc::clone(&self.worker.shared.target);
+        self.round = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            sleep(after).await;
+            let handled = round.handle(&*target).await;
+            (round, handled)
+        })));
+    }
+
+    /// Tells the broker what became of a batch.
+    async fn settle(&mut self, handled: Handled) -> Result<(), Ended> {
+        let lost = |error: Error| Ended::Lost(words(&error));
+        let kind = self.worker.kind;
+        self.failing_since = None;
+        self.worker.shared.outage.ends();
+        histogram!(metric::BATCH_SECONDS, "type" => kind.name()).record(self.round_began.elapsed());
+        for (tag, why) in &handled.poison {
+            tracing::error!(%kind, why, "a message cannot be handled: it goes to the dead letters");
+            counter!(metric::POISON, "type" => kind.name()).increment(1);
+            let options = BasicRejectOptions { requeue: false };
+            self.channel.basic_reject(*tag, options).await.map_err(lost)?;
+        }
+        if let Some(tag) = handled.last {
+            let options = BasicAckOptions { multiple: true };
+            self.channel.basic_ack(tag, options).await.map_err(lost)?;
+        }
+        self.worker.written(handled.records, handled.poison.len() as u64);
+        self.handling = 0;
+        if handled.has_end {
+            self.look().await?;
+        }
+        Ok(())
+    }
+
+    /// The database said no: wait, then stop consuming, then give everything back.
+    async fn failed(&mut self, round: Round, away: &Away) -> Result<(), Ended> {
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= GRACE {
+            self.outage(away).await?;
+        }
+        if since.elapsed() >= HOLD {
+            return Err(Ended::Outage);
+        }
+        self.handle(round, PAUSE);
+        Ok(())
+    }
+
+    async fn outage(&mut self, away: &Away) -> Result<(), Ended> {
+        self.worker.shared.outage.begins(away);
+        self.cancel(Ended::Outage).await
+    }
+
+    /// Stops consuming; what has come is still handled.
+    async fn cancel(&mut self, why: Ended) -> Result<(), Ended> {
+        if self.ending.is_some() {
+            return Ok(());
+        }
+        self.ending = Some(why);
+        self.worker.reads(false);
+        let tag: ShortString = self.worker.tag();
+        let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
+        match timeout(OPEN, cancelled).await {
+            Ok(cancelled) => cancelled.map_err(|error| Ended::Lost(words(&error))),
+            Err(_) => Err(Ended::Lost("the broker does not answer".into())),
+        }
+    }
+
+    /// Looks at what is agreed in the database.
+    async fn look(&mut self) -> Result<(), Ended> {
+        let idle = self.round.is_none() && self.gathered.is_empty();
+        if idle {
+            // Whoever has nothing to write notices too that he could not.
+            if let Err(away) = self.worker.reach().await {
+                let since = *self.failing_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= GRACE {
+                    self.outage(&away).await?;
+                }
+                return Ok(());
+            }
+            self.failing_since = None;
+            self.worker.shared.outage.ends();
+        }
+        // What is written next says so too if it cannot be looked now.
+        let Ok(next) = self.worker.look().await else { return Ok(()) };
+        if next == Next::Cancel {
+            return self.cancel(Ended::Cancelled).await;
+        }
+        self.look_for_the_end(idle).await
+    }
+
+    /// Without proof a type is complete when nothing is left, here and in the queue.
+    async fn look_for_the_end(&mut self, idle: bool) -> Result<(), Ended> {
+        if !idle || !self.worker.waits_for_silence() {
+            self.quiet = 0;
+            return Ok(());
+        }
+        let waiting = self.worker.shared.topology.consumer(&self.channel, self.worker.kind);
+        let waiting = match timeout(OPEN, waiting).await {
+            Ok(waiting) => waiting.map_err(|error| Ended::Lost(words(&error)))?,
+            Err(_) => return Err(Ended::Lost("the broker does not answer".into())),
+        };
+        self.quiet = if waiting == Waiting::Messages(0) { self.quiet + 1 } else { 0 };
+        // Another replica may still have had some of them a moment ago.
+        if self.quiet >= 2 {
+            self.quiet = 0;
+            // What cannot be noted now is found again.
+            _ = self.worker.complete_without_proof().await;
+        }
+        Ok(())
+    }
+}

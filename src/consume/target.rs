@@ -1,0 +1,97 @@
+//! Where a consumer's records go, and where all who read the same queues keep what they know.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::message::{ExtractionComplete, Record};
+use crate::model::{DumpName, Job, Kind, Run};
+use crate::tables::complete::{Announced, Note};
+use crate::tables::sweep::Swept;
+
+/// What a target answers; it may take as long as the database takes.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Away>>;
+
+/// Records of one type in the order in which they came.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The type.
+    pub kind: Kind,
+    /// The records.
+    pub records: Vec<Record>,
+}
+
+/// A record that the database will never take, by its index in the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which.
+    pub index: usize,
+    /// The database's words.
+    pub why: String,
+}
+
+/// The database cannot be used now, in its own words. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Away(pub String);
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How far a sweep may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SweepLimits {
+    /// The highest part of the rows that may go, 0 to 1.
+    pub max_fraction: f64,
+    /// Whether to sweep without proof and above that part.
+    pub anyway: bool,
+}
+
+/// A database that consumers fill.
+pub trait Target: Send + Sync {
+    /// Its own identity, under which state is kept.
+    fn job(&self) -> &Job;
+
+    /// The database as a person names it, without secrets.
+    fn location(&self) -> &str;
+
+    /// Writes a batch and notes its ordinals, in one transaction: all but those refused.
+    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>>;
+
+    /// Answers once the database can be written to.
+    fn answers(&self) -> Answer<'_, ()>;
+
+    /// Keeps the announced end of a run.
+    fn announce(&self, announced: Announced) -> Answer<'_, ()>;
+
+    /// Keeps the announced end of a version.
+    fn extraction_complete(&self, kind: Kind, what: ExtractionComplete) -> Answer<'_, ()>;
+
+    /// Notes that a run is complete; false if somebody did before.
+    fn complete(&self, announced: Announced) -> Answer<'_, bool>;
+
+    /// All that is noted of a type.
+    fn notes(&self, kind: Kind) -> Answer<'_, Vec<Note>>;
+
+    /// How many records of a run are written.
+    fn written(&self, file: DumpName, run: Run) -> Answer<'_, u64>;
+
+    /// Notes that a type's consumers are cancelled, if that is due.
+    fn cancel(&self, kind: Kind) -> Answer<'_, ()>;
+
+    /// Notes that they read again.
+    fn resume(&self, kind: Kind) -> Answer<'_, ()>;
+
+    /// Removes, in bounded steps, what a complete run's version no longer has; unless somebody
+    /// else does, which counts as stopped. It may be called again after a crash, and stops when
+    /// `go_on` says false.
+    fn sweep(
+        &self,
+        note: Note,
+        limits: SweepLimits,
+        go_on: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Answer<'_, Swept>;
+}

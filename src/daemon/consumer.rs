@@ -1,0 +1,191 @@
+//! What a consumer shows of itself: its lines, its health, its metrics.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::http::Http;
+use crate::consume::TypeNow;
+use crate::model::{Clock, Kind, Timestamp};
+use crate::observe::{Metrics, Snapshot, lines};
+
+/// How often it is looked whether the types move.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The lines come early three times, then at leisure.
+const EARLY: Duration = Duration::from_secs(10);
+const LATER: Duration = Duration::from_secs(30);
+
+/// What a consumer is at.
+#[derive(Clone)]
+pub struct Shown {
+    /// The name of the service: `tableinator`.
+    pub service: &'static str,
+    /// What each type is at.
+    pub types: Vec<watch::Receiver<TypeNow>>,
+    /// The types that are stalled.
+    pub stalled: watch::Receiver<Vec<Kind>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Shown {
+    fn now(&self) -> Vec<TypeNow> {
+        self.types.iter().map(|now| now.borrow().clone()).collect()
+    }
+}
+
+/// Serves health and metrics until it is dropped.
+pub async fn serve(http: Http, shown: Shown, metrics: Metrics) -> Infallible {
+    let counted = metrics.clone();
+    let router = Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route(
+            "/metrics",
+            get(async move |State(shown): State<Shown>| {
+                let text = counted.render(&Snapshot::default(), None, shown.clock.now());
+                ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+            }),
+        )
+        .fallback(async || {
+            (StatusCode::NOT_FOUND, Json(json!({ "error": "there is nothing here" })))
+        })
+        .with_state(shown);
+    http.answer(router, metrics).await
+}
+
+async fn health(State(shown): State<Shown>) -> Response {
+    let stalled = shown.stalled.borrow().clone();
+    let healthy = stalled.is_empty();
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let now = shown.clock.now();
+    (status, Json(told(shown.service, &shown.now(), &stalled, now))).into_response()
+}
+
+/// Ready as soon as a queue is read, or all of them are done with.
+async fn ready(State(shown): State<Shown>) -> Response {
+    let is_ready = shown.now().iter().all(|now| now.reads || now.cancelled);
+    if is_ready {
+        Json(json!({ "status": "ready" })).into_response()
+    } else {
+        let body = Json(json!({ "status": "not_ready" }));
+        (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+    }
+}
+
+/// The platform's keys, and ours beside them.
+fn told(service: &str, types: &[TypeNow], stalled: &[Kind], now: Timestamp) -> Value {
+    let each = |value: fn(&TypeNow) -> Value| {
+        let pairs = types.iter().map(|now| (now.kind.name().to_owned(), value(now)));
+        Value::Object(pairs.collect::<Map<String, Value>>())
+    };
+    let kinds = |wanted: fn(&TypeNow) -> bool| -> Vec<Kind> {
+        types.iter().filter(|now| wanted(now)).map(|now| now.kind).collect()
+    };
+    let seen = types.iter().any(|now| now.reads || now.cancelled);
+    let status = match (stalled, seen) {
+        ([], true) => "healthy",
+        ([], false) => "starting",
+        _ => "unhealthy",
+    };
+    json!({
+        "status": status,
+        "service": service,
+        "message_counts": each(|now| now.messages.into()),
+        "last_message_time": each(|now| match now.last_message {
+            // The platform has seconds.
+            Some(at) => (at.0 / 1_000).into(),
+            None => Value::Null,
+        }),
+        "active_consumers": kinds(|now| now.reads),
+        "completed_files": kinds(is_complete),
+        "timestamp": format!("{now:.3}"),
+        "cancelled_consumers": kinds(|now| now.cancelled),
+        "records_written": each(|now| now.records.into()),
+        "dead_letters": each(|now| now.poison.into()),
+        "in_flight": each(|now| now.in_flight.into()),
+        "stalled": stalled,
+    })
+}
+
+fn is_complete(now: &TypeNow) -> bool {
+    now.reading.is_none() && completed_at(now).is_some()
+}
+
+fn completed_at(now: &TypeNow) -> Option<Timestamp> {
+    now.notes.iter().filter_map(|note| note.completed_at).max()
+}
+
+/// Since when one type has not moved.
+#[derive(Clone, Copy)]
+struct Still {
+    done: u64,
+    since: Duration,
+}
+
+/// Logs the lines when they are due, and looks for types that do not move.
+pub async fn watch(
+    shown: Shown,
+    stalled: watch::Sender<Vec<Kind>>,
+    stall_after: Duration,
+    says: bool,
+) -> Infallible {
+    let mut tick = interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut still = [Still { done: 0, since: shown.clock.elapsed() }; 4];
+    let mut due = shown.clock.elapsed() + EARLY;
+    let mut times = 0_u32;
+    loop {
+        tick.tick().await;
+        let (types, now) = (shown.now(), shown.clock.elapsed());
+        let mut found = Vec::new();
+        for (still, of_type) in still.iter_mut().zip(&types) {
+            let done = of_type.records + of_type.poison;
+            if done != still.done || of_type.in_flight == 0 {
+                *still = Still { done, since: now };
+            } else if now.saturating_sub(still.since) >= stall_after {
+                found.push(of_type.kind);
+            }
+        }
+        let before = stalled.borrow().clone();
+        if found != before {
+            if found.is_empty() {
+                tracing::info!("the consumers move again");
+            } else {
+                tracing::warn!("{}", lines::stalled_consumers(&found));
+            }
+            stalled.send_replace(found);
+        }
+        if now >= due {
+            times += 1;
+            due = now + if times < 3 { EARLY } else { LATER };
+            if says {
+                say(&types);
+            }
+        }
+    }
+}
+
+fn say(types: &[TypeNow]) {
+    let written = |kind| types.iter().filter(|now| now.kind == kind).map(|now| now.records).sum();
+    tracing::info!("{}", lines::consumer_progress(Kind::ALL.map(written)));
+    let complete = types.iter().filter(|now| is_complete(now));
+    let complete: Vec<_> =
+        complete.filter_map(|now| Some((now.kind, completed_at(now)?))).collect();
+    let active: Vec<_> = types.iter().filter(|now| now.reads).map(|now| now.kind).collect();
+    let said = [lines::completed(&complete), lines::active_consumers(&active)];
+    for line in said.into_iter().flatten() {
+        tracing::info!("{line}");
+    }
+}

@@ -1,0 +1,198 @@
+//! RabbitMQ for the tests of consumers: exchanges and queues of one test's own.
+
+use std::future::Future;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use discogs_extractor::model::Kind;
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use tokio::runtime::Runtime;
+
+use crate::support::Place;
+
+/// How long anything may take; more than that is a fault, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    })
+}
+
+fn wait<F: Future>(something: F) -> F::Output {
+    runtime().block_on(something)
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Exchanges and queues under a prefix of their own; deleted when it is dropped.
+pub struct Rabbit {
+    pub address: String,
+    pub prefix: String,
+    connection: Connection,
+}
+
+/// How a queue stands; one that is not there has nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueNow {
+    /// Messages that nobody handles.
+    pub ready: u32,
+    pub consumers: u32,
+}
+
+/// One message to be published.
+pub struct Letter {
+    pub body: Vec<u8>,
+    pub headers: FieldTable,
+}
+
+impl Rabbit {
+    /// At the broker that a variable of the environment names.
+    pub fn at(variable: &str) -> Rabbit {
+        let address = std::env::var(variable).unwrap_or_else(|_| {
+            panic!(
+                "{variable} names no broker\nhint: run `bash tests/run`, which finds or starts \
+                 one, or set it, for example to amqp://guest:guest@127.0.0.1:5672/%2f"
+            )
+        });
+        let prefix = format!("consume-test-{}", uuid::Uuid::new_v4().simple());
+        let connection = wait(Connection::connect(&address, ConnectionProperties::default()));
+        Rabbit { address, prefix, connection: connection.unwrap() }
+    }
+
+    /// A new one, as a refused operation closes the one it was tried on.
+    fn channel(&self) -> Channel {
+        wait(self.connection.create_channel()).unwrap()
+    }
+
+    /// The program at that place, with this prefix.
+    pub fn program(&self, place: &Place) -> Command {
+        let mut command = place.program();
+        command.env("DISCOGS_EXCHANGE_PREFIX", &self.prefix).env("HEALTH_PORT", "0");
+        command
+    }
+
+    /// `extract` of a folder to this broker.
+    pub fn extract(&self, place: &Place, dumps: &str) -> Command {
+        let mut command = self.program(place);
+        command.args(["extract", dumps, "--to", &self.address, "--for", "tableinator"]);
+        command
+    }
+
+    /// `consume tables` into a database of that place, with a state directory of its own.
+    pub fn consume(&self, place: &Place, database: &str, replica: &str) -> Command {
+        let mut command = self.program(place);
+        let to = format!("sqlite:{}", place.path(database).display());
+        command.args(["consume", "tables", "--from", &self.address, "--to", &to]);
+        command.env("STATE_DIR", place.path(replica));
+        command
+    }
+
+    pub fn queue_name(&self, kind: Kind) -> String {
+        format!("{}-tableinator-{kind}", self.prefix)
+    }
+
+    pub fn queue(&self, kind: Kind) -> QueueNow {
+        self.look(&self.queue_name(kind))
+    }
+
+    pub fn dead_letters(&self, kind: Kind) -> QueueNow {
+        self.look(&format!("{}.dlq", self.queue_name(kind)))
+    }
+
+    fn look(&self, name: &str) -> QueueNow {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let channel = self.channel();
+        let queue = wait(channel.queue_declare(name.into(), options, FieldTable::default()));
+        let Ok(queue) = queue else { return QueueNow { ready: 0, consumers: 0 } };
+        let now = QueueNow { ready: queue.message_count(), consumers: queue.consumer_count() };
+        wait(channel.close(200, "done".into())).unwrap();
+        now
+    }
+
+    /// Takes a message out of a queue without acknowledging it, and gives it back: how often it
+    /// had been delivered before.
+    pub fn delivery_count(&self, kind: Kind) -> u64 {
+        let channel = self.channel();
+        let got = wait(channel.basic_get(self.queue_name(kind).into(), BasicGetOptions::default()));
+        let message = got.unwrap().unwrap();
+        let headers = message.delivery.properties.headers().clone().unwrap_or_default();
+        let count = match headers.inner().get("x-delivery-count") {
+            None => 0,
+            Some(AMQPValue::LongLongInt(count)) => u64::try_from(*count).unwrap(),
+            Some(other) => panic!("{other:?}"),
+        };
+        wait(channel.close(200, "done".into())).unwrap();
+        count
+    }
+
+    /// Publishes to a type's exchange, and waits until the broker has everything.
+    pub fn publish(&self, kind: Kind, letters: impl IntoIterator<Item = Letter>) {
+        let channel = self.channel();
+        wait(channel.confirm_select(ConfirmSelectOptions::default())).unwrap();
+        let exchange: ShortString = format!("{}-{kind}", self.prefix).into();
+        for Letter { body, headers } in letters {
+            let options = BasicPublishOptions { mandatory: true, immediate: false };
+            let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+            let published = async {
+                let confirm = channel
+                    .basic_publish(exchange.clone(), "".into(), options, &body, properties)
+                    .await?;
+                confirm.await
+            };
+            let confirmed = wait(published).unwrap();
+            assert!(matches!(confirmed, lapin::Confirmation::Ack(None)), "{confirmed:?}");
+        }
+        wait(channel.close(200, "done".into())).unwrap();
+    }
+}
+
+impl Letter {
+    /// As the platform sends it.
+    pub fn plain(body: impl Into<Vec<u8>>) -> Letter {
+        Letter { body: body.into(), headers: FieldTable::default() }
+    }
+
+    /// With headers as this program sends them.
+    pub fn of(body: impl Into<Vec<u8>>, version: &str, numbers: &[(&str, i64)]) -> Letter {
+        let mut headers = FieldTable::default();
+        headers.insert("x-version".into(), AMQPValue::LongString(LongString::from(version)));
+        for (name, number) in numbers {
+            headers.insert((*name).into(), AMQPValue::LongLongInt(*number));
+        }
+        Letter { body: body.into(), headers }
+    }
+}
+
+impl Drop for Rabbit {
+    fn drop(&mut self) {
+        for kind in Kind::ALL {
+            let (channel, queue) = (self.channel(), self.queue_name(kind));
+            let exchanges = [format!("{}-{kind}", self.prefix), format!("{queue}.dlx")];
+            for exchange in exchanges {
+                let deleted = wait(
+                    channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()),
+                );
+                deleted.unwrap();
+            }
+            for queue in [format!("{queue}.dlq"), queue] {
+                wait(channel.queue_delete(queue.into(), QueueDeleteOptions::default())).unwrap();
+            }
+        }
+    }
+}
