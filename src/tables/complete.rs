@@ -132,6 +132,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(100_000);
 
+    type Source = Option<(Version, Run)>;
+
     fn note(completed_at: Option<u64>, cancel_at: Option<u64>, cancelled_at: Option<u64>) -> Note {
         let version = Some("20260101".parse().unwrap());
         let proof = Some((Run(5), Ordinal(10), 2));
@@ -162,7 +164,6 @@ mod tests {
             Noter { consumer: "tableinator".into(), cancel_after: Some(Duration::from_mins(5)) };
         let version = "20260101".parse().unwrap();
         let own = Some((version, Run(5)));
-        type Source = Option<(Version, Run)>;
         let rows: [(&[Source], Option<u64>); 5] = [
             (&[own], Some(400_000)),
             (&[None], None),
