@@ -1,6 +1,7 @@
 //! The other end of the broker: real queues, real processes, real kills.
 
 #![expect(clippy::unwrap_used, reason = "a test's own steps")]
+#![expect(clippy::print_stderr, reason = "a random test says its seed")]
 
 #[path = "consume/rabbit.rs"]
 mod rabbit;
@@ -74,7 +75,7 @@ fn nothing_is_left(rabbit: &Rabbit) {
 fn seed() -> u64 {
     let set = std::env::var("DISCOGS_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = set.unwrap_or_else(|| rand::rng().random());
-    println!("DISCOGS_TEST_SEED={seed}");
+    eprintln!("DISCOGS_TEST_SEED={seed}");
     seed
 }
 
@@ -111,17 +112,15 @@ fn kills_of_two_replicas_and_of_the_extractor_cost_nothing() {
     let mut said = String::new();
     let mut replicas: Vec<_> =
         ["a", "b"].map(|name| Daemon::start(&mut rabbit.consume(&place, "c.db", name))).into();
-    let mut extractor = Some(Daemon::start(&mut rabbit.extract(&place, "dumps")));
+    let mut extractor = Daemon::start(&mut rabbit.extract(&place, "dumps"));
     let until_killed = Instant::now() + Duration::from_secs(8);
     while Instant::now() < until_killed && completed(&database) < 4 {
         std::thread::sleep(Duration::from_millis(random.random_range(50..500)));
         match random.random_range(0..3) {
             2 => {
-                if let Some(mut running) = extractor.take() {
-                    if !running.is_gone() {
-                        running.kill();
-                        extractor = Some(Daemon::start(&mut rabbit.extract(&place, "dumps")));
-                    }
+                if !extractor.is_gone() {
+                    extractor.signal(Signal::KILL);
+                    extractor = Daemon::start(&mut rabbit.extract(&place, "dumps"));
                 }
             }
             which => {
@@ -132,9 +131,7 @@ fn kills_of_two_replicas_and_of_the_extractor_cost_nothing() {
             }
         }
     }
-    if let Some(mut running) = extractor {
-        until("the extractor is done", || running.is_gone());
-    }
+    until("the extractor is done", || extractor.is_gone());
     until("all types are complete", || completed(&database) == 4);
     nothing_is_left(&rabbit);
     same_tables(&place.path("direct.db"), &database);
