@@ -11,6 +11,7 @@ mod live;
 pub mod message;
 pub mod metric;
 mod position;
+mod ranges;
 mod record;
 mod window;
 
@@ -21,5 +22,6 @@ pub use job::Job;
 pub use kind::{Kind, UnknownKind};
 pub use live::{Live, Phase, WaitsFor};
 pub use position::{GzipOffset, Ordinal, Position, Run, XmlOffset};
+pub use ranges::Ranges;
 pub use record::{BadRecord, Body, Document, Item, Parsed, Place, Sha256};
 pub use window::{Confirmed, Delivery, Limits, Window, WindowError};

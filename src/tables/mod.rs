@@ -1,6 +1,5 @@
 //! What both ends of the tables share: schema and writers over `migrations/`.
 
-pub mod ranges;
 pub mod schema;
 pub mod sqlite;
 pub mod sweep;

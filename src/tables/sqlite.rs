@@ -7,9 +7,8 @@ use std::ops::RangeInclusive;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode};
 
-use super::ranges::Ranges;
 use crate::model::fault::place;
-use crate::model::{Body, Document, DumpName, Kind, Ordinal, Parsed, Run, Timestamp};
+use crate::model::{Body, Document, DumpName, Kind, Ordinal, Parsed, Ranges, Run, Timestamp};
 
 /// A batch and where it comes from.
 #[derive(Clone, Copy, Debug)]
