@@ -13,6 +13,7 @@ pub mod metric;
 mod position;
 mod ranges;
 mod record;
+mod sweep;
 mod window;
 
 pub use checkpoint::{Checkpoint, InflatePoint, MemberCheck, ResumePoint};
@@ -24,4 +25,5 @@ pub use live::{Live, Phase, WaitsFor};
 pub use position::{GzipOffset, Ordinal, Position, Run, XmlOffset};
 pub use ranges::Ranges;
 pub use record::{BadRecord, Body, Document, Item, Parsed, Place, Sha256};
+pub use sweep::{Sweep, Swept};
 pub use window::{Confirmed, Delivery, Limits, Window, WindowError};

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::message::Announcement;
 use crate::model::{Checkpoint, Clock, Delivery, DumpName, Job, Ordinal, Parsed, Run};
+pub use crate::model::{Sweep, Swept};
 
 pub use amqp::Amqp;
 pub use jsonl::Jsonl;
@@ -219,34 +220,6 @@ fn spawn(
         .name(name.into())
         .spawn(work)
         .map_err(|error| SinkError::io("the sink's thread cannot be started", &error))
-}
-
-/// What to sweep, and how far a sweep may go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sweep {
-    /// The version and type that are now complete.
-    pub file: DumpName,
-    /// The run that completed it.
-    pub run: Run,
-    /// Its last ordinal.
-    pub last: Ordinal,
-    /// Records of that run that were set aside.
-    pub bad_records: u64,
-    /// The highest part of the rows that may go, 0 to 1.
-    pub max_fraction: f64,
-    /// Whether to sweep without proof and above that part.
-    pub anyway: bool,
-}
-
-/// How a sweep ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Swept {
-    /// It is done; so many rows were removed.
-    Removed(u64),
-    /// Nothing was, for this reason.
-    Refused(String),
-    /// It was told to stop, and is still owed.
-    Stopped,
 }
 
 /// A sink that cannot go on.

@@ -15,7 +15,7 @@ use super::{Lane, LaneStart, Need, Sink, SinkError, Sweep, Swept, hints, spawn};
 use crate::model::{Clock, DumpName, Job, Ordinal, Run};
 use crate::tables::schema::{self, SchemaError};
 use crate::tables::sqlite::{Fault, delivered, fault, is_only_run, note_first, words};
-use crate::tables::sweep::{Stretch, next_stretch, remove_stale, too_many};
+use crate::tables::sweep::{Stretch, next_stretch, remove_stale};
 use writer::NewLane;
 
 /// How long SQLite itself waits for a lock before it says that it is busy. Short, so that a sink
@@ -281,11 +281,10 @@ impl Sink for Sqlite {
             // Nothing would go, so nothing need be proven.
             return Ok(Swept::Removed(0));
         }
-        if let Some(why) = unproven(sweep, held.prefix()).filter(|_| !sweep.anyway) {
+        if let Some(why) = sweep.unproven(held.prefix()).filter(|_| !sweep.anyway) {
             return Ok(Swept::Refused(why));
         }
-        let limit = if sweep.anyway { f64::INFINITY } else { sweep.max_fraction };
-        if let Some(why) = too_many(rows, stale, limit) {
+        if let Some(why) = sweep.too_many(rows, stale).filter(|_| !sweep.anyway) {
             return Ok(Swept::Refused(why));
         }
 
@@ -319,22 +318,6 @@ impl Drop for Sqlite {
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Nothing is ever sent: it ends by closing, or the time is up.
         let _ = ended.recv_timeout(SETTLE_TIMEOUT);
-    }
-}
-
-/// Why it is not proven that everything of the sweep's version arrived, if it is not.
-fn unproven(sweep: &Sweep, held: Ordinal) -> Option<String> {
-    if sweep.last == Ordinal(0) {
-        Some("the dump has no records".to_owned())
-    } else if sweep.bad_records > 0 {
-        Some(format!("{} records of the dump were set aside", sweep.bad_records))
-    } else if held < sweep.last {
-        Some(format!(
-            "it is not proven that all {} records arrived: the database knows of those up to {held}",
-            sweep.last
-        ))
-    } else {
-        None
     }
 }
 

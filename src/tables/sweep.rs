@@ -71,29 +71,3 @@ pub fn remove_stale(
 
 /// Whether a row is not of this run of the version (?1, ?2) and not of a later version.
 const STALE: &str = "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))";
-
-/// The reason not to remove `stale` of `rows` rows, if there is one.
-pub fn too_many(rows: u64, stale: u64, max_fraction: f64) -> Option<String> {
-    #[expect(clippy::cast_precision_loss, reason = "both are far below 2^52")]
-    let fraction = if rows == 0 { 0.0 } else { stale as f64 / rows as f64 };
-    (fraction > max_fraction).then(|| {
-        format!(
-            "{stale} of {rows} rows would go, {:.1} %, and {:.1} % is the limit",
-            fraction * 100.0,
-            max_fraction * 100.0
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sweep_may_take_exactly_its_part() {
-        assert_eq!(too_many(0, 0, 0.0), None);
-        assert_eq!(too_many(100, 10, 0.1), None);
-        let words = too_many(1_000, 101, 0.1).unwrap();
-        assert_eq!(words, "101 of 1000 rows would go, 10.1 %, and 10.0 % is the limit");
-    }
-}
