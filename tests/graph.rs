@@ -2,6 +2,7 @@
 //! clean pass.
 
 #![expect(clippy::unwrap_used, reason = "a test's own steps")]
+#![expect(clippy::print_stdout, reason = "the seed, and what is left out")]
 
 #[path = "support/bolt.rs"]
 mod bolt;

@@ -12,7 +12,7 @@ use super::fault::GraphError;
 
 /// How long a server may take to let us in, and to answer: the heaviest step of a sweep takes
 /// some seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Rows that the server hands over at once; no answer here is much longer.
 const FETCH: usize = 5_000;
