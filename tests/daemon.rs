@@ -469,6 +469,29 @@ fn health_says_how_it_is_and_a_trigger_begins_a_pass() {
 }
 
 #[test]
+fn a_forced_pass_that_is_asked_for_before_there_are_dumps_comes_with_them() {
+    let place = place(100);
+    place.extract("null:").ends(0, &[]);
+    let first = run_of(&place, ARTISTS);
+    fs::rename(place.path("dumps"), place.path("elsewhere")).unwrap();
+    fs::create_dir(place.path("dumps")).unwrap();
+    let address = free_port();
+    let mut command = place.daemon("null:");
+    let mut daemon = Daemon::start(command.env("HEALTH_PORT", address.port().to_string()));
+    daemon.says("waiting for dumps");
+    assert_eq!(http::trigger(address, &[], r#"{"force_reprocess": true}"#).status, 202);
+    assert_eq!(http::get(address, "/health").status, 200);
+    for dump in fs::read_dir(place.path("elsewhere")).unwrap() {
+        let dump = dump.unwrap();
+        fs::rename(dump.path(), place.path("dumps").join(dump.file_name())).unwrap();
+    }
+    daemon.says("forced: starting over");
+    daemon.says("waiting next=");
+    assert_ne!(run_of(&place, ARTISTS), first);
+    daemon.stops();
+}
+
+#[test]
 fn a_busy_port_is_an_error_that_says_what_to_do() {
     let place = empty();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

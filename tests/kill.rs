@@ -215,9 +215,10 @@ fn a_dump_with_resume_points_survives_kills_and_repeats_little() {
     }
 }
 
-/// Places on the way of an extraction; those of `state` commands have their own tests.
+/// Places on the way of an extraction into a file; those of `state` commands and of the broker
+/// have their own tests.
 fn on_the_way(place: &str) -> bool {
-    !["state.upgrade.", "state.compact.", "state.repair.", "state.force."]
+    !["announce.", "postgres.", "state.upgrade.", "state.compact.", "state.repair.", "state.force."]
         .iter()
         .any(|prefix| place.starts_with(prefix))
 }

@@ -15,8 +15,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use discogs_extractor::model::{
-    BadRecord, Body, Checkpoint, Clock, Delivery, Document, DumpName, Item, Ordinal, Parsed, Place,
-    Position, Run, Sha256, Timestamp, XmlOffset,
+    BadRecord, Body, Checkpoint, Clock, Delivery, Document, DumpName, Item, Limits, Ordinal,
+    Parsed, Place, Position, Run, Sha256, Timestamp, XmlOffset,
 };
 use discogs_extractor::sink::{Lane, LaneStart, Outcome, Sink, SinkError};
 
@@ -81,7 +81,13 @@ fn numbered(n: u64) -> Parsed {
 }
 
 fn start(file: DumpName, run: u64, from: Checkpoint) -> LaneStart {
-    LaneStart { file, run: Run(run), from, depth: 8 }
+    LaneStart {
+        file,
+        run: Run(run),
+        from,
+        depth: 8,
+        window: Limits { records: 100, bytes: 1 << 20 },
+    }
 }
 
 fn beginning(file: DumpName, run: u64) -> LaneStart {

@@ -112,6 +112,7 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("libz_rs_sys", &["gzip"]),
         ("quick_xml", &["record"]),
         ("rusqlite", &["tables", "sink"]),
+        ("tokio_postgres", &["tables", "sink"]),
         ("lapin", &["amqp", "sink"]),
         ("neo4rs", &["graph"]),
         ("clap", &["cli"]),

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use async_compat::{Compat, CompatExt};
 use futures_util::StreamExt;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties, Error, Event};
+use lapin::{Connection, ConnectionProperties, Error, ErrorKind, Event};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -29,6 +30,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Pauses between tries double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// A connection that lasted so long was a good one; after a shorter one the pauses go on growing.
+const STEADY: Duration = Duration::from_secs(5);
 
 /// How often a connection is looked at, beside what it tells by itself.
 const LOOK: Duration = Duration::from_millis(500);
@@ -96,7 +100,7 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(mut self) {
-        let mut outage: Option<Instant> = None;
+        let mut outage: Option<Outage> = None;
         let mut pause = FIRST_PAUSE;
         loop {
             let mut tried = Instant::now();
@@ -104,25 +108,25 @@ impl Keeper {
                 () = self.dropped.cancelled() => return,
                 dialled = dial(&self.broker, &self.name) => dialled,
             };
-            let why = match dialled {
+            let failure = match dialled {
                 Ok(Dialled { connection, socket }) => {
-                    if let Some(since) = outage.take() {
+                    if let Some(Outage { since, .. }) = outage.take() {
                         metrics::counter!(metric::RECONNECTS).increment(1);
                         let seconds = since.elapsed().as_secs();
                         tracing::info!(broker = %self.broker, seconds, "the broker is back");
                     }
-                    pause = FIRST_PAUSE;
+                    let up = Instant::now();
                     let Some(why) = self.watch(connection, &socket).await else { return };
                     tried = Instant::now();
-                    why
+                    if up.elapsed() > STEADY {
+                        pause = FIRST_PAUSE;
+                    }
+                    Failure { why, refused: false }
                 }
-                Err(why) => why,
+                Err(failure) => failure,
             };
-            if outage.is_none() {
-                outage = Some(Instant::now());
-                tracing::warn!(broker = %self.broker, why, "the broker is away, trying until it is back");
-            }
-            self.tell.send_replace(Standing::Away(why));
+            outage = Some(self.tell_of(&failure, outage));
+            self.tell.send_replace(Standing::Away(failure.why));
             tokio::select! {
                 () = self.dropped.cancelled() => return,
                 () = sleep(pause) => {}
@@ -130,6 +134,27 @@ impl Keeper {
             self.count_blocked(tried.elapsed());
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Says once that the broker is away and, since somebody has to do something about that, once
+    /// that it lets us not in.
+    fn tell_of(&self, failure: &Failure, known: Option<Outage>) -> Outage {
+        let Failure { why, refused } = failure;
+        let since = known.map_or_else(Instant::now, |known| known.since);
+        match known {
+            _ if *refused && !known.is_some_and(|known| known.refused) => {
+                tracing::error!(
+                    broker = %self.broker, why,
+                    "the broker does not let us in, trying until it does (hint: look at user, \
+                     password and vhost)"
+                );
+            }
+            None => {
+                tracing::warn!(broker = %self.broker, why, "the broker is away, trying until it is back");
+            }
+            Some(_) => {}
+        }
+        Outage { since, refused: *refused || known.is_some_and(|known| known.refused) }
     }
 
     /// Adds to the time in which nothing could be sent; a counter takes whole seconds.
@@ -195,6 +220,20 @@ async fn goodbye(connection: &Connection) {
     }
 }
 
+/// Why there is no connection.
+struct Failure {
+    why: String,
+    /// Whether the broker is there and does not let us in.
+    refused: bool,
+}
+
+/// A time without a connection, and what was said of it.
+#[derive(Clone, Copy)]
+struct Outage {
+    since: Instant,
+    refused: bool,
+}
+
 /// A connection and its socket, by which it can be cut off.
 struct Dialled {
     connection: Connection,
@@ -203,9 +242,10 @@ struct Dialled {
 
 /// Connects once. A try that takes too long is cut off at its socket: the library's thread would
 /// wait for a silent peer for ever.
-async fn dial(broker: &Broker, name: &str) -> Result<Dialled, String> {
-    let tls = broker.tls().map_err(|error| error.to_string())?;
-    let runtime = lapin::runtime::default_runtime().map_err(|error| words(&error))?;
+async fn dial(broker: &Broker, name: &str) -> Result<Dialled, Failure> {
+    let failed = |why: String| Failure { why, refused: false };
+    let tls = broker.tls().map_err(|error| failed(error.to_string()))?;
+    let runtime = lapin::runtime::default_runtime().map_err(|error| failed(words(&error)))?;
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let twin: Arc<Mutex<Option<Socket>>> = Arc::default();
     let kept = Arc::clone(&twin);
@@ -227,15 +267,27 @@ async fn dial(broker: &Broker, name: &str) -> Result<Dialled, String> {
     let socket = twin.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (connected, socket) {
         (Ok(Ok(connection)), Some(socket)) => Ok(Dialled { connection, socket }),
-        (failed, socket) => {
+        (connected, socket) => {
             if let Some(socket) = socket {
                 _ = socket.shutdown(Shutdown::Both);
             }
-            Err(match failed {
-                Ok(Err(error)) => words(&error),
-                Ok(Ok(_)) | Err(_) => format!("no answer within {} s", CONNECT.as_secs()),
+            Err(match connected {
+                Ok(Err(error)) => Failure { why: words(&error), refused: is_refusal(&error) },
+                Ok(Ok(_)) | Err(_) => failed(format!("no answer within {} s", CONNECT.as_secs())),
             })
         }
+    }
+}
+
+/// Whether the broker knows who we are and does not let us in.
+fn is_refusal(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => matches!(
+            error.kind(),
+            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
+                | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
+        ),
+        _ => false,
     }
 }
 

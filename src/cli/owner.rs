@@ -23,7 +23,7 @@ use crate::daemon::control::Control;
 use crate::model::{Clock, Job};
 use crate::observe::Snapshot;
 use crate::pipeline::Settings;
-use crate::sink::{Opening, Sink, SinkError, Target};
+use crate::sink::{Opening, Sink, SinkEnd, SinkError, Target};
 use crate::state::{ForceWord, Keeper};
 
 /// A usage error: told with exit code 2.
@@ -158,6 +158,7 @@ impl Owner<'_> {
         let opening = spawn_blocking(move || target.open(&opening));
         tokio::select! {
             opened = opening => match opened {
+                Ok(Err(error)) if error.end == SinkEnd::Stopped => Ok(None),
                 Ok(opened) => opened.map(Some),
                 Err(died) => Err(SinkError::new(format!("the sink's opening died: {died}"))),
             },

@@ -19,7 +19,7 @@ use super::exit::Exit;
 use super::owner::{self, Owner, Usage};
 use super::signals::Patience;
 use crate::daemon::http::{Http, Served};
-use crate::daemon::{Daemon, Folder, Said, Schedule, Session, notify};
+use crate::daemon::{Daemon, Folder, Plan, Schedule, Session, notify};
 use crate::model::{Clock, SystemClock};
 use crate::observe::Metrics;
 use crate::sink::Target;
@@ -69,18 +69,17 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
             })
         });
         let folder = Folder::open(config.root.clone(), Arc::clone(&session.clock)).await;
-        let daemon = Daemon {
-            session,
+        let plan = Plan {
             kinds: delivery.kinds.clone(),
             version: delivery.version,
             schedule: Schedule { check_every: config.check_every, retry_after: config.retry_after },
             force: owner::force_word(delivery.force.as_deref()),
             triggers,
             forgotten: &forgotten,
-            said: Said::default(),
         };
+        let daemon = Daemon::new(session, plan, folder);
         tokio::select! {
-            ended = daemon.run(folder) => Ok(ended?),
+            ended = daemon.run() => Ok(ended?),
             Some(never) = OptionFuture::from(serving) => match never {},
         }
     };

@@ -14,7 +14,7 @@ mod trigger;
 mod watch;
 
 pub use folder::Folder;
-pub use run::{Daemon, Said};
+pub use run::{Daemon, Plan};
 pub use schedule::Schedule;
 pub use session::Session;
 pub use trigger::Trigger;

@@ -16,10 +16,8 @@ use crate::observe::Stage;
 use crate::pipeline::{FileEnd, Finished, PassError, Told};
 use crate::state::{ForceWord, StateError};
 
-/// Passes over a folder of dumps, one after the other.
-pub struct Daemon<'a> {
-    /// What passes need.
-    pub session: Session,
+/// What the daemon is to do, and who may wake it.
+pub struct Plan<'a> {
     /// The wanted types.
     pub kinds: Vec<Kind>,
     /// The only version to take, if only one is wanted.
@@ -32,13 +30,19 @@ pub struct Daemon<'a> {
     pub triggers: mpsc::Receiver<Trigger>,
     /// Says that something was forgotten and is to be extracted again.
     pub forgotten: &'a Notify,
-    /// What it has told.
-    pub said: Said,
+}
+
+/// Passes over a folder of dumps, one after the other.
+pub struct Daemon<'a> {
+    session: Session,
+    plan: Plan<'a>,
+    folder: Folder,
+    said: Said,
 }
 
 /// What is told once, and not at every pass.
 #[derive(Debug, Default)]
-pub struct Said {
+struct Said {
     /// That there was a pass.
     pass: bool,
     /// That there are no dumps.
@@ -78,51 +82,56 @@ impl Due {
     }
 }
 
-impl Daemon<'_> {
+impl<'a> Daemon<'a> {
+    /// A daemon that has not begun.
+    pub fn new(session: Session, plan: Plan<'a>, folder: Folder) -> Daemon<'a> {
+        Daemon { session, plan, folder, said: Said::default() }
+    }
+
     /// Runs until it is told to stop.
     ///
     /// # Errors
     /// If the store fails for good: only a new process can open it again.
-    pub async fn run(mut self, mut folder: Folder) -> Result<(), StateError> {
+    pub async fn run(mut self) -> Result<(), StateError> {
         let newest = self.session.newest_known().await?;
         self.session.show_known(newest.into_iter()).await?;
-        self.trust_known(&mut folder).await?;
-        let mut wait = self.schedule.first();
+        self.trust_known().await?;
+        let mut wait = self.plan.schedule.first();
         while !self.session.stop.is_cancelled() {
-            let passed = if let Some(Chosen { version, missing, dumps }) = self.choose(&folder) {
+            let passed = if let Some(Chosen { version, missing, dumps }) = self.choose() {
                 self.tell_missing(version, &missing);
-                let ended = self.pass(&dumps, &mut folder).await?;
-                wait = self.schedule.next(wait, ended);
+                let ended = self.pass(&dumps).await?;
+                wait = self.plan.schedule.next(wait, ended);
                 dumps
             } else {
-                wait = self.schedule.first();
+                wait = self.plan.schedule.first();
                 Vec::new()
             };
-            self.wait(wait, &passed, &mut folder).await;
+            self.wait(wait, &passed).await;
         }
         Ok(())
     }
 
     /// Of the dumps that are whole, those of the version that is due.
-    fn choose(&self, folder: &Folder) -> Option<Chosen> {
-        let whole = folder.whole();
+    fn choose(&self) -> Option<Chosen> {
+        let whole = self.folder.whole();
         let dumps: Vec<_> = whole.iter().map(|whole| whole.dump.clone()).collect();
-        let choice = dump::choose(&dumps, &self.kinds, self.version)?;
+        let choice = dump::choose(&dumps, &self.plan.kinds, self.plan.version)?;
         let chosen = |whole: &Whole| choice.dumps.contains(&whole.dump);
         let dumps = whole.into_iter().filter(chosen).collect();
         Some(Chosen { version: choice.version, missing: choice.missing, dumps })
     }
 
     /// A dump that the store knows as it is on disk need not prove that it is whole.
-    async fn trust_known(&self, folder: &mut Folder) -> Result<(), StateError> {
-        for dump in folder.growing() {
+    async fn trust_known(&mut self) -> Result<(), StateError> {
+        for dump in self.folder.growing() {
             let job = self.session.sink.job().clone();
             let files = self.session.keeper.files(job, dump.name.version).await?;
             let of_kind = files.into_iter().find(|(key, _)| key.kind == dump.name.kind);
             let Some((_, state)) = of_kind else { continue };
             let name = dump.name;
             if identity(dump).await == Some(state.identity) {
-                folder.trust(name);
+                self.folder.trust(name);
             }
         }
         Ok(())
@@ -130,15 +139,15 @@ impl Daemon<'_> {
 
     /// One pass. The folder is watched meanwhile, and whoever asks for a pass is told that one is
     /// under way.
-    async fn pass(&mut self, dumps: &[Whole], folder: &mut Folder) -> Result<Ended, StateError> {
+    async fn pass(&mut self, dumps: &[Whole]) -> Result<Ended, StateError> {
         self.said.empty = false;
         self.said.pass = true;
         let dumps: Vec<_> = dumps.iter().map(|whole| whole.dump.clone()).collect();
-        if let Some(word) = &self.force {
+        if let Some(word) = &self.plan.force {
             if let Err(error) = self.session.force(&dumps, word).await {
                 return self.judge(Err(error.into()));
             }
-            self.force = None;
+            self.plan.force = None;
         }
         let ended = {
             let pass = self.session.pass(dumps, self.said.failures.clone());
@@ -146,8 +155,8 @@ impl Daemon<'_> {
             loop {
                 tokio::select! {
                     ended = &mut pass => break ended,
-                    () = folder.looked() => {}
-                    Some(trigger) = self.triggers.recv() => {
+                    () = self.folder.looked() => {}
+                    Some(trigger) = self.plan.triggers.recv() => {
                         // Whoever asked may be gone.
                         _ = trigger.answer.send(false);
                     }
@@ -176,7 +185,7 @@ impl Daemon<'_> {
             }
         };
         self.said.failure = None;
-        self.said.failures.clear();
+        let told = std::mem::take(&mut self.said.failures);
         let mut ended = Ended::Done;
         for file in finished {
             let FileEnd::Failed(error) = file.end else { continue };
@@ -187,39 +196,47 @@ impl Daemon<'_> {
                 (Ended::Done | Ended::Damaged, true) => Ended::Damaged,
                 (Ended::Done | Ended::Damaged, false) | (Ended::Failed, _) => Ended::Failed,
             };
-            self.said.failures.insert(file.dump.name, error.to_string());
+            let words = error.to_string();
+            // The others were told when they happened.
+            if error.of_state().is_some() && told.get(&file.dump.name) != Some(&words) {
+                tracing::error!(file = %file.dump.name, error = words, "failed");
+            }
+            self.said.failures.insert(file.dump.name, words);
         }
         Ok(ended)
     }
 
     /// Waits until there may be something to do, or until the end.
-    async fn wait(&mut self, wait: Wait, passed: &[Whole], folder: &mut Folder) {
+    async fn wait(&mut self, wait: Wait, passed: &[Whole]) {
         let clock = self.session.clock.clone();
         let due = Due::after(wait.time(), &*clock);
         let stop = self.session.stop.clone();
         let mut told = false;
         while !stop.is_cancelled() && !due.left(&*clock).is_zero() {
-            let chosen = self.choose(folder).map(|chosen| chosen.dumps).unwrap_or_default();
+            let chosen = self.choose().map(|chosen| chosen.dumps).unwrap_or_default();
             if chosen.iter().any(|whole| !passed.contains(whole)) {
                 return;
             }
             if !std::mem::replace(&mut told, true) {
-                self.tell_wait(wait, due.now, passed, folder);
+                self.tell_wait(wait, due.now, passed);
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(trigger) = self.triggers.recv() => return self.asked(trigger),
-                () = self.forgotten.notified() => return,
+                // Whoever got no answer in time was told that nothing begins.
+                Some(trigger) = self.plan.triggers.recv() => if !trigger.answer.is_closed() {
+                    return self.asked(trigger);
+                },
+                () = self.plan.forgotten.notified() => return,
                 () = tokio::time::sleep(due.left(&*clock)) => {}
-                () = folder.looked() => {}
+                () = self.folder.looked() => {}
             }
         }
     }
 
     fn asked(&mut self, trigger: Trigger) {
         if trigger.force {
-            self.force = Some(ForceWord::Once);
+            self.plan.force = Some(ForceWord::Once);
         }
         // Whoever looks after the answer sees the pass that it promises.
         self.session.stage(Stage::Running);
@@ -236,12 +253,12 @@ impl Daemon<'_> {
         tracing::warn!(%version, missing, "chosen, although not all wanted types are there");
     }
 
-    fn tell_wait(&mut self, wait: Wait, due: Timestamp, passed: &[Whole], folder: &Folder) {
+    fn tell_wait(&mut self, wait: Wait, due: Timestamp, passed: &[Whole]) {
         if passed.is_empty() {
             // A folder that is not there was told of.
-            if folder.is_there() && !std::mem::replace(&mut self.said.empty, true) {
-                let root = folder.root().display();
-                tracing::info!(%root, growing = folder.growing().len(), "waiting for dumps");
+            if self.folder.is_there() && !std::mem::replace(&mut self.said.empty, true) {
+                let root = self.folder.root().display();
+                tracing::info!(%root, growing = self.folder.growing().len(), "waiting for dumps");
             }
             let stage = if self.said.pass { Stage::Waiting(due) } else { Stage::Idle };
             return self.session.stage(stage);
@@ -262,4 +279,37 @@ impl Daemon<'_> {
 async fn identity(dump: Dump) -> Option<Identity> {
     let identified = spawn_blocking(move || identify(&std::fs::File::open(dump.path)?)).await;
     identified.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct At(Duration, Timestamp);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            self.1
+        }
+
+        fn elapsed(&self) -> Duration {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_moment_has_come_when_either_clock_says_so() {
+        const DAY: Duration = Duration::from_hours(24);
+        let at = |elapsed_hours, wall_hours: u64| {
+            let wall = Timestamp(Duration::from_hours(1_000 + wall_hours).as_secs() * 1_000);
+            At(Duration::from_hours(elapsed_hours), wall)
+        };
+        let due = Due::after(DAY, &at(10, 0));
+        let left = |elapsed, wall| due.left(&at(elapsed, wall)).as_secs() / 3_600;
+        assert_eq!(left(10, 0), 24);
+        assert_eq!(left(11, 1), 23);
+        assert_eq!(left(34, 24), 0);
+        assert_eq!(left(11, 25), 0, "the machine slept");
+        assert_eq!(left(34, 0), 0, "the clock was set back");
+    }
 }

@@ -16,7 +16,6 @@ use crate::sink::Sink;
 use crate::state::{FileKey, FileState, ForceWord, Forced, Keeper, StateError, Status};
 
 /// Everything that passes need.
-#[derive(Clone)]
 pub struct Session {
     /// The sink.
     pub sink: Arc<dyn Sink>,

@@ -13,9 +13,9 @@ use super::rows::{null, property, row};
 use super::withdraw::{Holder, withdraw};
 use crate::model::{DumpName, Kind, Ranges, Run, Version};
 
-/// Records in one transaction: enough that its own cost vanishes, few enough that those that are
-/// in each other's way lose little.
-const BATCH: usize = 500;
+/// Records in one transaction at most: of releases 2,000 went at 1,240 a second, 500 at 900 and
+/// 150 at 870. Of more, those that are in each other's way lose too much.
+const BATCH: usize = 2_000;
 
 /// A record as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,13 @@ impl Timestamp {
     pub const fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// The calendar year in UTC.
+    pub fn year(self) -> i32 {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
+        let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+        jiff::tz::Offset::UTC.to_datetime(moment).year().into()
+    }
 }
 
 /// RFC 3339 in UTC, to the second unless a precision is given: `2026-01-02T03:04:05Z`.

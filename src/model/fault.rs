@@ -22,6 +22,8 @@ pub const PLACES: &[&str] = &[
     "bad_record.after",
     "sqlite.commit.before",
     "sqlite.commit.after",
+    "postgres.commit.before",
+    "postgres.commit.after",
     "jsonl.sync.before",
     "jsonl.sync.after",
     "jsonl.rename.before",

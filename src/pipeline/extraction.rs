@@ -23,8 +23,8 @@ use crate::model::{
 use crate::sink::{Lane, LaneStart};
 use crate::state::{Beginning, Begun, FileKey, Owes};
 
-/// Bytes of documents in flight per file, beside the limit in records.
-const WINDOW_BYTES: usize = 16 << 20;
+/// Bytes of documents in flight per file, beside the limit in records: what 5,000 releases take.
+const WINDOW_BYTES: usize = 20 << 20;
 
 /// Batches that may wait in a lane's channel: the sink is never idle between two of them, and the
 /// window bounds them in bytes.
@@ -236,9 +236,25 @@ impl<'a> Extraction<'a> {
 
     async fn lane(&self, run: Run, from: Checkpoint) -> Result<Lane, FileError> {
         let sink = Arc::clone(&self.pass.sink);
-        let start = LaneStart { file: self.dump.name, run, from, depth: LANE_DEPTH };
+        let window = self.window();
+        let start = LaneStart { file: self.dump.name, run, from, depth: LANE_DEPTH, window };
         let opened = spawn_blocking(move || sink.open(&start)).await;
         Ok(opened.map_err(|died| self.died("sink", died.to_string()))??)
+    }
+
+    /// How much may be on its way.
+    const fn window(&self) -> Limits {
+        Limits { records: self.pass.settings.window, bytes: WINDOW_BYTES }
+    }
+
+    /// How much the lane may have.
+    fn handed_out(&self) -> Limits {
+        let Limits { records, bytes } = self.window();
+        if self.pass.sink.reads_ahead() {
+            Limits { records: records + records.div_ceil(2), bytes: bytes + bytes / 2 }
+        } else {
+            Limits { records, bytes }
+        }
     }
 
     async fn attempt(
@@ -276,7 +292,7 @@ impl<'a> Extraction<'a> {
             keeper: self.pass.keeper.clone(),
             bad_records: self.bad_records.clone(),
             max_bad_records: settings.max_bad_records,
-            limits: Limits { records: settings.window, bytes: WINDOW_BYTES },
+            limits: self.handed_out(),
             clock: Arc::clone(&self.pass.clock),
             stop: self.pass.stop.clone(),
             live: self.live.clone(),

@@ -220,6 +220,10 @@ impl Sink for Amqp {
         }
     }
 
+    fn reads_ahead(&self) -> bool {
+        true
+    }
+
     fn announces(&self) -> bool {
         true
     }

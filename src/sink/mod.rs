@@ -5,6 +5,7 @@ mod amqp;
 mod jsonl;
 mod lines;
 mod null;
+mod postgres;
 mod sqlite;
 mod target;
 
@@ -19,15 +20,19 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::message::Announcement;
-use crate::model::{Checkpoint, Clock, Delivery, DumpName, Job, Ordinal, Parsed, Run};
-pub use crate::model::{Sweep, Swept};
+use crate::model::{
+    Body, Checkpoint, Clock, Delivery, DumpName, Item, Job, Limits, Ordinal, Parsed, Run,
+};
 
 pub use amqp::Amqp;
 pub use jsonl::Jsonl;
 pub use lines::Lines;
 pub use null::Null;
+pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 pub use target::{Target, TargetError};
+
+pub use crate::tables::sweep::{Sweep, Swept};
 
 /// What opening a sink takes.
 #[derive(Clone)]
@@ -52,6 +57,12 @@ pub trait Sink: Send + Sync {
 
     /// The sink as a person names it, without secrets: `sqlite:discogs.db`.
     fn location(&self) -> &str;
+
+    /// Whether its lanes keep to the window by themselves, and are handed half as much again: where
+    /// every record is confirmed on its own, the next is then at hand when a confirm comes.
+    fn reads_ahead(&self) -> bool {
+        false
+    }
 
     /// Opens the lane of one file, on a thread or task of the sink's own. It ends when
     /// [`Lane::batches`] is dropped and everything sent before is settled.
@@ -141,6 +152,8 @@ pub struct LaneStart {
     pub from: Checkpoint,
     /// How many batches may wait in the lane's channel.
     pub depth: usize,
+    /// How much may be on its way to the sink, for a lane that is handed more than that.
+    pub window: Limits,
 }
 
 /// The two ends of an open lane.
@@ -194,6 +207,20 @@ impl Outcome {
     fn durable(ordinal: Ordinal, position: Option<u64>) -> Outcome {
         Outcome { ordinals: ordinal..=ordinal, delivery: Delivery::Durable, position }
     }
+}
+
+/// What became of an item; nothing is said of a bad record.
+fn outcome(parsed: &Parsed, item: &Item, refused: Option<&String>) -> Option<Outcome> {
+    let Body::Document(document) = &item.body else { return None };
+    let durable = Outcome::durable(item.place.ordinal, None);
+    Some(match refused {
+        None => durable,
+        Some(why) => {
+            let document = parsed.json[document.json.clone()].to_vec();
+            let delivery = Delivery::Refused { why: why.clone(), document };
+            Outcome { delivery, ..durable }
+        }
+    })
 }
 
 /// Appends an outcome; of neighbours that are both durable it makes one.

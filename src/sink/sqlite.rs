@@ -13,9 +13,12 @@ use uuid::Uuid;
 
 use super::{Lane, LaneStart, Need, Sink, SinkError, Sweep, Swept, hints, spawn};
 use crate::model::{Clock, DumpName, Job, Ordinal, Run};
-use crate::tables::schema::{self, SchemaError};
-use crate::tables::sqlite::{Fault, delivered, fault, is_only_run, note_first, words};
-use crate::tables::sweep::{Stretch, next_stretch, remove_stale};
+use crate::tables::schema::SchemaError;
+use crate::tables::sqlite::{
+    Fault, SQLITE, Stretch, delivered, fault, is_only_run, migrate, next_stretch, note_first,
+    remove_stale, words,
+};
+use crate::tables::sweep::{self, Rows};
 use writer::NewLane;
 
 /// How long SQLite itself waits for a lock before it says that it is busy. Short, so that a sink
@@ -172,13 +175,13 @@ fn prepare(database: &Database) -> Result<Job, SinkError> {
         let what = format!("{} may only be read", database.path.display());
         return Err(SinkError::new(what).hint(hints::READ_ONLY));
     }
-    let migrated = schema::migrate(&connection, schema::SQLITE, database.clock.now());
+    let migrated = migrate(&connection, SQLITE, database.clock.now());
     migrated.map_err(|error| match error {
         SchemaError::Database(error) if words(&error).ends_with("already exists") => {
             cannot(&error).hint("the database has tables of someone else's: give the sink its own")
         }
         SchemaError::Database(error) => cannot(&error),
-        SchemaError::Newer { .. } | SchemaError::Changed(_) | SchemaError::Missing(_) => {
+        SchemaError::Mismatch(error) => {
             let what = format!("cannot use {}: {error}", database.path.display());
             SinkError::new(what).hint("use the release that made it, or another database")
         }
@@ -255,54 +258,13 @@ impl Sink for Sqlite {
         // Reading a whole table takes minutes, so it is done beside the connection that writes.
         let reader = connect(&self.database.path).map_err(|error| failed(&error))?;
         reader.execute_batch(READER_PRAGMAS).map_err(|error| failed(&error))?;
-        let (mut rows, mut stale) = (0, 0);
-        let mut stretches: Vec<Stretch> = Vec::new();
-        let mut previous = None;
-        loop {
-            let next = patiently(
-                || next_stretch(&reader, sweep.file, sweep.run, previous.as_ref()),
-                go_on,
-            );
-            let Some(next) = next.map_err(|error| failed(&error))? else {
-                return Ok(Swept::Stopped);
-            };
-            let Some(stretch) = next else { break };
-            rows += stretch.rows;
-            stale += stretch.stale;
-            if stretch.stale > 0 {
-                stretches.push(stretch);
-            }
-            previous = Some(stretch);
-            if !go_on(stretch.rows) {
-                return Ok(Swept::Stopped);
-            }
+        let mut rows = SweptTable { database: &self.database, reader, sweep };
+        let swept = sweep::sweep(&mut rows, sweep, held.prefix(), go_on);
+        let swept = swept.map_err(|error| failed(&error))?;
+        if let Swept::Removed(1..) = swept {
+            self.database.settle()?;
         }
-        if stale == 0 {
-            // Nothing would go, so nothing need be proven.
-            return Ok(Swept::Removed(0));
-        }
-        if let Some(why) = sweep.unproven(held.prefix()).filter(|_| !sweep.anyway) {
-            return Ok(Swept::Refused(why));
-        }
-        if let Some(why) = sweep.too_many(rows, stale).filter(|_| !sweep.anyway) {
-            return Ok(Swept::Refused(why));
-        }
-
-        let mut removed = 0;
-        for stretch in &stretches {
-            let remove = || {
-                let connection = self.database.connection();
-                remove_stale(&connection, sweep.file, sweep.run, stretch)
-            };
-            let step = patiently(remove, go_on).map_err(|error| failed(&error))?;
-            let Some(step) = step else { return Ok(Swept::Stopped) };
-            removed += step as u64;
-            if !go_on(step as u64) {
-                return Ok(Swept::Stopped);
-            }
-        }
-        self.database.settle()?;
-        Ok(Swept::Removed(removed))
+        Ok(swept)
     }
 
     fn needs(&self, gzip_bytes: u64) -> Option<Need> {
@@ -318,6 +280,37 @@ impl Drop for Sqlite {
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Nothing is ever sent: it ends by closing, or the time is up.
         let _ = ended.recv_timeout(SETTLE_TIMEOUT);
+    }
+}
+
+/// The table that is swept.
+struct SweptTable<'a> {
+    database: &'a Database,
+    reader: Connection,
+    sweep: &'a Sweep,
+}
+
+impl Rows for SweptTable<'_> {
+    type Stretch = Stretch;
+    type Error = rusqlite::Error;
+
+    fn next(
+        &mut self,
+        previous: Option<&Stretch>,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> rusqlite::Result<Option<Option<Stretch>>> {
+        let Sweep { file, run, .. } = *self.sweep;
+        patiently(|| next_stretch(&self.reader, file, run, previous), go_on)
+    }
+
+    fn remove(
+        &mut self,
+        stretch: &Stretch,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> rusqlite::Result<Option<u64>> {
+        let Sweep { file, run, .. } = *self.sweep;
+        let remove = || remove_stale(&self.database.connection(), file, run, stretch);
+        patiently(remove, go_on)
     }
 }
 

@@ -3,14 +3,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Amqp, Jsonl, Lines, Null, Opening, Sink, SinkError, Sqlite};
+use super::{Amqp, Jsonl, Lines, Null, Opening, Postgres, Sink, SinkError, Sqlite};
 use crate::amqp::{Broker, BrokerError};
+use crate::tables::postgres::{Server, ServerError};
 
 /// A sink as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `sqlite:PATH`
     Sqlite(PathBuf),
+    /// `postgres://…` or `postgresql://…`
+    Postgres(Box<Server>),
     /// `jsonl:DIR`
     Folder(PathBuf),
     /// `jsonl:-`
@@ -29,6 +32,7 @@ impl Target {
     pub fn open(&self, opening: &Opening) -> Result<Arc<dyn Sink>, SinkError> {
         Ok(match self {
             Target::Sqlite(path) => Arc::new(Sqlite::open(path, Arc::clone(&opening.clock))?),
+            Target::Postgres(server) => Arc::new(Postgres::open(server, opening)?),
             Target::Folder(folder) => Arc::new(Jsonl::open(folder)?),
             Target::StandardOutput => Arc::new(Lines::to_standard_output()),
             Target::Amqp(broker) => Arc::new(Amqp::open(broker, opening)?),
@@ -41,6 +45,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Target::Postgres(server) => server.fmt(f),
             Target::Folder(folder) => write!(f, "jsonl:{}", folder.display()),
             Target::StandardOutput => f.write_str("jsonl:-"),
             Target::Amqp(broker) => broker.fmt(f),
@@ -58,6 +63,7 @@ impl FromStr for Target {
             ("sqlite", "") => Err(TargetError::NoPath("sqlite:PATH")),
             ("jsonl", "") => Err(TargetError::NoPath("jsonl:DIR")),
             ("sqlite", path) => Ok(Target::Sqlite(path.into())),
+            ("postgres" | "postgresql", _) => Ok(Target::Postgres(Box::new(text.parse()?))),
             ("jsonl", "-") => Ok(Target::StandardOutput),
             ("jsonl", folder) => Ok(Target::Folder(folder.into())),
             ("amqp" | "amqps", _) => Ok(Target::Amqp(text.parse()?)),
@@ -73,9 +79,9 @@ pub enum TargetError {
     /// None of the sinks there are; of the words only what stands before the first colon, as
     /// there may be a password behind it.
     #[error(
-        "{0:?} names no sink\nhint: the sinks are sqlite:PATH (a database file), jsonl:DIR (a \
-         folder), jsonl:- (standard output), amqp://USER:PASSWORD@HOST:PORT/VHOST (RabbitMQ) and \
-         null: (nowhere)"
+        "{0:?} names no sink\nhint: the sinks are sqlite:PATH (a database file), \
+         postgres://USER:PASSWORD@HOST:PORT/DATABASE (PostgreSQL), jsonl:DIR (a folder), jsonl:- \
+         (standard output), amqp://USER:PASSWORD@HOST:PORT/VHOST (RabbitMQ) and null: (nowhere)"
     )]
     Unknown(String),
     /// A sink without a place.
@@ -84,6 +90,9 @@ pub enum TargetError {
     /// A broker that is not named as one.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// A database that is not named as one.
+    #[error(transparent)]
+    Server(#[from] ServerError),
 }
 
 #[cfg(test)]
@@ -95,6 +104,10 @@ mod tests {
         let rows = [
             ("sqlite:discogs.db", Target::Sqlite("discogs.db".into())),
             ("sqlite:/var/lib/a:b.db", Target::Sqlite("/var/lib/a:b.db".into())),
+            (
+                "postgres://db:5432/discogs",
+                Target::Postgres(Box::new("postgresql://db/discogs".parse().unwrap())),
+            ),
             ("jsonl:out", Target::Folder("out".into())),
             ("jsonl:./-", Target::Folder("./-".into())),
             ("jsonl:-", Target::StandardOutput),

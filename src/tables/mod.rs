@@ -1,5 +1,7 @@
 //! What both ends of the tables share: schema and writers over `migrations/`.
 
+pub mod postgres;
 pub mod schema;
 pub mod sqlite;
 pub mod sweep;
+mod year;

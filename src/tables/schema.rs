@@ -1,10 +1,12 @@
 //! Numbered migrations, each applied once, in order, in a transaction of its own. The table
-//! `extractor_migrations` says which, with the SHA-256 of the file that was applied.
+//! `extractor_migrations` says which, with the SHA-256 of the file that was applied. How they are
+//! applied is each database's own: here is which.
 
-use rusqlite::Connection;
+use std::error::Error;
+
 use sha2::Digest;
 
-use crate::model::{Sha256, Timestamp};
+use crate::model::Sha256;
 
 /// One file of `migrations/`; never edited after its release.
 #[derive(Clone, Copy, Debug)]
@@ -14,12 +16,6 @@ pub struct Migration {
     /// What it says.
     pub sql: &'static str,
 }
-
-/// The migrations of SQLite in order; the first has number 1.
-pub const SQLITE: &[Migration] = &[Migration {
-    name: "0001_tables.sql",
-    sql: include_str!("../../migrations/sqlite/0001_tables.sql"),
-}];
 
 /// A migration as the database remembers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +27,8 @@ pub struct Applied {
 }
 
 /// A database that does not fit this release.
-#[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
     /// It has migrations that this release does not know.
     #[error("it was made by a newer release (its schema is {found}, this release knows {known})")]
     Newer {
@@ -47,9 +43,17 @@ pub enum SchemaError {
     /// The migrations in the database have a gap.
     #[error("its table extractor_migrations lacks number {0}")]
     Missing(u64),
+}
+
+/// A database that could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError<E: Error + 'static> {
+    /// It does not fit this release.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
     /// The database's own words.
     #[error(transparent)]
-    Database(#[from] rusqlite::Error),
+    Database(E),
 }
 
 /// Which of `known` are still to be applied where `applied`, in order, have been.
@@ -59,18 +63,18 @@ pub enum SchemaError {
 pub fn pending<'a>(
     known: &'a [Migration],
     applied: &[Applied],
-) -> Result<&'a [Migration], SchemaError> {
+) -> Result<&'a [Migration], Mismatch> {
     for (number, row) in (1..).zip(applied) {
         if row.version != number {
-            return Err(SchemaError::Missing(number));
+            return Err(Mismatch::Missing(number));
         }
     }
     let Some(rest) = known.get(applied.len()..) else {
         let (found, known) = (applied.len() as u64, known.len() as u64);
-        return Err(SchemaError::Newer { found, known });
+        return Err(Mismatch::Newer { found, known });
     };
     match known.iter().zip(applied).find(|(known, row)| known.sha256() != row.sha256) {
-        Some((changed, _)) => Err(SchemaError::Changed(changed.name)),
+        Some((changed, _)) => Err(Mismatch::Changed(changed.name)),
         None => Ok(rest),
     }
 }
@@ -79,115 +83,5 @@ impl Migration {
     /// SHA-256 of the file, lower-case hex.
     pub fn sha256(&self) -> String {
         Sha256(sha2::Sha256::digest(self.sql).into()).to_string()
-    }
-}
-
-/// Brings a database up to date. Of one that is, nothing is written.
-///
-/// # Errors
-/// If it does not fit, or cannot be written.
-pub fn migrate(
-    connection: &Connection,
-    known: &[Migration],
-    now: Timestamp,
-) -> Result<(), SchemaError> {
-    if pending(known, &applied(connection)?)?.is_empty() {
-        return Ok(());
-    }
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS extractor_migrations (
-            version    INTEGER PRIMARY KEY,
-            name       TEXT NOT NULL,
-            sha256     TEXT NOT NULL,
-            applied_at TEXT NOT NULL
-        )",
-    )?;
-    loop {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        let result = apply_next(connection, known, now);
-        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = connection.execute_batch(end);
-        if !result? {
-            return Ok(());
-        }
-        ended?;
-    }
-}
-
-/// Applies the next migration inside a transaction; false if there is none.
-fn apply_next(
-    connection: &Connection,
-    known: &[Migration],
-    now: Timestamp,
-) -> Result<bool, SchemaError> {
-    let applied = applied(connection)?;
-    let Some(next) = pending(known, &applied)?.first() else { return Ok(false) };
-    connection.execute_batch(next.sql)?;
-    connection.execute(
-        "INSERT INTO extractor_migrations (version, name, sha256, applied_at)
-         VALUES (?1, ?2, ?3, ?4)",
-        (applied.len().cast_signed() + 1, next.name, next.sha256(), format!("{now:.3}")),
-    )?;
-    Ok(true)
-}
-
-fn applied(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
-    if !connection.table_exists(None, "extractor_migrations")? {
-        return Ok(Vec::new());
-    }
-    connection
-        .prepare("SELECT version, sha256 FROM extractor_migrations ORDER BY version")?
-        .query_map((), |row| {
-            Ok(Applied { version: row.get::<_, i64>(0)?.cast_unsigned(), sha256: row.get(1)? })
-        })?
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OURS: &[Migration] = &[
-        Migration { name: "0001_a.sql", sql: "CREATE TABLE a (x)" },
-        Migration { name: "0002_b.sql", sql: "CREATE TABLE b (x)" },
-    ];
-    const NOW: Timestamp = Timestamp(1_767_225_600_000);
-
-    #[test]
-    fn every_migration_is_applied_once_and_in_order() {
-        let connection = Connection::open_in_memory().unwrap();
-        migrate(&connection, &OURS[..1], NOW).unwrap();
-        migrate(&connection, OURS, NOW).unwrap();
-        migrate(&connection, OURS, NOW).unwrap();
-        let rows: Vec<(i64, String, String)> = connection
-            .prepare("SELECT version, name, applied_at FROM extractor_migrations")
-            .unwrap()
-            .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let at = "2026-01-01T00:00:00.000Z".to_owned();
-        let row = |number, name: &str| (number, name.to_owned(), at.clone());
-        assert_eq!(rows, [row(1, "0001_a.sql"), row(2, "0002_b.sql")]);
-    }
-
-    #[test]
-    fn a_changed_file_and_a_newer_database_are_refused_in_words() {
-        let connection = Connection::open_in_memory().unwrap();
-        migrate(&connection, OURS, NOW).unwrap();
-        let edited = [OURS[0], Migration { sql: "CREATE TABLE b (y)", ..OURS[1] }];
-        let words = migrate(&connection, &edited, NOW).unwrap_err().to_string();
-        assert!(words.contains("another 0002_b.sql"), "{words}");
-        let words = migrate(&connection, &OURS[..1], NOW).unwrap_err().to_string();
-        assert!(words.contains("newer release (its schema is 2, this release knows 1)"), "{words}");
-    }
-
-    #[test]
-    fn a_migration_that_fails_leaves_nothing_behind() {
-        let connection = Connection::open_in_memory().unwrap();
-        let broken = [Migration { name: "0001_a.sql", sql: "CREATE TABLE a (x); NONSENSE" }];
-        assert!(migrate(&connection, &broken, NOW).is_err());
-        assert!(!connection.table_exists(None, "a").unwrap());
-        migrate(&connection, OURS, NOW).unwrap();
     }
 }

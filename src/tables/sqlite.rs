@@ -1,6 +1,9 @@
 //! Rows of a SQLite database: batches of records go in by upserts, and the ordinals they came
 //! with go into `extractor_delivered` in the same transaction.
 
+mod migrate;
+mod stretch;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -9,6 +12,9 @@ use rusqlite::{CachedStatement, Connection, Error, ErrorCode};
 
 use crate::model::fault::place;
 use crate::model::{Body, Document, DumpName, Kind, Ordinal, Parsed, Ranges, Run, Timestamp};
+
+pub use migrate::{SQLITE, migrate};
+pub use stretch::{Stretch, next_stretch, remove_stale};
 
 /// A batch and where it comes from.
 #[derive(Clone, Copy, Debug)]
@@ -225,7 +231,7 @@ fn upsert_sql(kind: Kind) -> &'static str {
 }
 
 /// A run as the column holds it; only equality matters.
-pub(super) fn stored_run(run: Run) -> i64 {
+fn stored_run(run: Run) -> i64 {
     run.0.cast_signed()
 }
 

@@ -1,73 +1,96 @@
 //! Removing the rows that a complete version no longer has, a bounded stretch of the table at a
-//! time. No index covers version and run, so the table is read once from end to end.
+//! time. No index covers version and run, so the table is read once from end to end; only then is
+//! it known what part would go.
 
-use rusqlite::Connection;
-
-use super::sqlite::stored_run;
-use crate::model::{DumpName, Run};
+use crate::model::Ordinal;
+pub use crate::model::{Sweep, Swept};
 
 /// Rows that one step looks at, and so the most that one transaction removes.
-const STEP: u32 = 10_000;
+pub const STEP: u32 = 10_000;
 
 /// Consecutive rows of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// The rowid before its first.
-    after: i64,
-    /// The rowid of its last.
-    last: i64,
+pub trait Stretch {
     /// How many rows it has.
-    pub rows: u64,
+    fn rows(&self) -> u64;
+
     /// How many of them the version no longer has.
-    pub stale: u64,
+    fn stale(&self) -> u64;
 }
 
-/// The stretch that follows another, or the first; none at the end of the table.
+/// A table that is swept. Both steps may wait for the database for as long as it takes; while
+/// they do they ask `go_on` with 0 rows, and give nothing once it says no.
+pub trait Rows {
+    /// A part of the table.
+    type Stretch: Stretch;
+    /// Why it cannot go on.
+    type Error;
+
+    /// The stretch that follows another, or the first; the inner none at the end of the table.
+    ///
+    /// # Errors
+    /// If the database fails.
+    fn next(
+        &mut self,
+        previous: Option<&Self::Stretch>,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<Option<Self::Stretch>>, Self::Error>;
+
+    /// Removes what is stale in a stretch; says how many rows.
+    ///
+    /// # Errors
+    /// If the database fails.
+    fn remove(
+        &mut self,
+        stretch: &Self::Stretch,
+        go_on: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<u64>, Self::Error>;
+}
+
+/// Removes what is stale, if that is proven and not too much. `held` is the last ordinal up to
+/// which the database knows of every record of the run.
 ///
 /// # Errors
-/// If the database fails.
-pub fn next_stretch(
-    connection: &Connection,
-    file: DumpName,
-    run: Run,
-    previous: Option<&Stretch>,
-) -> rusqlite::Result<Option<Stretch>> {
-    let table = file.kind.name();
-    let after = previous.map_or(i64::MIN, |stretch| stretch.last);
-    let sql = format!(
-        "SELECT max(rowid), count(*), total({STALE}) FROM
-         (SELECT rowid, version, run FROM {table} WHERE rowid > ?3 ORDER BY rowid LIMIT {STEP})"
-    );
-    let parameters = (file.version.to_string(), stored_run(run), after);
-    connection.prepare_cached(&sql)?.query_row(parameters, |row| {
-        let Some(last) = row.get(0)? else { return Ok(None) };
-        let stale = row.get::<_, f64>(2)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number from 0 to STEP"
-        )]
-        let stale = stale as u64;
-        let rows = row.get::<_, i64>(1)?.cast_unsigned();
-        Ok(Some(Stretch { after, last, rows, stale }))
-    })
+/// If the database fails; a refusal is no error.
+pub fn sweep<R: Rows>(
+    table: &mut R,
+    sweep: &Sweep,
+    held: Ordinal,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<Swept, R::Error> {
+    let (mut rows, mut stale) = (0, 0);
+    let mut stretches: Vec<R::Stretch> = Vec::new();
+    let mut previous = None;
+    loop {
+        let Some(next) = table.next(previous.as_ref(), go_on)? else { return Ok(Swept::Stopped) };
+        let Some(stretch) = next else { break };
+        rows += stretch.rows();
+        stale += stretch.stale();
+        let looked_at = stretch.rows();
+        if let Some(passed) = previous.replace(stretch).filter(|passed| passed.stale() > 0) {
+            stretches.push(passed);
+        }
+        if !go_on(looked_at) {
+            return Ok(Swept::Stopped);
+        }
+    }
+    stretches.extend(previous.filter(|last| last.stale() > 0));
+    if stale == 0 {
+        // Nothing would go, so nothing need be proven.
+        return Ok(Swept::Removed(0));
+    }
+    if let Some(why) = sweep.unproven(held).filter(|_| !sweep.anyway) {
+        return Ok(Swept::Refused(why));
+    }
+    if let Some(why) = sweep.too_many(rows, stale).filter(|_| !sweep.anyway) {
+        return Ok(Swept::Refused(why));
+    }
+    let mut removed = 0;
+    for stretch in &stretches {
+        let Some(step) = table.remove(stretch, go_on)? else { return Ok(Swept::Stopped) };
+        removed += step;
+        if !go_on(step) {
+            return Ok(Swept::Stopped);
+        }
+    }
+    Ok(Swept::Removed(removed))
 }
-
-/// Removes what is stale in a stretch; says how many rows.
-///
-/// # Errors
-/// If the database fails or is busy.
-pub fn remove_stale(
-    connection: &Connection,
-    file: DumpName,
-    run: Run,
-    stretch: &Stretch,
-) -> rusqlite::Result<usize> {
-    let table = file.kind.name();
-    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {STALE}");
-    let parameters = (file.version.to_string(), stored_run(run), stretch.after, stretch.last);
-    connection.prepare_cached(&sql)?.execute(parameters)
-}
-
-/// Whether a row is not of this run of the version (?1, ?2) and not of a later version.
-const STALE: &str = "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))";

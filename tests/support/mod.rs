@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod broker;
 pub mod daemon;
 pub mod http;
+pub mod running;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,8 @@ use crate::model::{Kind, Version};
 const EXTRACT_EXAMPLES: &str = "\
 Sinks:
   sqlite:PATH   tables in an SQLite database
+  postgres://USER:PASSWORD@HOST:PORT/DATABASE
+                the same tables in PostgreSQL; ?sslmode=verify-full&sslrootcert=FILE with TLS
   jsonl:DIR     DIR/VERSION/TYPE.jsonl, a record a line
   jsonl:-       the same lines on standard output; keeps no state
   amqp://USER:PASSWORD@HOST:PORT/VHOST
@@ -21,6 +23,7 @@ Examples:
   discogs-extractor extract dumps/ --to sqlite:discogs.db
   discogs-extractor extract dumps/ --to sqlite:discogs.db --types artists,labels
   discogs-extractor extract discogs_20260101_labels.xml.gz --to jsonl:out
+  discogs-extractor extract dumps/ --to postgres://discogs:secret@localhost/discogs
   discogs-extractor extract dumps/ --to null: --force-reprocess
 
 Stop it at any time, by any means: the same command goes on where it was.";
@@ -87,7 +90,7 @@ pub struct RunArgs {
 
 #[derive(Args, Debug)]
 pub struct DeliveryArgs {
-    /// Where records go: sqlite:PATH, jsonl:DIR, jsonl:-, amqp://… or null:
+    /// Where records go: sqlite:PATH, postgres://…, jsonl:DIR, jsonl:-, amqp://… or null:
     #[arg(long, value_name = "SINK", env = "DISCOGS_TO", hide_env_values = true)]
     pub to: Option<String>,
 

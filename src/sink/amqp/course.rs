@@ -131,8 +131,9 @@ impl Course {
                         self.heard = Instant::now();
                     } else if self.heard.elapsed() > CONFIRM {
                         let seconds = CONFIRM.as_secs();
-                        tracing::warn!(file = %lane.file, seconds, "no confirm, sending again");
-                        return Ended::Lost(format!("no confirm within {seconds} s"));
+                        let why = format!("no confirm within {seconds} s, sending again");
+                        lane.held_alone(WaitsFor::SinkBlocked(why.clone())).await;
+                        return Ended::Lost(why);
                     }
                 }
                 () = at(self.again_at) => {}
@@ -199,7 +200,8 @@ impl Course {
             self.acknowledged.push(ordinal);
         } else {
             lane.flight.back(ordinal);
-            lane.held(WaitsFor::SinkBlocked("the broker refuses messages for now".into())).await;
+            let why = "the broker refuses messages for now".to_owned();
+            lane.held_alone(WaitsFor::SinkBlocked(why)).await;
         }
         Ok(())
     }
@@ -251,7 +253,7 @@ impl Course {
             lane.flight.back(ordinal);
         }
         let exchange = lane.topology.exchange(lane.file.kind);
-        lane.held(WaitsFor::Unroutable(format!(
+        lane.held_alone(WaitsFor::Unroutable(format!(
             "no queue is bound to the exchange {exchange}, so that messages come back (hint: start \
              the consumers, or let --for NAME declare their queues)"
         )))

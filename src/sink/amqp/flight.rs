@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Body, Document, Ordinal, Parsed};
+use crate::model::{Body, Document, Limits, Ordinal, Parsed};
 
 /// The documents of one file that the broker has not confirmed, and what is to be sent next. Pure:
 /// sockets and time are the lane's.
@@ -10,12 +10,17 @@ use crate::model::{Body, Document, Ordinal, Parsed};
 /// sent again before anything new. After something came back only one at a time is sent, until
 /// the broker has taken that one. After the broker closed the channel over a message, half as many
 /// are sent at once, then half of those, until one alone closes it: that one it will never take.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Flight {
+    /// How many may be on their way; one always may.
+    limits: Limits,
     letters: BTreeMap<Ordinal, Letter>,
     to_send: BTreeSet<Ordinal>,
-    /// On their way on the present channel.
-    sent: BTreeSet<Ordinal>,
+    /// On their way on the present channel, with the bytes that they take.
+    sent: BTreeMap<Ordinal, usize>,
+    sent_bytes: usize,
+    /// Whether the window was full and there is not room for a few again.
+    full: bool,
     /// Whether something came back and nothing was taken since.
     came_back: bool,
     narrowed: Option<Narrowed>,
@@ -60,6 +65,20 @@ impl Letter {
 }
 
 impl Flight {
+    /// With nothing in it.
+    pub const fn new(limits: Limits) -> Flight {
+        Flight {
+            limits,
+            letters: BTreeMap::new(),
+            to_send: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            sent_bytes: 0,
+            full: false,
+            came_back: false,
+            narrowed: None,
+        }
+    }
+
     /// Takes a batch over.
     pub fn add(&mut self, batch: Parsed) {
         let batch = Arc::new(batch);
@@ -97,23 +116,40 @@ impl Flight {
         let at_once = match self.narrowed {
             _ if self.came_back => 1,
             Some(narrowed) => narrowed.at_once,
-            None => usize::MAX,
+            None => self.limits.records,
         };
-        if self.sent.len() >= at_once {
+        if !self.has_room(at_once) {
             return None;
         }
         let ordinal = self.to_send.pop_first()?;
-        self.sent.insert(ordinal);
         let letter = self.letters.get_mut(&ordinal)?;
+        let bytes = letter.document().map_or(0, |(_, document)| document.json.len());
+        self.sent.insert(ordinal, bytes);
+        self.sent_bytes += bytes;
         let now = letter.clone();
         letter.sent_before = true;
         Some((ordinal, now))
     }
 
+    /// Whether one more may be sent. Once the window was full, a sixteenth of it must be free
+    /// first: message by message, each with a write of its own, costs the broker half as much
+    /// time again as a few hundred together.
+    fn has_room(&mut self, at_once: usize) -> bool {
+        let Limits { records, bytes } = self.limits;
+        let records = records.min(at_once);
+        let (taken, taken_bytes) = (self.sent.len(), self.sent_bytes);
+        self.full = if self.full {
+            taken > records - records.div_ceil(16) || taken_bytes > bytes - bytes.div_ceil(16)
+        } else {
+            taken >= records || taken_bytes >= bytes
+        };
+        !self.full || taken == 0
+    }
+
     /// The broker has one for good; false if that is no news.
     pub fn confirmed(&mut self, ordinal: Ordinal) -> bool {
         self.came_back = false;
-        self.sent.remove(&ordinal);
+        self.arrived(ordinal);
         let known = self.letters.remove(&ordinal).is_some();
         let passed = |narrowed: Narrowed| self.first().is_none_or(|first| first > narrowed.until);
         if self.narrowed.is_some_and(passed) {
@@ -124,7 +160,7 @@ impl Flight {
 
     /// One came back; it is to be sent again.
     pub fn back(&mut self, ordinal: Ordinal) {
-        self.sent.remove(&ordinal);
+        self.arrived(ordinal);
         if self.letters.contains_key(&ordinal) {
             self.to_send.insert(ordinal);
             self.came_back = true;
@@ -133,17 +169,23 @@ impl Flight {
 
     /// The channel is gone: everything that was on its way is to be sent again.
     pub fn channel_lost(&mut self) {
-        self.to_send.append(&mut self.sent);
+        self.sent_bytes = 0;
+        self.to_send.extend(std::mem::take(&mut self.sent).into_keys());
+    }
+
+    fn arrived(&mut self, ordinal: Ordinal) {
+        self.sent_bytes -= self.sent.remove(&ordinal).unwrap_or(0);
     }
 
     /// The broker closed the channel over one of those that were on their way. If there was only
     /// one, it is that; it is taken out and returned.
     pub fn channel_refused(&mut self) -> Option<(Ordinal, Letter)> {
         let on_their_way = self.sent.len();
-        let last = self.sent.last().copied();
+        let last = self.sent.keys().last().copied();
         if on_their_way == 1 {
             self.narrowed = None;
-            let ordinal = self.sent.pop_first()?;
+            self.sent_bytes = 0;
+            let (ordinal, _) = self.sent.pop_first()?;
             let letter = self.letters.remove(&ordinal)?;
             return Some((ordinal, letter));
         }
@@ -166,14 +208,14 @@ mod tests {
         let items = ordinals.map(|n| Item {
             place: Place { ordinal: Ordinal(n), end: XmlOffset(n), check: None },
             body: Body::Document(Document {
-                json: 0..0,
+                json: 0..10,
                 id: "1".into(),
                 hash: Sha256([0; 32]),
                 id_member: None,
             }),
         });
-        let mut flight = Flight::default();
-        flight.add(Parsed { json: Vec::new(), items: items.collect() });
+        let mut flight = Flight::new(Limits { records: 250, bytes: 1_000 });
+        flight.add(Parsed { json: vec![b' '; 10], items: items.collect() });
         flight
     }
 
@@ -203,6 +245,22 @@ mod tests {
         assert_eq!(send_all(&mut flight), [1]);
         flight.confirmed(Ordinal(1));
         assert_eq!(send_all(&mut flight), [2, 3, 4]);
+    }
+
+    #[test]
+    fn no_more_are_on_their_way_than_the_window_allows() {
+        let mut flight = flight(1..=4);
+        flight.limits = Limits { records: 2, bytes: 1_000 };
+        assert_eq!(send_all(&mut flight), [1, 2]);
+        flight.confirmed(Ordinal(2));
+        assert_eq!(send_all(&mut flight), [3]);
+        flight.channel_lost();
+        assert_eq!(send_all(&mut flight), [1, 3]);
+        flight.limits.bytes = 10;
+        flight.confirmed(Ordinal(1));
+        assert!(send_all(&mut flight).is_empty(), "too many bytes");
+        flight.confirmed(Ordinal(3));
+        assert_eq!(send_all(&mut flight), [4], "but one always may");
     }
 
     proptest! {

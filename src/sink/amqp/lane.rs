@@ -41,6 +41,8 @@ pub struct Lane {
     pub(super) confirmed: bool,
     /// What was last said to hold the file up.
     held_by: Option<WaitsFor>,
+    /// Whether something is wrong with this file's messages and not with the connection.
+    alone: bool,
     pause: Duration,
 }
 
@@ -74,10 +76,11 @@ impl Lane {
             standing: sink.link.standing(),
             clock: Arc::clone(&sink.clock),
             ends,
-            flight: Flight::default(),
+            flight: Flight::new(start.window),
             ended: false,
             confirmed: start.from.records > 0,
             held_by: None,
+            alone: false,
             pause: FIRST_PAUSE,
         }
     }
@@ -91,7 +94,13 @@ impl Lane {
                 Ended::Lost(why) => {
                     tracing::debug!(file = %self.file, why, "the channel is gone");
                     self.flight.channel_lost();
-                    self.held(WaitsFor::SinkBlocked(why)).await;
+                    let by = WaitsFor::SinkBlocked(why);
+                    // With the connection gone it is not this file's channel that is wrong.
+                    if connection.status().connected() {
+                        self.held_alone(by).await;
+                    } else {
+                        self.held(by).await;
+                    }
                 }
                 Ended::Refused(why) => {
                     tracing::debug!(file = %self.file, why, "the broker closed the channel");
@@ -179,14 +188,19 @@ impl Lane {
         }
     }
 
-    /// Says once what holds the file up.
+    /// Notes what holds the file up where it is not the connection, which speaks for itself, and
+    /// logs it once.
+    pub(super) async fn held_alone(&mut self, by: WaitsFor) {
+        if !std::mem::replace(&mut self.alone, true) {
+            tracing::warn!(file = %self.file, why = %by, "the broker holds records back");
+        }
+        self.held(by).await;
+    }
+
+    /// Shows what holds the file up.
     pub(super) async fn held(&mut self, by: WaitsFor) {
         if self.held_by.as_ref() == Some(&by) {
             return;
-        }
-        let of_its_own = !matches!(&by, WaitsFor::SinkBlocked(_));
-        if of_its_own {
-            tracing::warn!(file = %self.file, "{by}");
         }
         self.held_by = Some(by.clone());
         let first = self.flight.first().unwrap_or(Ordinal(0));
@@ -219,10 +233,16 @@ impl Lane {
         }
         self.confirmed = true;
         self.pause = FIRST_PAUSE;
-        if let Some(WaitsFor::Unroutable(_)) = self.held_by.take() {
-            tracing::info!(file = %self.file, "messages are routed again");
+        self.held_by = None;
+        if std::mem::take(&mut self.alone) {
+            tracing::info!(file = %self.file, "the broker takes records again");
         }
         self.tell(outcomes).await;
+        // A blocked broker still confirms what it had read before.
+        let standing = self.standing.borrow().clone();
+        if let Standing::Blocked(_, why) = standing {
+            self.held(WaitsFor::SinkBlocked(why)).await;
+        }
     }
 
     async fn tell(&self, outcomes: impl IntoIterator<Item = Outcome>) {

@@ -9,8 +9,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Database;
-use crate::model::{Body, Delivery, DumpName, Item, Parsed, Run, WaitsFor};
-use crate::sink::{LaneEnds, Outcome, SinkError, join};
+use crate::model::{Delivery, DumpName, Parsed, Run, WaitsFor};
+use crate::sink::{LaneEnds, Outcome, SinkError, join, outcome};
 use crate::tables::sqlite::{Batch, Fault, Refused, fault, words, write};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
@@ -154,20 +154,6 @@ fn report(lanes: &mut [OpenLane], group: &[Queued], refused: &Refused) {
             lane.ended = true;
         }
     }
-}
-
-/// What became of an item; nothing is said of a bad record.
-fn outcome(parsed: &Parsed, item: &Item, refused: Option<&String>) -> Option<Outcome> {
-    let Body::Document(document) = &item.body else { return None };
-    let durable = Outcome::durable(item.place.ordinal, None);
-    Some(match refused {
-        None => durable,
-        Some(why) => {
-            let document = parsed.json[document.json.clone()].to_vec();
-            let delivery = Delivery::Refused { why: why.clone(), document };
-            Outcome { delivery, ..durable }
-        }
-    })
 }
 
 /// Says of each lane's first document that it has to wait.

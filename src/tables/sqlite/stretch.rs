@@ -1,0 +1,76 @@
+use rusqlite::Connection;
+
+use super::stored_run;
+use crate::model::{DumpName, Run};
+use crate::tables::sweep::{self, STEP};
+
+/// Consecutive rows of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The rowid before its first.
+    after: i64,
+    /// The rowid of its last.
+    last: i64,
+    rows: u64,
+    stale: u64,
+}
+
+impl sweep::Stretch for Stretch {
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn stale(&self) -> u64 {
+        self.stale
+    }
+}
+
+/// The stretch that follows another, or the first; none at the end of the table.
+///
+/// # Errors
+/// If the database fails.
+pub fn next_stretch(
+    connection: &Connection,
+    file: DumpName,
+    run: Run,
+    previous: Option<&Stretch>,
+) -> rusqlite::Result<Option<Stretch>> {
+    let table = file.kind.name();
+    let after = previous.map_or(i64::MIN, |stretch| stretch.last);
+    let sql = format!(
+        "SELECT max(rowid), count(*), total({STALE}) FROM
+         (SELECT rowid, version, run FROM {table} WHERE rowid > ?3 ORDER BY rowid LIMIT {STEP})"
+    );
+    let parameters = (file.version.to_string(), stored_run(run), after);
+    connection.prepare_cached(&sql)?.query_row(parameters, |row| {
+        let Some(last) = row.get(0)? else { return Ok(None) };
+        let stale = row.get::<_, f64>(2)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number from 0 to STEP"
+        )]
+        let stale = stale as u64;
+        let rows = row.get::<_, i64>(1)?.cast_unsigned();
+        Ok(Some(Stretch { after, last, rows, stale }))
+    })
+}
+
+/// Removes what is stale in a stretch; says how many rows.
+///
+/// # Errors
+/// If the database fails or is busy.
+pub fn remove_stale(
+    connection: &Connection,
+    file: DumpName,
+    run: Run,
+    stretch: &Stretch,
+) -> rusqlite::Result<u64> {
+    let table = file.kind.name();
+    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {STALE}");
+    let parameters = (file.version.to_string(), stored_run(run), stretch.after, stretch.last);
+    connection.prepare_cached(&sql)?.execute(parameters).map(|rows| rows as u64)
+}
+
+/// Whether a row is not of this run of the version (?1, ?2) and not of a later version.
+const STALE: &str = "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))";
