@@ -94,11 +94,6 @@ fn files() -> Option<PathBuf> {
     named.filter(|folder| folder.join("jre/bin/java").exists())
 }
 
-/// The server that the environment names.
-pub fn named() -> Option<String> {
-    env::var("DISCOGS_TEST_BOLT").ok()
-}
-
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
