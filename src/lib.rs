@@ -8,6 +8,7 @@ pub mod model;
 // layer 1: siblings that know only `model`
 pub mod amqp;
 pub mod dump;
+pub mod graph;
 pub mod gzip;
 pub mod record;
 pub mod sample;

@@ -13,9 +13,8 @@ use uuid::Uuid;
 
 use super::message::{ExtractionComplete, Record, Source};
 use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
-use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Timestamp, Version};
+use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Ranges, Run, Timestamp, Version};
 use crate::tables::complete::{Announced, Note, Noter, Sweep as NotedSweep};
-use crate::tables::ranges::Ranges;
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::complete::{self, claim_sweep, data_came, end_sweep};
 use crate::tables::sqlite::{

@@ -11,7 +11,9 @@ mod live;
 pub mod message;
 pub mod metric;
 mod position;
+mod ranges;
 mod record;
+mod sweep;
 mod window;
 
 pub use checkpoint::{Checkpoint, InflatePoint, MemberCheck, ResumePoint};
@@ -21,5 +23,7 @@ pub use job::Job;
 pub use kind::{Kind, UnknownKind};
 pub use live::{Live, Phase, WaitsFor};
 pub use position::{GzipOffset, Ordinal, Position, Run, XmlOffset};
+pub use ranges::Ranges;
 pub use record::{BadRecord, Body, Document, Item, Parsed, Place, Sha256};
+pub use sweep::{Sweep, Swept};
 pub use window::{Confirmed, Delivery, Limits, Window, WindowError};

@@ -3,7 +3,6 @@
 pub mod complete;
 mod order;
 pub mod postgres;
-pub mod ranges;
 pub mod schema;
 pub mod sqlite;
 pub mod sweep;

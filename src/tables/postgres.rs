@@ -19,10 +19,9 @@ use tokio_postgres::{Client, Error, Transaction};
 
 use super::Order;
 use super::complete::Noter;
-use super::ranges::Ranges;
 use super::year::{dated_by, with_year, year_of};
 use crate::model::fault::place;
-use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
+use crate::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
 
 pub use connect::{ConnectError, Connected, Server, ServerError};
 pub use indexes::{INDEXES, Index, create, missing};

@@ -13,9 +13,10 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode};
 
 use super::Order;
-use super::ranges::Ranges;
 use crate::model::fault::place;
-use crate::model::{Body, DumpName, Item, Kind, Ordinal, Parsed, Run, Sha256, Timestamp, Version};
+use crate::model::{
+    Body, DumpName, Item, Kind, Ordinal, Parsed, Ranges, Run, Sha256, Timestamp, Version,
+};
 
 pub use migrate::{SQLITE, migrate};
 pub use open::{connect, connect_reader, prepare};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use crate::model::Ordinal;
+use super::Ordinal;
 
 /// A set of ordinals, kept as ranges that neither touch nor overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,72 @@
+//! Which ordinals of a run the graph has dealt with, noted in the records' own transaction.
+
+use std::ops::RangeInclusive;
+
+use neo4rs::Query;
+
+use super::fault::GraphError;
+use super::link::{Link, Tx, patiently};
+use crate::model::{DumpName, Ordinal, Ranges, Run};
+
+/// Takes the node of a run for this transaction, so that nobody else adds to its ranges
+/// meanwhile, and reads them. They are a list of first and last ordinals.
+const CLAIM: &str = "MERGE (d:ExtractorDelivered {key: $key})
+     SET d.claimed = true WITH d REMOVE d.claimed
+     RETURN d.ranges AS ranges";
+
+const NOTE: &str = "MATCH (d:ExtractorDelivered {key: $key})
+     SET d.version = $version SET d.type = $type SET d.run = $run SET d.ranges = $ranges";
+
+/// Notes ranges of a run's ordinals as dealt with.
+pub(super) async fn note(
+    tx: &mut Tx,
+    file: DumpName,
+    run: Run,
+    more: &Ranges,
+) -> Result<(), GraphError> {
+    let key = key(file, run);
+    let rows = tx.rows(Query::new(CLAIM.to_owned()).param("key", key.as_str())).await?;
+    let mut ranges = read(&rows)?;
+    more.iter().for_each(|range| ranges.insert(range));
+    let flat: Vec<i64> = ranges
+        .iter()
+        .flat_map(|range| [range.start().0.cast_signed(), range.end().0.cast_signed()])
+        .collect();
+    let query = Query::new(NOTE.to_owned())
+        .param("key", key)
+        .param("version", file.version.to_string())
+        .param("type", file.kind.name())
+        .param("run", run.0.cast_signed())
+        .param("ranges", flat);
+    tx.run(query).await
+}
+
+/// The ordinals of a run that have been dealt with: written, or dropped for later ones.
+///
+/// # Errors
+/// If the graph cannot be read.
+pub async fn delivered(link: &Link, file: DumpName, run: Run) -> Result<Ranges, GraphError> {
+    patiently(link, || once(link, file, run)).await
+}
+
+async fn once(link: &Link, file: DumpName, run: Run) -> Result<Ranges, GraphError> {
+    let statement = "MATCH (d:ExtractorDelivered {key: $key}) RETURN d.ranges AS ranges";
+    let mut tx = link.begin().await?;
+    let rows = tx.rows(Query::new(statement.to_owned()).param("key", key(file, run))).await?;
+    tx.commit().await?;
+    read(&rows)
+}
+
+fn read(rows: &[neo4rs::Row]) -> Result<Ranges, GraphError> {
+    let flat = rows.first().map(|row| row.get::<Option<Vec<i64>>>("ranges")).transpose()?;
+    let flat = flat.flatten().unwrap_or_default();
+    let ordinal = |number: i64| Ordinal(number.cast_unsigned());
+    let pairs = flat.chunks_exact(2);
+    Ok(pairs
+        .map(|pair| -> RangeInclusive<Ordinal> { ordinal(pair[0])..=ordinal(pair[1]) })
+        .collect())
+}
+
+fn key(file: DumpName, run: Run) -> String {
+    format!("{}-{}-{run}", file.version, file.kind)
+}

@@ -1,0 +1,24 @@
+//! The graph: what a record says as nodes and relationships, and how it is written over Bolt, so
+//! that neither the order of arrival nor repeats matter. `docs/ARCHITECTURE.md` has the rules.
+
+mod credit;
+mod decide;
+mod delivered;
+mod fault;
+mod link;
+pub mod model;
+mod rows;
+mod schema;
+mod settle;
+mod sweep;
+mod withdraw;
+mod writer;
+
+pub use decide::Stamp;
+pub use delivered::delivered;
+pub use fault::{Fault, GraphError};
+pub use link::{Address, AddressError, Link};
+pub use schema::{job, prepare};
+pub use settle::settle;
+pub use sweep::sweep;
+pub use writer::{Arrival, Refused, write};

@@ -1,0 +1,122 @@
+//! What many records assert together, settled when a version is complete: who is the same as which
+//! artist, which style is part of which genre, and what nobody names any more.
+
+use neo4rs::Query;
+
+use super::fault::GraphError;
+use super::link::{Link, Tx, patiently};
+use super::model::Label;
+
+/// Nodes that one step looks at.
+const STEP: i64 = 2_000;
+
+/// People that one step looks at: some are credited a hundred thousand times.
+const PEOPLE: i64 = 200;
+
+/// Settles what no record alone decides. It may be stopped anywhere and begun again, and must be
+/// run when nothing is being written. `go_on` is told the nodes looked at, and ends it by saying
+/// no; then the answer is false.
+///
+/// # Errors
+/// If the server is away or the database is broken.
+pub async fn settle(
+    link: &Link,
+    go_on: &mut (dyn FnMut(u64) -> bool + Send),
+) -> Result<bool, GraphError> {
+    if !walk(link, Label::Person, PEOPLE, SAME_AS, go_on).await? {
+        return Ok(false);
+    }
+    if !walk(link, Label::Style, 1, &[PART_OF], go_on).await? {
+        return Ok(false);
+    }
+    for label in Label::ALL {
+        let (name, key) = (label.name(), label.key());
+        let unknown = match key {
+            "id" => "n.sha256 IS NULL AND ",
+            _ => "",
+        };
+        let orphans = format!(
+            "MATCH (n:{name}) WHERE n.{key} > $after AND n.{key} <= $last
+             WITH n WHERE {unknown}NOT (n)--()
+             DELETE n"
+        );
+        if !walk(link, label, STEP, &[orphans.as_str()], go_on).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A person is the same as each artist whose id stands at one of their credits, if there is a
+/// record of that artist: the artist may have come after the release, or have gone.
+const SAME_AS: &[&str] = &[
+    "MATCH (n:Person)-[s:SAME_AS]->(a:Artist)
+     WHERE n.name > $after AND n.name <= $last
+     AND (a.sha256 IS NULL OR NOT EXISTS {
+         MATCH (n)-[c:CREDITED_ON]->(:Release) WHERE c.artist_id = a.id
+     })
+     DELETE s",
+    "MATCH (n:Person)-[c:CREDITED_ON]->(:Release)
+     WHERE n.name > $after AND n.name <= $last AND c.artist_id IS NOT NULL
+     WITH DISTINCT n, c.artist_id AS id
+     MATCH (a:Artist {id: id}) WHERE a.sha256 IS NOT NULL
+     MERGE (n)-[:SAME_AS]->(a)",
+];
+
+/// A style is part of a genre if a record of that style has no other genre.
+const PART_OF: &str = "MATCH (n:Style)-[p:PART_OF]->(g:Genre)
+     WHERE n.name > $after AND n.name <= $last AND NOT EXISTS {
+         MATCH (n)<-[:IS]-(r)-[:IS]->(g) WHERE COUNT { (r)-[:IS]->(:Genre) } = 1
+     }
+     DELETE p";
+
+/// Runs statements over all nodes of a label, so many at a time, each time in one transaction.
+async fn walk(
+    link: &Link,
+    label: Label,
+    step: i64,
+    statements: &[&str],
+    go_on: &mut (dyn FnMut(u64) -> bool + Send),
+) -> Result<bool, GraphError> {
+    let mut after = String::new();
+    loop {
+        let next = patiently(link, || async {
+            let mut tx = link.begin().await?;
+            let Some((last, rows)) = bounds(&mut tx, label, step, &after).await? else {
+                tx.commit().await?;
+                return Ok(None);
+            };
+            for statement in statements {
+                let query = Query::new((*statement).to_owned());
+                let bounded = query.param("after", after.as_str()).param("last", last.as_str());
+                tx.run(bounded).await?;
+            }
+            tx.commit().await?;
+            Ok(Some((last, rows)))
+        });
+        let Some((last, rows)) = next.await? else { return Ok(true) };
+        after = last;
+        if !go_on(rows) {
+            return Ok(false);
+        }
+    }
+}
+
+/// The last key of the next step, and how many nodes it has; none at the end.
+async fn bounds(
+    tx: &mut Tx,
+    label: Label,
+    step: i64,
+    after: &str,
+) -> Result<Option<(String, u64)>, GraphError> {
+    let (name, key) = (label.name(), label.key());
+    let statement = format!(
+        "MATCH (n:{name}) WHERE n.{key} > $after
+         WITH n.{key} AS key ORDER BY key LIMIT {step}
+         RETURN max(key) AS last, count(key) AS rows"
+    );
+    let rows = tx.rows(Query::new(statement).param("after", after)).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let Some(last) = row.get::<Option<String>>("last")? else { return Ok(None) };
+    Ok(Some((last, row.get::<i64>("rows")?.cast_unsigned())))
+}

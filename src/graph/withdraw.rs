@@ -1,0 +1,73 @@
+//! Taking back what records asserted: what they alone did goes, what the other end asserts too
+//! stays.
+
+use std::collections::BTreeSet;
+
+use neo4rs::BoltType;
+
+use super::fault::GraphError;
+use super::link::Tx;
+use super::model::{Entity, Label, Shared, Side};
+use super::rows::{row, texts};
+use crate::model::Kind;
+
+/// A record whose assertions are looked at, and what of them stays.
+pub(super) struct Holder<'a> {
+    /// Its id.
+    pub(super) id: &'a str,
+    /// What it says now; nothing if it is gone.
+    pub(super) now: Option<&'a Entity>,
+}
+
+/// Takes back what records of one type asserted and do not any more. What each of them alone
+/// asserts goes in any case, and is to be written anew.
+pub(super) async fn withdraw(
+    tx: &mut Tx,
+    kind: Kind,
+    holders: &[Holder<'_>],
+) -> Result<(), GraphError> {
+    let label = Label::of(kind).name();
+    let ids = || holders.iter().map(|holder| BoltType::from(holder.id)).collect::<Vec<_>>();
+    if matches!(kind, Kind::Masters | Kind::Releases) {
+        tx.each(
+            format!(
+                "UNWIND $rows AS id MATCH (n:{label} {{id: id}})-[r:BY|ON|DERIVED_FROM|IS]->()
+                 DELETE r"
+            ),
+            ids(),
+        )
+        .await?;
+    }
+    if kind == Kind::Releases {
+        let credits =
+            "UNWIND $rows AS id MATCH (:Person)-[r:CREDITED_ON]->(n:Release {id: id}) DELETE r";
+        tx.each(credits, ids()).await?;
+    }
+    for (shared, side) in Shared::of(kind) {
+        let rows = holders.iter().map(|holder| {
+            let keep = holder.now.and_then(|entity| entity.shared.get(&(*shared, *side)));
+            let none = BTreeSet::new();
+            row([("id", holder.id.into()), ("keep", texts(keep.unwrap_or(&none)))])
+        });
+        tx.each(unshare(label, *shared, *side), rows.collect()).await?;
+    }
+    Ok(())
+}
+
+/// The flag of a side is set before that of the other is read: setting it locks the relationship,
+/// so of two that withdraw at once the second sees what the first did.
+fn unshare(label: &str, shared: Shared, side: Side) -> String {
+    let name = shared.name();
+    let (pattern, ours, theirs) = match side {
+        Side::Start => (format!("-[r:{name}]->"), "by_start", "by_end"),
+        Side::End => (format!("<-[r:{name}]-"), "by_end", "by_start"),
+    };
+    format!(
+        "UNWIND $rows AS row
+         MATCH (n:{label} {{id: row.id}}){pattern}(other:{label})
+         WHERE NOT other.id IN row.keep
+         SET r.{ours} = false
+         WITH r WHERE NOT coalesce(r.{theirs}, false)
+         DELETE r"
+    )
+}

@@ -1,0 +1,358 @@
+//! The graph against a real Bolt server: whatever the order of arrival, it ends as that of one
+//! clean pass.
+
+#![expect(clippy::unwrap_used, reason = "a test's own steps")]
+#![expect(clippy::print_stdout, reason = "the seed, and what is left out")]
+
+#[path = "support/bolt.rs"]
+mod bolt;
+#[path = "graph/made.rs"]
+mod made;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bolt::Server;
+use discogs_extractor::graph::model::{Entity, Label};
+use discogs_extractor::graph::{
+    Arrival, Fault, Link, Stamp, delivered, job, prepare, settle, sweep, write,
+};
+use discogs_extractor::model::message::write_data;
+use discogs_extractor::model::{DumpName, Kind, Ordinal, Parsed, Run, Sweep, Swept};
+use discogs_extractor::record::{Parser, Split, Splitter};
+use made::Made;
+use neo4rs::{ConfigBuilder, Graph, Query};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::sync::{Mutex, MutexGuard};
+
+const YEAR: i64 = 2026;
+
+/// Each test has the graph for itself.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+struct Fixture {
+    link: Link,
+    plain: Graph,
+    url: String,
+    server: Option<Server>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Fixture {
+    /// An empty graph; none where there is no server.
+    async fn new() -> Option<Fixture> {
+        let turn = TURN.lock().await;
+        // `tests/run` looks for the name.
+        match std::env::var("DISCOGS_TEST_BOLT") {
+            Ok(url) => Some(Fixture::at(url, None, turn).await),
+            Err(_) => Fixture::private(turn).await,
+        }
+    }
+
+    /// An empty graph on a server of our own, which can be killed.
+    async fn mortal() -> Option<Fixture> {
+        let turn = TURN.lock().await;
+        Fixture::private(turn).await
+    }
+
+    async fn private(turn: MutexGuard<'static, ()>) -> Option<Fixture> {
+        let Some(server) = Server::start() else {
+            println!("left out: neither DISCOGS_TEST_BOLT nor DISCOGS_TEST_BOLT_FILES is set");
+            return None;
+        };
+        Some(Fixture::at(server.url(), Some(server), turn).await)
+    }
+
+    async fn at(url: String, server: Option<Server>, turn: MutexGuard<'static, ()>) -> Fixture {
+        let link = Link::new(&url.parse().unwrap()).unwrap();
+        let parts = url::Url::parse(&url).unwrap();
+        let config = ConfigBuilder::default()
+            .uri(format!("{}:{}", parts.host_str().unwrap(), parts.port().unwrap_or(7687)))
+            .user(parts.username())
+            .password(parts.password().unwrap_or_default())
+            .db("neo4j")
+            .build();
+        let plain = Graph::connect(config.unwrap()).unwrap();
+        let fixture = Fixture { link, plain, url, server, _turn: turn };
+        let since = Instant::now();
+        while let Err(error) = fixture.link.ask().await {
+            assert!(since.elapsed() < Duration::from_secs(30), "no answer: {error}");
+        }
+        fixture.empty().await;
+        prepare(&fixture.link).await.unwrap();
+        fixture
+    }
+
+    async fn empty(&self) {
+        self.plain.run("MATCH (n) DETACH DELETE n").await.unwrap();
+    }
+
+    async fn texts(&self, statement: &str) -> Vec<String> {
+        let mut rows = self.plain.execute(Query::new(statement.to_owned())).await.unwrap();
+        let mut texts = Vec::new();
+        while let Some(row) = rows.next().await.unwrap() {
+            texts.push(row.to::<serde_json::Value>().unwrap().to_string());
+        }
+        texts.sort();
+        texts
+    }
+
+    /// Everything in the graph but our own notes, in an order of its own.
+    async fn all(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for label in Label::ALL {
+            let name = label.name();
+            let nodes = format!("MATCH (n:{name}) RETURN '{name}' AS label, properties(n) AS p");
+            all.extend(self.texts(&nodes).await);
+        }
+        let relationships = "MATCH (a)-[r]->(b)
+             RETURN labels(a) AS la, coalesce(a.id, a.name) AS a, type(r) AS t,
+                 properties(r) AS p, labels(b) AS lb, coalesce(b.id, b.name) AS b";
+        all.extend(self.texts(relationships).await);
+        all
+    }
+
+    async fn write(&self, kind: Kind, arrivals: &[Arrival]) {
+        assert_eq!(write(&self.link, kind, arrivals).await.unwrap(), [].into());
+    }
+
+    async fn write_all(&self, made: &Made) {
+        for kind in Kind::ALL {
+            self.write(kind, &made.arrivals(kind)).await;
+        }
+    }
+
+    async fn settle(&self) {
+        assert!(settle(&self.link, &mut |_| true).await.unwrap());
+    }
+
+    async fn sweep(&self, made: &Made, kind: Kind, max_fraction: f64) -> Swept {
+        let sweep = made.sweep(kind, max_fraction);
+        self::sweep(&self.link, &sweep, &mut |_| true).await.unwrap()
+    }
+}
+
+/// The records of a sample dump.
+fn sample(folder: &Path, kind: Kind) -> Vec<Arrival> {
+    let file: DumpName = format!("discogs_20260101_{kind}.xml.gz").parse().unwrap();
+    let gzip = std::fs::File::open(folder.join(file.to_string())).unwrap();
+    let mut xml = Vec::new();
+    flate2::read::MultiGzDecoder::new(gzip).read_to_end(&mut xml).unwrap();
+    let (mut splitter, mut parser) = (Splitter::new(kind), Parser::new());
+    let mut arrivals = Vec::new();
+    loop {
+        match splitter.next(&xml, true).unwrap() {
+            Split::Record(range) => {
+                let mut parsed = Parsed::default();
+                let document = parser.parse(kind, &xml[range], &mut parsed.json).unwrap();
+                let mut message = Vec::new();
+                write_data(&parsed, &document, &mut message);
+                let hash = document.hash.to_string();
+                let entity = Entity::read(kind, &message, &hash, YEAR).unwrap();
+                let ordinal = Ordinal(arrivals.len() as u64 + 1);
+                let stamp = Stamp { version: file.version, run: Run(1), ordinal };
+                arrivals.push(Arrival { stamp: Some(stamp), entity });
+            }
+            Split::End => return arrivals,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn project_sample() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample")
+}
+
+/// From `DISCOGS_TEST_SEED`, or a new one, which is printed.
+fn seed() -> u64 {
+    let seed = std::env::var("DISCOGS_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(rand::random);
+    println!("DISCOGS_TEST_SEED={seed}");
+    seed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_project_s_own_dumps_become_a_graph_and_a_repeat_changes_nothing() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let mut counts = Vec::new();
+    for _ in 0..2 {
+        for kind in Kind::ALL {
+            fixture.write(kind, &sample(&project_sample(), kind)).await;
+        }
+        fixture.settle().await;
+        counts.push(fixture.all().await);
+    }
+    assert_eq!(counts[0], counts[1]);
+    for kind in Kind::ALL {
+        let arrivals = sample(&project_sample(), kind);
+        let records: BTreeSet<_> = arrivals.iter().map(|it| &it.entity.id).collect();
+        let name = Label::of(kind).name();
+        let held = fixture
+            .texts(&format!("MATCH (n:{name}) WHERE n.sha256 IS NOT NULL RETURN n.id AS id"))
+            .await;
+        assert_eq!(held.len(), records.len(), "{kind}");
+        let file: DumpName = format!("discogs_20260101_{kind}.xml.gz").parse().unwrap();
+        let ranges = delivered(&fixture.link, file, Run(1)).await.unwrap();
+        assert_eq!(ranges.prefix(), Ordinal(arrivals.len() as u64), "{kind}");
+    }
+    let same = fixture.texts("MATCH (:Person)-[s:SAME_AS]->(:Artist) RETURN count(s) AS n").await;
+    assert_ne!(same, [r#"{"n":0}"#]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_order_with_repeats_over_two_versions_ends_as_one_clean_pass() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let mut random = StdRng::seed_from_u64(seed());
+    for _ in 0..8 {
+        let old = Made::new("20251201", 7, &mut random);
+        let new = old.next("20260101", 3, &mut random);
+        fixture.empty().await;
+        fixture.write_all(&new).await;
+        fixture.settle().await;
+        let clean = fixture.all().await;
+
+        fixture.empty().await;
+        let mut all: Vec<(Kind, Arrival)> = [&old, &new]
+            .iter()
+            .flat_map(|made| Kind::ALL.into_iter().map(|kind| (kind, made.arrivals(kind))))
+            .flat_map(|(kind, arrivals)| arrivals.into_iter().map(move |it| (kind, it)))
+            .collect();
+        let repeats: Vec<_> = all.iter().filter(|_| random.random_bool(0.3)).cloned().collect();
+        all.extend(repeats);
+        all.shuffle(&mut random);
+        while !all.is_empty() {
+            let some = all.split_off(all.len() - random.random_range(1..=all.len().min(9)));
+            for kind in Kind::ALL {
+                let of = some.iter().filter(|(of, _)| *of == kind).map(|(_, it)| it.clone());
+                fixture.write(kind, &of.collect::<Vec<_>>()).await;
+            }
+        }
+        for kind in Kind::ALL {
+            let swept = fixture.sweep(&new, kind, 1.0).await;
+            assert!(matches!(swept, Swept::Removed(_)), "{swept:?}");
+        }
+        for kind in Kind::ALL {
+            let late = old.arrivals(kind).into_iter().filter(|_| random.random_bool(0.5));
+            fixture.write(kind, &late.collect::<Vec<_>>()).await;
+        }
+        fixture.settle().await;
+        let mixed = fixture.all().await;
+        let (clean, mixed): (BTreeSet<_>, BTreeSet<_>) =
+            (clean.into_iter().collect(), mixed.into_iter().collect());
+        let missing: Vec<_> = clean.difference(&mixed).collect();
+        let more: Vec<_> = mixed.difference(&clean).collect();
+        assert!(missing.is_empty() && more.is_empty(), "missing {missing:#?}\nmore {more:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_needs_its_proof_and_keeps_within_its_part() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let mut random = StdRng::seed_from_u64(seed());
+    let old = Made::new("20251201", 7, &mut random);
+    let new = old.without("20260101", 3, Kind::Releases, 2);
+    fixture.write_all(&old).await;
+    let arrivals = new.arrivals(Kind::Releases);
+    fixture.write(Kind::Releases, &arrivals[1..]).await;
+    let Swept::Refused(why) = fixture.sweep(&new, Kind::Releases, 1.0).await else { panic!() };
+    assert!(why.contains("not proven"), "{why}");
+    fixture.write(Kind::Releases, &arrivals[..1]).await;
+    let Swept::Refused(why) = fixture.sweep(&new, Kind::Releases, 0.1).await else { panic!() };
+    assert!(why.contains("is the limit"), "{why}");
+    let bad = Sweep { bad_records: 1, ..new.sweep(Kind::Releases, 1.0) };
+    let refused = sweep(&fixture.link, &bad, &mut |_| true).await.unwrap();
+    assert!(matches!(refused, Swept::Refused(_)), "{refused:?}");
+    let stopped = sweep(&fixture.link, &new.sweep(Kind::Releases, 1.0), &mut |_| false).await;
+    assert_eq!(stopped.unwrap(), Swept::Stopped);
+    assert_eq!(fixture.sweep(&new, Kind::Releases, 1.0).await, Swept::Removed(2));
+    assert_eq!(fixture.sweep(&new, Kind::Releases, 1.0).await, Swept::Removed(0));
+    let left = fixture.texts("MATCH (n:Release) RETURN n.id AS id").await;
+    assert_eq!(left.len(), arrivals.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graph_has_one_identity_until_it_is_emptied() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let first = job(&fixture.link).await.unwrap();
+    prepare(&fixture.link).await.unwrap();
+    assert_eq!(job(&fixture.link).await.unwrap(), first);
+    fixture.empty().await;
+    assert_ne!(job(&fixture.link).await.unwrap(), first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_in_each_other_s_way_lose_nothing() {
+    let Some(fixture) = Fixture::new().await else { return };
+    let releases = sample(&project_sample(), Kind::Releases);
+    fixture.write(Kind::Releases, &releases).await;
+    fixture.settle().await;
+    let clean = fixture.all().await;
+    fixture.empty().await;
+    let writers: Vec<_> = (0..2)
+        .map(|writer| {
+            let link = Link::new(&fixture.url.parse().unwrap()).unwrap();
+            let mut mine: Vec<_> = releases.iter().skip(writer).step_by(2).cloned().collect();
+            // What both have, they write in opposite orders.
+            mine.extend(releases.iter().take(5).cloned());
+            if writer == 1 {
+                mine.reverse();
+            }
+            tokio::spawn(async move {
+                for some in mine.chunks(3) {
+                    assert_eq!(write(&link, Kind::Releases, some).await.unwrap(), [].into());
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    fixture.settle().await;
+    assert_eq!(fixture.all().await, clean);
+    let file = "discogs_20260101_releases.xml.gz".parse().unwrap();
+    let ranges = delivered(&fixture.link, file, Run(1)).await.unwrap();
+    assert_eq!(ranges.prefix(), Ordinal(releases.len() as u64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_between_and_in_batches_loses_nothing() {
+    let Some(mut fixture) = Fixture::mortal().await else { return };
+    let releases = sample(&project_sample(), Kind::Releases);
+    let link = Link::new(&fixture.url.parse().unwrap()).unwrap();
+    let (told, mut batches) = tokio::sync::mpsc::channel(1);
+    let mine = releases.clone();
+    let writer = tokio::spawn(async move {
+        let mut outages = 0;
+        for some in mine.chunks(4) {
+            while let Err(error) = write(&link, Kind::Releases, some).await {
+                assert_eq!(error.fault, Fault::Passing, "{error}");
+                outages += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let _ = told.send(()).await;
+        }
+        outages
+    });
+    for _ in 0..2 {
+        batches.recv().await.unwrap();
+        let mut server = fixture.server.take().unwrap();
+        fixture.server = tokio::task::spawn_blocking(move || {
+            server.kill();
+            server.begin();
+            Some(server)
+        })
+        .await
+        .unwrap();
+    }
+    while batches.recv().await.is_some() {}
+    assert!(writer.await.unwrap() > 0);
+    fixture.settle().await;
+    let survived = fixture.all().await;
+    fixture.empty().await;
+    fixture.write(Kind::Releases, &releases).await;
+    fixture.settle().await;
+    assert_eq!(survived, fixture.all().await);
+}

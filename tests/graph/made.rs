@@ -1,0 +1,130 @@
+//! Small random sets of records that name each other a lot.
+
+use std::collections::BTreeMap;
+
+use discogs_extractor::graph::model::Entity;
+use discogs_extractor::graph::{Arrival, Stamp};
+use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Sweep, Version};
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use super::YEAR;
+
+/// All records of a version, by type and id.
+#[derive(Clone)]
+pub struct Made {
+    version: Version,
+    run: Run,
+    records: BTreeMap<(Kind, u32), Value>,
+}
+
+/// How many ids each type has.
+const IDS: u32 = 6;
+
+impl Made {
+    pub fn new(version: &str, run: u64, random: &mut StdRng) -> Made {
+        let mut records = BTreeMap::new();
+        for kind in Kind::ALL {
+            for id in 1..=IDS {
+                if random.random_bool(0.7) || id == 1 {
+                    records.insert((kind, id), record(kind, id, random));
+                }
+            }
+        }
+        Made { version: version.parse().unwrap(), run: Run(run), records }
+    }
+
+    /// The next version: some records are as they were, the others are made anew or gone.
+    pub fn next(&self, version: &str, run: u64, random: &mut StdRng) -> Made {
+        let mut next = Made::new(version, run, random);
+        for (key, record) in &self.records {
+            if random.random_bool(0.4) {
+                next.records.insert(*key, record.clone());
+            }
+        }
+        next
+    }
+
+    /// The next version, which lacks the last `gone` records of a type; of that there are enough.
+    pub fn without(&self, version: &str, run: u64, kind: Kind, gone: usize) -> Made {
+        let mut next = self.clone();
+        next.version = version.parse().unwrap();
+        next.run = Run(run);
+        for _ in 0..gone {
+            let last = next.records.keys().rfind(|key| key.0 == kind).copied().unwrap();
+            next.records.remove(&last);
+        }
+        next
+    }
+
+    pub fn arrivals(&self, kind: Kind) -> Vec<Arrival> {
+        let records = self.records.iter().filter(|((of, _), _)| *of == kind);
+        let arrivals = (1..).zip(records).map(|(ordinal, (_, record))| {
+            let json = record.to_string();
+            let hash = format!("hash of {json}");
+            let entity = Entity::read(kind, json.as_bytes(), &hash, YEAR).unwrap();
+            let stamp = Stamp { version: self.version, run: self.run, ordinal: Ordinal(ordinal) };
+            Arrival { stamp: Some(stamp), entity }
+        });
+        arrivals.collect()
+    }
+
+    pub fn sweep(&self, kind: Kind, max_fraction: f64) -> Sweep {
+        let last = self.records.keys().filter(|key| key.0 == kind).count();
+        Sweep {
+            file: DumpName { version: self.version, kind },
+            run: self.run,
+            last: Ordinal(last as u64),
+            bad_records: 0,
+            max_fraction,
+            anyway: false,
+        }
+    }
+}
+
+fn record(kind: Kind, id: u32, random: &mut StdRng) -> Value {
+    let others = |random: &mut StdRng| -> Vec<Value> {
+        let count = random.random_range(0..3);
+        (0..count)
+            .map(|_| {
+                let id = random.random_range(1..=IDS + 1).to_string();
+                json!({"id": id, "name": format!("name of {id}")})
+            })
+            .collect()
+    };
+    let words = |words: &[&str], random: &mut StdRng| -> Vec<String> {
+        let chosen = words.iter().filter(|_| random.random_bool(0.4));
+        chosen.map(|word| (*word).to_owned()).collect()
+    };
+    let name = format!("name {}", random.random_range(0..3));
+    let id = id.to_string();
+    let (genres, styles) =
+        (words(&["Rock", "Jazz"], random), words(&["Beat", "Bop", "Dub"], random));
+    match kind {
+        Kind::Artists => json!({
+            "id": id, "name": name, "groups": others(random), "members": others(random),
+            "aliases": others(random),
+        }),
+        Kind::Labels => json!({
+            "id": id, "name": name, "parentLabel": others(random).first(),
+            "sublabels": others(random),
+        }),
+        Kind::Masters => json!({
+            "id": id, "title": name, "year": "1971", "artists": others(random),
+            "genres": genres, "styles": styles,
+        }),
+        Kind::Releases => {
+            let credits: Vec<Value> = others(random)
+                .into_iter()
+                .map(|other| json!({"id": other["id"], "name": name, "role": "Producer"}))
+                .collect();
+            json!({
+                "id": id, "title": name, "released": "1971-01-00", "artists": others(random),
+                "labels": others(random), "master_id": random.random_range(1..=IDS).to_string(),
+                "formats": [{"name": "Vinyl"}], "extraartists": credits,
+                "genres": genres, "styles": styles,
+            })
+        }
+    }
+}
