@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use discogs_extractor::model::{Delivery, Ordinal, Parsed, Run, WaitsFor};
 use discogs_extractor::sink::{Outcome, Sink, Sqlite};
+use discogs_extractor::tables::sqlite::SQLITE;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -308,8 +309,10 @@ fn another_database_is_another_job_and_a_finished_one_is_whole_in_its_file() {
 
 #[test]
 fn a_schema_of_another_release_is_refused_in_words() {
+    let newer = SQLITE.len() + 1;
+    let newer = format!("INSERT INTO extractor_migrations VALUES ({newer}, 'x.sql', 'x', 'then')");
     let rows = [
-        ("INSERT INTO extractor_migrations VALUES (2, '0002_x.sql', 'x', 'then')", "newer release"),
+        (newer.as_str(), "newer release"),
         ("UPDATE extractor_migrations SET sha256 = 'x'", "another 0001_tables.sql"),
         ("DELETE FROM extractor_migrations", "already exists"),
     ];
