@@ -18,14 +18,11 @@ use crate::tables::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::complete::{self, claim_sweep, data_came, end_sweep};
 use crate::tables::sqlite::{
-    Fault, Group, Refused, Row, Stretch, connect, connect_reader, delivered, fault, next_stretch,
-    note_delivered, prepare, remove_stale, words, write_groups,
+    Group, Refused, Row, Stretch, connect, connect_reader, delivered, next_stretch, note_delivered,
+    patiently, prepare, remove_stale, words, write_groups,
 };
 use crate::tables::sweep::{self, Rows, Swept};
 use crate::tables::{Order, Which};
-
-/// A short rest between two tries while the database is busy.
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a claim on a sweep lasts unless it is renewed, which every step does.
 const CLAIM: Duration = Duration::from_mins(1);
@@ -349,23 +346,5 @@ impl Rows for Table<'_> {
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> rusqlite::Result<Option<u64>> {
         patiently(|| remove_stale(self.writer, &self.which, stretch), go_on)
-    }
-}
-
-/// Repeats a step for as long as the database is busy; none if told to stop meanwhile.
-fn patiently<T>(
-    mut step: impl FnMut() -> rusqlite::Result<T>,
-    go_on: &mut dyn FnMut(u64) -> bool,
-) -> rusqlite::Result<Option<T>> {
-    loop {
-        match step() {
-            Err(error) if fault(&error) == Fault::Busy => {
-                if !go_on(0) {
-                    return Ok(None);
-                }
-                thread::sleep(BUSY_PAUSE);
-            }
-            other => return other.map(Some),
-        }
     }
 }

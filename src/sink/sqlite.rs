@@ -15,7 +15,7 @@ use crate::model::{Clock, DumpName, Job, Ordinal, Run};
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::{
     self, Fault, Stretch, connect, connect_reader, delivered, fault, is_only_run, next_stretch,
-    note_first, remove_stale, words,
+    note_first, patiently, remove_stale, words,
 };
 use crate::tables::sweep::{self, Rows};
 use crate::tables::{Order, Which};
@@ -255,23 +255,5 @@ impl Rows for SweptTable<'_> {
     ) -> rusqlite::Result<Option<u64>> {
         let remove = || remove_stale(&self.database.connection(), &self.which, stretch);
         patiently(remove, go_on)
-    }
-}
-
-/// Repeats a step for as long as the database is busy; none if told to stop meanwhile.
-fn patiently<T>(
-    mut step: impl FnMut() -> rusqlite::Result<T>,
-    go_on: &mut dyn FnMut(u64) -> bool,
-) -> rusqlite::Result<Option<T>> {
-    loop {
-        match step() {
-            Err(error) if fault(&error) == Fault::Busy => {
-                if !go_on(0) {
-                    return Ok(None);
-                }
-                std::thread::sleep(writer::BUSY_PAUSE);
-            }
-            other => return other.map(Some),
-        }
     }
 }

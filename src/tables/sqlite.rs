@@ -1,6 +1,7 @@
 //! Rows of a SQLite database: records go in by upserts, and the ordinals they came with go into
 //! `extractor_delivered` in the same transaction.
 
+mod busy;
 pub mod complete;
 mod migrate;
 mod open;
@@ -18,6 +19,7 @@ use crate::model::{
     Body, DumpName, Item, Kind, Ordinal, Parsed, Ranges, Run, Sha256, Timestamp, Version,
 };
 
+pub use busy::{BUSY_PAUSE, patiently};
 pub use migrate::{SQLITE, migrate};
 pub use open::{connect, connect_reader, prepare};
 pub use stretch::{Stretch, next_stretch, remove_stale};

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::thread;
-use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -11,15 +10,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::Database;
 use crate::model::{Delivery, DumpName, Parsed, Run, WaitsFor};
 use crate::sink::{LaneEnds, Outcome, SinkError, join, outcome};
-use crate::tables::sqlite::{Batch, Fault, Refused, fault, words, write};
+use crate::tables::sqlite::{BUSY_PAUSE, Batch, Fault, Refused, fault, words, write};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
 /// its own cost vanishes, few enough that a confirmation comes soon and the log stays short.
 const GROUP_BYTES: usize = 4 << 20;
 const GROUP_RECORDS: usize = 5_000;
-
-/// A short rest between two tries, for the kinds of busy at which SQLite itself does not wait.
-pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// A lane that begins.
 pub(super) struct NewLane {
