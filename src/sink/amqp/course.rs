@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::future::{Future, pending};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, maybe_done};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::ShortString;
-use lapin::{Channel, Confirmation, Error, ErrorKind, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Confirmation, Error, ErrorKind, PublisherConfirm};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::lane::{Ended, Lane};
@@ -49,10 +50,47 @@ pub struct Course {
     again_at: Option<Instant>,
 }
 
-struct Written {
+/// Messages handed to the library together.
+#[derive(Default)]
+struct Burst {
+    /// All bodies in one piece: one for each would be allocated here and freed by another thread.
+    bodies: Vec<u8>,
+    messages: Vec<Message>,
+}
+
+struct Message {
     ordinal: Ordinal,
+    body: Range<usize>,
+    properties: BasicProperties,
+}
+
+/// A burst that is written to the socket, as far as it could be.
+struct Written {
     bytes: usize,
-    confirm: Result<PublisherConfirm, Error>,
+    confirms: Vec<(Ordinal, Result<PublisherConfirm, Error>)>,
+}
+
+impl Burst {
+    /// Publishes all of it. The library takes each message over when its future is first looked
+    /// at, and writes them in order, so that only the first unwritten one is waited for: one
+    /// wake-up for what was written together instead of one a message.
+    async fn write(self, channel: Arc<Channel>, exchange: ShortString) -> Written {
+        let sent = self.messages.into_iter().map(|message| {
+            let key = ShortString::default();
+            let (body, properties) = (&self.bodies[message.body], message.properties);
+            let publish =
+                channel.basic_publish(exchange.clone(), key, post::OPTIONS, body, properties);
+            let mut publish = maybe_done(Box::pin(publish));
+            _ = (&mut publish).now_or_never();
+            (message.ordinal, publish)
+        });
+        let mut confirms = Vec::with_capacity(sent.len());
+        for (ordinal, mut publish) in sent.collect::<Vec<_>>() {
+            (&mut publish).await;
+            confirms.extend(Pin::new(&mut publish).take_output().map(|confirm| (ordinal, confirm)));
+        }
+        Written { bytes: self.bodies.len(), confirms }
+    }
 }
 
 /// A message that the broker has yet to confirm.
@@ -153,31 +191,36 @@ impl Course {
             // A queue of ours that was removed is put back.
             lane.declare(&self.channel).await?;
         }
-        let exchange = lane.topology.exchange(lane.file.kind);
-        while self.unwritten < UNWRITTEN {
+        let mut burst = Burst::default();
+        let now = lane.clock.now();
+        while self.unwritten + burst.bodies.len() < UNWRITTEN {
             let Some((ordinal, letter)) = lane.flight.next() else { break };
-            let message = lane.envelope.data(ordinal, &letter, lane.clock.now());
+            let message = lane.envelope.data(ordinal, &letter, now, &mut burst.bodies);
             let Some((body, properties)) = message else { continue };
             if letter.is_repeat() {
                 metrics::counter!(metric::REPEATS, "type" => lane.file.kind.name()).increment(1);
             }
-            let bytes = body.len();
-            self.unwritten += bytes;
-            let (channel, exchange) = (Arc::clone(&self.channel), exchange.clone());
-            self.writing.push(Box::pin(async move {
-                let key = ShortString::default();
-                let sent = channel.basic_publish(exchange, key, post::OPTIONS, &body, properties);
-                Written { ordinal, bytes, confirm: sent.await }
-            }));
+            burst.messages.push(Message { ordinal, body, properties });
+        }
+        if !burst.messages.is_empty() {
+            self.unwritten += burst.bodies.len();
+            let exchange = lane.topology.exchange(lane.file.kind).clone();
+            self.writing.push(Box::pin(burst.write(Arc::clone(&self.channel), exchange)));
         }
         Ok(())
     }
 
     fn written(&mut self, written: Written) -> Result<(), Error> {
-        let Written { ordinal, bytes, confirm } = written;
-        self.unwritten -= bytes;
-        self.confirming.push(Confirming { ordinal, since: Instant::now(), confirm: confirm? });
-        Ok(())
+        self.unwritten -= written.bytes;
+        let since = Instant::now();
+        let mut first_error = Ok(());
+        for (ordinal, confirm) in written.confirms {
+            match confirm {
+                Ok(confirm) => self.confirming.push(Confirming { ordinal, since, confirm }),
+                Err(error) => first_error = first_error.and(Err(error)),
+            }
+        }
+        first_error
     }
 
     /// Notes what the broker said of one message. The library hands a message that came back to

@@ -1,5 +1,7 @@
 //! What a message looks like on the wire, beside its body.
 
+use std::ops::Range;
+
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -35,22 +37,24 @@ impl Envelope {
         Envelope { file, properties: properties("data"), headers }
     }
 
-    /// The message of one record; nothing for what is no document.
+    /// Appends the body of one record's message to `out`, and gives where it stands there and its
+    /// properties; nothing for what is no document.
     pub fn data(
         &self,
         ordinal: Ordinal,
         letter: &Letter,
         now: Timestamp,
-    ) -> Option<(Vec<u8>, BasicProperties)> {
+        out: &mut Vec<u8>,
+    ) -> Option<(Range<usize>, BasicProperties)> {
         let (batch, document) = letter.document()?;
-        let mut body = Vec::new();
-        write_data(batch, document, &mut body);
+        let start = out.len();
+        write_data(batch, document, out);
         let mut headers = self.headers.clone();
         headers.insert(ORDINAL.into(), number(ordinal.0));
         let id = message_id(self.file.version, self.file.kind, ordinal, &document.hash);
         let properties = self.properties.clone();
         let properties = properties.with_headers(headers).with_timestamp(now.0 / 1_000);
-        Some((body, properties.with_message_id(short(id))))
+        Some((start..out.len(), properties.with_message_id(short(id))))
     }
 }
 
