@@ -16,6 +16,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rusqlite::Connection;
 use rustix::process::Signal;
+use support::broker::private::Private;
 use support::daemon::Daemon;
 use support::{Place, Ran};
 
@@ -389,8 +390,9 @@ fn a_signal_ends_it_and_what_was_read_is_written_or_given_back() {
         // What was on its way when the consumer was cancelled comes back to the queue once.
         let deliveries = rabbit.delivery_count(Kind::Releases);
         assert!(deliveries <= 1, "{deliveries}");
-        let ready = u64::from(rabbit.queue(Kind::Releases).ready);
-        assert!(ready + releases >= 3_000, "{ready} {releases}");
+        until("all others are in the queue", || {
+            u64::from(rabbit.queue(Kind::Releases).ready) + releases >= 3_000
+        });
     }
     // A broker that is away holds nothing up.
     let mut away = rabbit.program(&place);
@@ -398,4 +400,62 @@ fn a_signal_ends_it_and_what_was_read_is_written_or_given_back() {
     let mut away = Daemon::start(&mut away);
     away.says("the broker is away");
     away.stops();
+}
+
+#[test]
+fn what_is_missing_of_an_announced_run_is_said_and_waited_for() {
+    let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
+    let mut command = rabbit.consume(&place, "c.db", "a");
+    let mut consumer = Daemon::start(command.env("STALL_AFTER", "4"));
+    until("the queues are read", || rabbit.queue(Kind::Artists).consumers == 1);
+    let record = |ordinal: i64| {
+        let hash = format!("{ordinal:064x}");
+        let body = format!(r#"{{"type":"data","id":"{ordinal}","sha256":"{hash}"}}"#);
+        Letter::of(body, "20260201", &[("x-run", 9), ("x-ordinal", ordinal)])
+    };
+    let end = r#"{"type":"file_complete","data_type":"artists","total_processed":2}"#;
+    let numbers = [("x-run", 9), ("x-last-ordinal", 2), ("x-bad-records", 0)];
+    rabbit.publish(Kind::Artists, [record(1), Letter::of(end, "20260201", &numbers)]);
+    let said = consumer.says("records of an announced run have not come");
+    assert!(said.contains("records=1") && said.contains("20260201"), "{said}");
+    rabbit.publish(Kind::Artists, [record(2)]);
+    consumer.says("🎉 File processing complete for artists!");
+    consumer.stops();
+}
+
+#[test]
+fn a_broker_that_is_killed_under_both_ends_costs_nothing() {
+    let (mut broker, place) = (Private::start_with(""), Place::new());
+    place.sample(&options(6_000, 6));
+    place.extract("sqlite:direct.db").ends(0, &[]);
+    let (address, to) = (broker.address(), format!("sqlite:{}", place.path("c.db").display()));
+    let start = |arguments: &[&str], state: &str| {
+        let mut command = place.program();
+        command.env("STATE_DIR", place.path(state)).env("HEALTH_PORT", "0");
+        Daemon::start(command.args(arguments))
+    };
+    let consume = ["consume", "tables", "--from", &address, "--to", &to];
+    let mut consumer = start(&consume, "a");
+    consumer.says("the schema is up to date");
+    let declared = "discogsography-discogs-tableinator-releases";
+    until("the queues are there", || {
+        broker.ctl(&["--quiet", "list_consumers", "queue_name"]).contains(declared)
+    });
+    broker.settle();
+    let extract = ["extract", "dumps", "--to", &address, "--for", "tableinator"];
+    let mut extractor = start(&extract, "extractor");
+    let database = place.path("c.db");
+    for written in [500, 3_000] {
+        until("some are written", || count(&database, Kind::Releases) >= written);
+        broker.kill();
+        broker.start();
+    }
+    until("the extractor is done", || extractor.is_gone());
+    until("all types are complete", || completed(&database) == 4);
+    same_tables(&place.path("direct.db"), &database);
+    let dead = broker.ctl(&["--quiet", "list_queues", "name", "messages"]);
+    let has_none = |line: &&str| !line.contains(".dlq") || line.ends_with("\t0");
+    assert!(dead.lines().all(|line| has_none(&line)), "{dead}");
+    let said = consumer.stops();
+    assert!(!said.contains("ERROR") && !said.contains("panicked"), "{said}");
 }

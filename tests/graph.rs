@@ -6,115 +6,27 @@
 
 #[path = "support/bolt.rs"]
 mod bolt;
+#[path = "graph/fixture.rs"]
+mod fixture;
 #[path = "graph/made.rs"]
 mod made;
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bolt::Server;
-use discogs_extractor::graph::model::{Entity, Label};
-use discogs_extractor::graph::{
-    Arrival, Fault, Link, Stamp, delivered, job, prepare, settle, sweep, write,
-};
-use discogs_extractor::model::message::write_data;
-use discogs_extractor::model::{DumpName, Kind, Ordinal, Parsed, Run, Sweep, Swept};
-use discogs_extractor::record::{Parser, Split, Splitter};
+use discogs_extractor::graph::model::Label;
+use discogs_extractor::graph::{Arrival, Fault, Link, delivered, job, prepare, settle, sweep};
+use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Sweep, Swept};
+use fixture::{Fixture, sample, write};
 use made::Made;
-use neo4rs::{ConfigBuilder, Graph, Query};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use tokio::sync::{Mutex, MutexGuard};
 
-const YEAR: i64 = 2026;
-
-/// Each test has the graph for itself.
-static TURN: Mutex<()> = Mutex::const_new(());
-
-struct Fixture {
-    link: Link,
-    plain: Graph,
-    url: String,
-    server: Option<Server>,
-    _turn: MutexGuard<'static, ()>,
-}
+/// The graph that the tests use.
+const GRAPH: &str = "DISCOGS_TEST_BOLT";
 
 impl Fixture {
-    /// An empty graph; none where there is no server.
-    async fn new() -> Option<Fixture> {
-        let turn = TURN.lock().await;
-        // `tests/run` looks for the name.
-        match std::env::var("DISCOGS_TEST_BOLT") {
-            Ok(url) => Some(Fixture::at(url, None, turn).await),
-            Err(_) => Fixture::private(turn).await,
-        }
-    }
-
-    /// An empty graph on a server of our own, which can be killed.
-    async fn mortal() -> Option<Fixture> {
-        let turn = TURN.lock().await;
-        Fixture::private(turn).await
-    }
-
-    async fn private(turn: MutexGuard<'static, ()>) -> Option<Fixture> {
-        let Some(server) = Server::start() else {
-            println!("left out: neither DISCOGS_TEST_BOLT nor DISCOGS_TEST_BOLT_FILES is set");
-            return None;
-        };
-        Some(Fixture::at(server.url(), Some(server), turn).await)
-    }
-
-    async fn at(url: String, server: Option<Server>, turn: MutexGuard<'static, ()>) -> Fixture {
-        let link = Link::new(&url.parse().unwrap()).unwrap();
-        let parts = url::Url::parse(&url).unwrap();
-        let config = ConfigBuilder::default()
-            .uri(format!("{}:{}", parts.host_str().unwrap(), parts.port().unwrap_or(7687)))
-            .user(parts.username())
-            .password(parts.password().unwrap_or_default())
-            .db("neo4j")
-            .build();
-        let plain = Graph::connect(config.unwrap()).unwrap();
-        let fixture = Fixture { link, plain, url, server, _turn: turn };
-        let since = Instant::now();
-        while let Err(error) = fixture.link.ask().await {
-            assert!(since.elapsed() < Duration::from_secs(30), "no answer: {error}");
-        }
-        fixture.empty().await;
-        prepare(&fixture.link).await.unwrap();
-        fixture
-    }
-
-    async fn empty(&self) {
-        self.plain.run("MATCH (n) DETACH DELETE n").await.unwrap();
-    }
-
-    async fn texts(&self, statement: &str) -> Vec<String> {
-        let mut rows = self.plain.execute(Query::new(statement.to_owned())).await.unwrap();
-        let mut texts = Vec::new();
-        while let Some(row) = rows.next().await.unwrap() {
-            texts.push(row.to::<serde_json::Value>().unwrap().to_string());
-        }
-        texts.sort();
-        texts
-    }
-
-    /// Everything in the graph but our own notes, in an order of its own.
-    async fn all(&self) -> Vec<String> {
-        let mut all = Vec::new();
-        for label in Label::ALL {
-            let name = label.name();
-            let nodes = format!("MATCH (n:{name}) RETURN '{name}' AS label, properties(n) AS p");
-            all.extend(self.texts(&nodes).await);
-        }
-        let relationships = "MATCH (a)-[r]->(b)
-             RETURN labels(a) AS la, coalesce(a.id, a.name) AS a, type(r) AS t,
-                 properties(r) AS p, labels(b) AS lb, coalesce(b.id, b.name) AS b";
-        all.extend(self.texts(relationships).await);
-        all
-    }
-
     async fn write(&self, kind: Kind, arrivals: &[Arrival]) {
         assert_eq!(write(&self.link, kind, arrivals).await.unwrap(), [].into());
     }
@@ -135,33 +47,6 @@ impl Fixture {
     }
 }
 
-/// The records of a sample dump.
-fn sample(folder: &Path, kind: Kind) -> Vec<Arrival> {
-    let file: DumpName = format!("discogs_20260101_{kind}.xml.gz").parse().unwrap();
-    let gzip = std::fs::File::open(folder.join(file.to_string())).unwrap();
-    let mut xml = Vec::new();
-    flate2::read::MultiGzDecoder::new(gzip).read_to_end(&mut xml).unwrap();
-    let (mut splitter, mut parser) = (Splitter::new(kind), Parser::new());
-    let mut arrivals = Vec::new();
-    loop {
-        match splitter.next(&xml, true).unwrap() {
-            Split::Record(range) => {
-                let mut parsed = Parsed::default();
-                let document = parser.parse(kind, &xml[range], &mut parsed.json).unwrap();
-                let mut message = Vec::new();
-                write_data(&parsed, &document, &mut message);
-                let hash = document.hash.to_string();
-                let entity = Entity::read(kind, &message, &hash, YEAR).unwrap();
-                let ordinal = Ordinal(arrivals.len() as u64 + 1);
-                let stamp = Stamp { version: file.version, run: Run(1), ordinal };
-                arrivals.push(Arrival { stamp: Some(stamp), entity });
-            }
-            Split::End => return arrivals,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
 fn project_sample() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample")
 }
@@ -176,18 +61,18 @@ fn seed() -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_project_s_own_dumps_become_a_graph_and_a_repeat_changes_nothing() {
-    let Some(fixture) = Fixture::new().await else { return };
+    let Some(fixture) = Fixture::new(GRAPH).await else { return };
     let mut counts = Vec::new();
     for _ in 0..2 {
         for kind in Kind::ALL {
-            fixture.write(kind, &sample(&project_sample(), kind)).await;
+            fixture.write(kind, &sample(&project_sample(), kind, "20260101")).await;
         }
         fixture.settle().await;
         counts.push(fixture.all().await);
     }
     assert_eq!(counts[0], counts[1]);
     for kind in Kind::ALL {
-        let arrivals = sample(&project_sample(), kind);
+        let arrivals = sample(&project_sample(), kind, "20260101");
         let records: BTreeSet<_> = arrivals.iter().map(|it| &it.entity.id).collect();
         let name = Label::of(kind).name();
         let held = fixture
@@ -204,7 +89,7 @@ async fn the_project_s_own_dumps_become_a_graph_and_a_repeat_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_order_with_repeats_over_two_versions_ends_as_one_clean_pass() {
-    let Some(fixture) = Fixture::new().await else { return };
+    let Some(fixture) = Fixture::new(GRAPH).await else { return };
     let mut random = StdRng::seed_from_u64(seed());
     for _ in 0..8 {
         let old = Made::new("20251201", 7, &mut random);
@@ -250,7 +135,7 @@ async fn any_order_with_repeats_over_two_versions_ends_as_one_clean_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweep_needs_its_proof_and_keeps_within_its_part() {
-    let Some(fixture) = Fixture::new().await else { return };
+    let Some(fixture) = Fixture::new(GRAPH).await else { return };
     let mut random = StdRng::seed_from_u64(seed());
     let old = Made::new("20251201", 7, &mut random);
     let new = old.without("20260101", 3, Kind::Releases, 2);
@@ -275,7 +160,7 @@ async fn a_sweep_needs_its_proof_and_keeps_within_its_part() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_graph_has_one_identity_until_it_is_emptied() {
-    let Some(fixture) = Fixture::new().await else { return };
+    let Some(fixture) = Fixture::new(GRAPH).await else { return };
     let first = job(&fixture.link).await.unwrap();
     prepare(&fixture.link).await.unwrap();
     assert_eq!(job(&fixture.link).await.unwrap(), first);
@@ -285,8 +170,8 @@ async fn a_graph_has_one_identity_until_it_is_emptied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_writers_in_each_other_s_way_lose_nothing() {
-    let Some(fixture) = Fixture::new().await else { return };
-    let releases = sample(&project_sample(), Kind::Releases);
+    let Some(fixture) = Fixture::new(GRAPH).await else { return };
+    let releases = sample(&project_sample(), Kind::Releases, "20260101");
     fixture.write(Kind::Releases, &releases).await;
     fixture.settle().await;
     let clean = fixture.all().await;
@@ -320,7 +205,7 @@ async fn two_writers_in_each_other_s_way_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_between_and_in_batches_loses_nothing() {
     let Some(mut fixture) = Fixture::mortal().await else { return };
-    let releases = sample(&project_sample(), Kind::Releases);
+    let releases = sample(&project_sample(), Kind::Releases, "20260101");
     let link = Link::new(&fixture.url.parse().unwrap()).unwrap();
     let (told, mut batches) = tokio::sync::mpsc::channel(1);
     let mine = releases.clone();

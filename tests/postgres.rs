@@ -7,6 +7,8 @@
 mod database;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/own.rs"]
+mod own;
 mod support;
 
 use database::{Database, sqlite_rows};

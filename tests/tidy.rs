@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("graph", &["model"]),
     ("observe", &["model", "state"]),
     ("sink", &["model", "tables", "amqp"]),
-    ("consume", &["model", "amqp", "tables", "state"]),
+    ("consume", &["model", "amqp", "tables", "graph", "state"]),
     ("pipeline", &["model", "dump", "gzip", "record", "state", "tables", "amqp", "sink"]),
     (
         "daemon",
@@ -32,8 +32,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "dump", "gzip", "record", "sample", "state", "tables", "amqp", "observe",
-            "sink", "pipeline", "consume", "daemon",
+            "model", "dump", "gzip", "record", "sample", "state", "tables", "amqp", "graph",
+            "observe", "sink", "pipeline", "consume", "daemon",
         ],
     ),
 ];

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::model::{Kind, Version};
 
-pub use consume::{ConsumeArgs, ConsumeCommand, ConsumerName, TablesArgs};
+pub use consume::{ConsumeArgs, ConsumeCommand, ConsumerArgs, ConsumerName};
 pub use delivery::{DeliveryArgs, ExtractArgs, RunArgs};
 
 const EXAMPLES: &str = "\

@@ -10,7 +10,8 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::args::{
-    DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel, Progress, RunArgs, TablesArgs,
+    ConsumerArgs, ConsumerName, DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel,
+    Progress, RunArgs,
 };
 use crate::model::{Kind, Version};
 
@@ -172,9 +173,11 @@ pub struct Run {
     pub delivery: Delivery,
 }
 
-/// What `consume tables` is to do.
+/// What `consume tables` or `consume graph` is to do.
 #[derive(Clone, Debug)]
-pub struct Tables {
+pub struct Consume {
+    /// Which of them.
+    pub consumer: ConsumerName,
     /// The broker, as typed.
     pub from: Option<String>,
     /// The database, as typed.
@@ -204,18 +207,19 @@ pub fn exchange_prefix(typed: Option<String>, file: ConfigFile) -> String {
     typed.or(file.exchange_prefix).unwrap_or_else(|| EXCHANGE_PREFIX.to_owned())
 }
 
-impl Tables {
+impl Consume {
     /// Joins what was typed with the file and the defaults.
-    pub fn resolve(args: TablesArgs, file: ConfigFile) -> Tables {
+    pub fn resolve(consumer: ConsumerName, args: ConsumerArgs, file: ConfigFile) -> Consume {
         let seconds = |typed: Option<u32>, filed: Option<u32>, default| {
             Duration::from_secs(typed.or(filed).unwrap_or(default).into())
         };
         let delay = seconds(args.consumer_cancel_delay, file.consumer_cancel_delay, 300);
         let filed = file.queue_check_interval.map(NonZero::get);
         let address = args.listen.or(file.listen).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let port = args.health_port.or(file.health_port).unwrap_or(8_002);
+        let port = args.health_port.or(file.health_port).unwrap_or(consumer.health_port());
         let fraction = args.purge_max_delete_fraction.or(file.purge_max_delete_fraction);
-        Tables {
+        Consume {
+            consumer,
             from: args.from.or(file.from),
             to: args.to.or(file.to),
             migrate_only: args.migrate_only,

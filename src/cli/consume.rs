@@ -11,44 +11,45 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::args::ConsumerName;
-use super::config::Tables;
+use super::config::Consume;
 use super::environment;
 use super::exit::Exit;
 use super::owner::{self, Usage};
 use super::progress::How;
-use super::run;
 use super::signals::{Patience, Signals};
 use crate::amqp::{Broker, Topology};
 use crate::consume::target::{SweepLimits, Target};
-use crate::consume::{Consumed, Consumer, Postgres, Said, Settings, Sqlite, ledger, replay};
+use crate::consume::{Consumed, Consumer, Graph, Postgres, Said, Settings, Sqlite, ledger, replay};
 use crate::daemon::consumer::{self, Shown};
 use crate::daemon::control::Control;
 use crate::daemon::notify;
+use crate::graph::{Address, SCHEMES};
+use crate::model::complete::Noter;
 use crate::model::{Clock, SystemClock};
 use crate::observe::{Metrics, lines};
 use crate::state::Keeper;
-use crate::tables::complete::Noter;
 use crate::tables::postgres::Server;
 
 /// Docker kills after 10 s. What was read is written in 6 s at most, a goodbye takes 1 s.
 const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };
 
-/// Runs `consume tables`.
-pub fn tables(config: Tables, state_dir: &Path) -> Result<Exit> {
+/// Runs `consume tables` or `consume graph`.
+pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
     owner::check_environment()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let broker = if config.migrate_only { None } else { Some(broker(config.from.as_deref())?) };
-    let name = ConsumerName::Tables.name();
+    let name = config.consumer.name();
     let noter = Noter { consumer: name.to_owned(), cancel_after: config.cancel_after };
     let runtime = owner::runtime()?;
     let stop = CancellationToken::new();
     let listen = config.listen.filter(|_| broker.is_some());
-    let http = listen.map(|address| run::listen(&runtime, address)).transpose()?;
+    let http = listen.map(|address| super::run::listen(&runtime, address)).transpose()?;
     let metrics = http.as_ref().map(|_| Metrics::install(clock.now())).transpose();
     let metrics = metrics.context("cannot count anything")?;
     let consumed = runtime.block_on(async {
         Signals::heed(stop.clone(), Some(PATIENCE))?;
-        let opening = target(config.to.as_deref(), noter, Arc::clone(&clock));
+        let opening =
+            Box::pin(target(config.consumer, config.to.as_deref(), noter, Arc::clone(&clock)));
         let Some(target) = stop.run_until_cancelled(opening).await else {
             return Ok(Consumed::default());
         };
@@ -73,8 +74,13 @@ pub fn tables(config: Tables, state_dir: &Path) -> Result<Exit> {
         let (job, location) = (target.job().clone(), target.location().to_owned());
         let running = Consumer::new(settings, target, Arc::clone(&clock), stop.clone());
         let (tell_stalled, stalled) = watch::channel(Vec::new());
-        let shown =
-            Shown { service: name, types: running.now(), stalled, clock: Arc::clone(&clock) };
+        let shown = Shown {
+            service: name,
+            types: running.now(),
+            stalled,
+            keeper: keeper.clone(),
+            clock: Arc::clone(&clock),
+        };
         let says = How::resolve(config.progress, false) == How::Lines;
         let watching = consumer::watch(shown.clone(), tell_stalled, config.stall_after, says);
         let keeping = ledger::keep(
@@ -134,24 +140,39 @@ fn say(said: Said) {
 
 const NO_DATABASE: &str = "there is no database to fill\nhint: say where with --to \
     (sqlite:PATH or postgres://…), or with POSTGRES_HOST and the other variables";
+const NO_GRAPH: &str = "there is no graph to fill\nhint: say where with --to \
+    (bolt://USER:PASSWORD@HOST:PORT or neo4j://…), or with NEO4J_HOST and the other variables";
 
-async fn target(to: Option<&str>, noter: Noter, clock: Arc<dyn Clock>) -> Result<Arc<dyn Target>> {
-    let set = match to {
-        Some(_) => None,
-        None => environment::database(&environment::variable)?,
+async fn target(
+    consumer: ConsumerName,
+    to: Option<&str>,
+    noter: Noter,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Target>> {
+    let variables = &environment::variable;
+    let set = match (to, consumer) {
+        (Some(_), _) => None,
+        (None, ConsumerName::Tables) => environment::database(variables)?,
+        (None, ConsumerName::Graph) => environment::graph(variables)?,
     };
     let to = to.or(set.as_ref().map(ExposeSecret::expose_secret));
-    match to.and_then(|to| to.split_once(':')) {
-        Some(("sqlite", path)) if !path.is_empty() => {
+    match (consumer, to.and_then(|to| to.split_once(':'))) {
+        (ConsumerName::Tables, Some(("sqlite", path))) if !path.is_empty() => {
             Ok(Arc::new(Sqlite::open(Path::new(path), noter, clock)?))
         }
-        Some(("postgres" | "postgresql", _)) => {
+        (ConsumerName::Tables, Some(("postgres" | "postgresql", _))) => {
             let server: Server =
                 to.unwrap_or_default().parse().map_err(|error| Usage(format!("{error}")))?;
             server.check()?;
             Ok(Arc::new(Postgres::open(&server, noter, clock).await?))
         }
-        _ => bail!(Usage(NO_DATABASE.into())),
+        (ConsumerName::Tables, _) => bail!(Usage(NO_DATABASE.into())),
+        (ConsumerName::Graph, Some((scheme, _))) if SCHEMES.contains(&scheme) => {
+            let address: Address =
+                to.unwrap_or_default().parse().map_err(|error| Usage(format!("{error}")))?;
+            Ok(Arc::new(Graph::open(&address, noter, clock).await?))
+        }
+        (ConsumerName::Graph, _) => bail!(Usage(NO_GRAPH.into())),
     }
 }
 

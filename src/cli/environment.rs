@@ -67,18 +67,60 @@ pub fn database(variables: Variables<'_>) -> Result<Option<SecretString>> {
     let host = host_part(host).ok_or_else(|| {
         anyhow!(Usage(format!("POSTGRES_HOST is {place:?}, which is no host name or address")))
     })?;
-    let needed = |name: &str, value: Option<SecretString>| {
-        let value = value.ok_or_else(|| {
-            let words = format!("{name} is not set, and POSTGRES_HOST is");
-            anyhow!(Usage(words + "\nhint: set it, or say where to write with --to"))
-        })?;
-        anyhow::Ok(percent_encoded(value.expose_secret()))
-    };
-    let user = needed("POSTGRES_USERNAME", secret(variables, "POSTGRES_USERNAME")?)?;
-    let password = needed("POSTGRES_PASSWORD", secret(variables, "POSTGRES_PASSWORD")?)?;
+    let secret = |name| needed(name, secret(variables, name)?, "POSTGRES_HOST");
+    let (user, password) = (secret("POSTGRES_USERNAME")?, secret("POSTGRES_PASSWORD")?);
     let database = variables("POSTGRES_DATABASE").map(SecretString::from);
-    let database = needed("POSTGRES_DATABASE", database)?;
+    let database = needed("POSTGRES_DATABASE", database, "POSTGRES_HOST")?;
     Ok(Some(format!("postgres://{user}:{password}@{host}:{port}/{database}").into()))
+}
+
+/// The graph of `NEO4J_HOST` (which may be a whole URL), `_PORT`, `_USERNAME` and `_PASSWORD`, over
+/// TLS with `NEO4J_TLS_ENABLED` and with any certificate without `NEO4J_TLS_VERIFY`, as a URL; none
+/// if there is no host.
+///
+/// # Errors
+/// If a variable is missing or cannot be used.
+pub fn graph(variables: Variables<'_>) -> Result<Option<SecretString>> {
+    let Some(place) = variables("NEO4J_HOST") else { return Ok(None) };
+    let place = place.trim();
+    let secret = |name| needed(name, secret(variables, name)?, "NEO4J_HOST");
+    let (user, password) = (secret("NEO4J_USERNAME")?, secret("NEO4J_PASSWORD")?);
+    if let Some((scheme, rest)) = place.split_once("://") {
+        return Ok(Some(format!("{scheme}://{user}:{password}@{rest}").into()));
+    }
+    let port = port(variables, "NEO4J_PORT", 7_687)?;
+    let host = host_part(place).ok_or_else(|| {
+        let words = format!("NEO4J_HOST is {place:?}, which is no host name, address or URL");
+        anyhow!(Usage(words))
+    })?;
+    let over_tls = switch(variables, "NEO4J_TLS_ENABLED", false)?;
+    let scheme = match (over_tls, switch(variables, "NEO4J_TLS_VERIFY", true)?) {
+        (false, _) => "bolt",
+        (true, true) => "bolt+s",
+        (true, false) => "bolt+ssc",
+    };
+    Ok(Some(format!("{scheme}://{user}:{password}@{host}:{port}").into()))
+}
+
+/// A value as it stands in a URL, which must be there since the host's variable is set.
+fn needed(name: &str, value: Option<SecretString>, host: &str) -> Result<String> {
+    let value = value.ok_or_else(|| {
+        let words = format!("{name} is not set, and {host} is");
+        anyhow!(Usage(words + "\nhint: set it, or say where to write with --to"))
+    })?;
+    Ok(percent_encoded(value.expose_secret()))
+}
+
+fn switch(variables: Variables<'_>, name: &str, default: bool) -> Result<bool> {
+    let Some(text) = variables(name) else { return Ok(default) };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => {
+            let words = format!("{name} is {text:?}, which is neither true nor false");
+            Err(anyhow!(Usage(words)))
+        }
+    }
 }
 
 fn port(variables: Variables<'_>, name: &str, default: u16) -> Result<u16> {
@@ -156,6 +198,39 @@ mod tests {
         assert!(error.to_string().contains("POSTGRES_DATABASE is not set"), "{error}");
         let error = of(&[("POSTGRES_HOST", "db:x")]).unwrap_err();
         assert!(error.to_string().contains("POSTGRES_HOST is \"x\""), "{error}");
+    }
+
+    #[test]
+    fn the_graph_is_put_together_from_its_parts() {
+        let of = |set: &[(&str, &str)]| {
+            let find = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).into());
+            graph(&find).map(|url| url.map(|url| url.expose_secret().to_owned()))
+        };
+        let rest = [("NEO4J_USERNAME", "neo4j"), ("NEO4J_PASSWORD", "p@")];
+        assert_eq!(of(&rest).unwrap(), None);
+        let tls = ("NEO4J_TLS_ENABLED", "true");
+        let rows: [(&[(&str, &str)], &str); 5] = [
+            (&[("NEO4J_HOST", "graph")], "bolt://neo4j:p%40@graph:7687"),
+            (&[("NEO4J_HOST", "::1"), ("NEO4J_PORT", "7688")], "bolt://neo4j:p%40@[::1]:7688"),
+            (&[("NEO4J_HOST", "neo4j://graph:1/db")], "neo4j://neo4j:p%40@graph:1/db"),
+            (&[("NEO4J_HOST", "graph"), tls], "bolt+s://neo4j:p%40@graph:7687"),
+            (
+                &[("NEO4J_HOST", "graph"), tls, ("NEO4J_TLS_VERIFY", "False")],
+                "bolt+ssc://neo4j:p%40@graph:7687",
+            ),
+        ];
+        for (set, expected) in rows {
+            assert_eq!(of(&[set, &rest].concat()).unwrap().unwrap(), expected);
+        }
+        let wrong: [&[(&str, &str)]; 3] = [
+            &[("NEO4J_HOST", "graph"), ("NEO4J_PASSWORD", "p")],
+            &[("NEO4J_HOST", "a b"), rest[0], rest[1]],
+            &[("NEO4J_HOST", "graph"), rest[0], rest[1], ("NEO4J_TLS_ENABLED", "on")],
+        ];
+        for (set, name) in wrong.iter().zip(["USERNAME", "HOST", "TLS_ENABLED"]) {
+            let error = of(set).unwrap_err();
+            assert!(error.to_string().contains(&format!("NEO4J_{name} is ")), "{error}");
+        }
     }
 
     #[test]

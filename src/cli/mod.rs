@@ -26,8 +26,8 @@ use anyhow::{Result, anyhow};
 use clap::Parser;
 use indicatif::MultiProgress;
 
-use args::{Cli, Command, ConsumeCommand, ConsumerName};
-use config::{ConfigFile, Extract, Logging, Run, Tables};
+use args::{Cli, Command, ConsumeCommand, ConsumerArgs, ConsumerName, GlobalArgs};
+use config::{ConfigFile, Consume, Extract, Logging, Run};
 use exit::Exit;
 use owner::Usage;
 
@@ -75,11 +75,8 @@ fn command(cli: Cli) -> Result<Exit> {
             run::run(&Run::resolve(*args, file), &state_dir, &bars)
         }
         Command::Consume(args) => match args.command {
-            ConsumeCommand::Tables(args) => {
-                let name = ConsumerName::Tables.name();
-                let state_dir = config::state_dir(&cli.global, &file, name)?;
-                consume::tables(Tables::resolve(*args, file), &state_dir)
-            }
+            ConsumeCommand::Tables(args) => consume(ConsumerName::Tables, *args, &cli.global, file),
+            ConsumeCommand::Graph(args) => consume(ConsumerName::Graph, *args, &cli.global, file),
             ConsumeCommand::ReplayDeadLetters(args) => {
                 let prefix = config::exchange_prefix(args.exchange_prefix, file);
                 consume::replay_dead_letters(args.consumer, args.from.as_deref(), prefix)
@@ -92,4 +89,14 @@ fn command(cli: Cli) -> Result<Exit> {
         Command::Completions { shell } => reference::completions(shell),
         Command::Man { into } => reference::man(into.as_deref()),
     }
+}
+
+fn consume(
+    consumer: ConsumerName,
+    args: ConsumerArgs,
+    global: &GlobalArgs,
+    file: ConfigFile,
+) -> Result<Exit> {
+    let state_dir = config::state_dir(global, &file, consumer.name())?;
+    consume::run(Consume::resolve(consumer, args, file), &state_dir)
 }

@@ -2,7 +2,7 @@
 //! warning, those that would change what goes out are refused.
 
 /// Known to the platform and without meaning here.
-const MEANINGLESS: [&str; 12] = [
+const MEANINGLESS: [&str; 20] = [
     "BATCH_SIZE",
     "QUEUE_SIZE",
     "STATE_SAVE_INTERVAL",
@@ -12,6 +12,14 @@ const MEANINGLESS: [&str; 12] = [
     "STUCK_CHECK_INTERVAL",
     "STARTUP_IDLE_TIMEOUT",
     "IDLE_LOG_INTERVAL",
+    "NEO4J_BATCH_MODE",
+    "NEO4J_BATCH_SIZE",
+    "NEO4J_BATCH_FLUSH_INTERVAL",
+    "POSTGRES_BATCH_MODE",
+    "POSTGRES_BATCH_SIZE",
+    "POSTGRES_BATCH_FLUSH_INTERVAL",
+    "POSTGRES_POOL_MIN_SIZE",
+    "POSTGRES_POOL_MAX_SIZE",
     "RUST_EXTRACTOR_CONFIG",
     "MUSICBRAINZ_ROOT",
     "MUSICBRAINZ_EXCHANGE_PREFIX",

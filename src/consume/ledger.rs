@@ -9,12 +9,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::TypeNow;
+use crate::model::complete::{Note, Sweep};
 use crate::model::{
     Checkpoint, Clock, Confirmed, DumpName, GzipOffset, Identity, Job, Kind, Limits, Ordinal,
     Place, Run, Version, Window, WindowError, XmlOffset,
 };
 use crate::state::{Advance, Beginning, FileKey, Keeper, Owed, Owes, StateError};
-use crate::tables::complete::{Note, Sweep};
 
 /// How often it is looked whether anything changed.
 const LOOK: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! The other end of the broker: reads the queues of the four types and fills a database.
 
 pub mod cancel;
+mod graph;
 pub mod ledger;
 mod line;
 pub mod message;
@@ -23,14 +24,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Broker, Topology};
+use crate::model::complete::Note;
 use crate::model::{Clock, Kind, Run, Timestamp, Version};
-use crate::tables::complete::Note;
 
 use line::Line;
 use outage::Outage;
 use target::{SweepLimits, Target};
 use worker::{Shared, Worker};
 
+pub use graph::{Graph, GraphTargetError};
 pub use postgres::{Postgres, PostgresError};
 pub use replay::{ReplayError, replay};
 pub use sqlite::{Sqlite, SqliteError};

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::message::{ExtractionComplete, Source};
 use super::round::PATIENCE;
 use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
+use crate::model::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Timestamp, Version};
-use crate::tables::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::tables::postgres::complete::{self, claim_sweep, end_sweep};
 use crate::tables::postgres::{
     Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, delivered, fault, identity,
@@ -210,19 +210,7 @@ impl Postgres {
         limits: SweepLimits,
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Result<Swept, Away> {
-        let Announced { kind, version, proof } = note.announced;
-        let Some(((run, last, bad_records), version)) = proof.zip(version) else {
-            return Ok(Swept::Stopped);
-        };
-        let file = DumpName { version, kind };
-        let sweep = sweep::Sweep {
-            file,
-            run,
-            last,
-            bad_records,
-            max_fraction: limits.max_fraction,
-            anyway: limits.anyway,
-        };
+        let Some(sweep) = limits.sweep(&note.announced) else { return Ok(Swept::Stopped) };
         let client = connect(&self.server).await.map_err(|why| self.away(&why))?;
         let claim = Claim {
             client,
@@ -236,13 +224,13 @@ impl Postgres {
             if !go_on() || !runtime.block_on(claim.renew())? {
                 return Ok(Swept::Stopped);
             }
-            let which = Which { file, run, order: Order::Run };
+            let which = Which { file: sweep.file, run: sweep.run, order: Order::Run };
             let mut table = Table { client: &claim.client, runtime: &runtime, which };
             // A run is noted as complete only when all of it is written.
-            let swept = sweep::sweep(&mut table, &sweep, last, &mut |_| {
+            let swept = sweep::sweep(&mut table, &sweep, sweep.last, &mut |_| {
                 go_on() && runtime.block_on(claim.renew()).unwrap_or(true)
             })?;
-            if swept == Swept::Stopped || !index(&claim, &runtime, kind, &*go_on)? {
+            if swept == Swept::Stopped || !index(&claim, &runtime, sweep.file.kind, &*go_on)? {
                 return Ok(Swept::Stopped);
             }
             let end = match &swept {

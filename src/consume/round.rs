@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::message::{FileComplete, Message, Proof};
 use super::target::{Away, Batch, Target};
 use crate::model::Kind;
-use crate::tables::complete::Announced;
+use crate::model::complete::Announced;
 
 /// How long the database may take for anything before it counts as away.
 pub const PATIENCE: Duration = Duration::from_mins(1);

@@ -21,16 +21,8 @@ use super::worker::{LOOK, Next, Worker};
 use crate::amqp::{Waiting, words};
 use crate::model::metric;
 
-/// Messages of one transaction: enough that its own cost vanishes, few enough that the broker
-/// hears of them soon.
-pub const BATCH: usize = 500;
-
 /// Bytes of one transaction: releases are small, but a few are not.
 const BATCH_BYTES: usize = 8 << 20;
-
-/// Messages that the broker may have given out and not heard of: the batch that is being written,
-/// and the one that is being gathered.
-const PREFETCH: u16 = 1_000;
 
 /// How long opening a channel and declaring may take, and how long a goodbye.
 const OPEN: Duration = Duration::from_secs(10);
@@ -75,6 +67,8 @@ pub struct Session<'a> {
     worker: &'a mut Worker,
     channel: Channel,
     consumer: Consumer,
+    /// Messages of one transaction at most.
+    batch: usize,
     gathered: Vec<Item>,
     bytes: usize,
     round: Option<Handling>,
@@ -100,13 +94,16 @@ impl<'a> Session<'a> {
         worker: &'a mut Worker,
         connection: &Connection,
     ) -> Result<Session<'a>, Ended> {
+        let batch = worker.shared.target.batch();
         let opening = async {
             let channel = connection.create_channel().await?;
             match worker.shared.topology.consumer(&channel, worker.kind).await? {
                 Waiting::Messages(_) => {}
                 Waiting::Different(why) => return Ok(Err(Ended::Wrong(why))),
             }
-            channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+            // The batch that is being written, and the one that is being gathered.
+            let prefetch = u16::try_from(2 * batch).unwrap_or(u16::MAX);
+            channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
             let queue = worker.queue();
             let consumer = channel
                 .basic_consume(
@@ -128,6 +125,7 @@ impl<'a> Session<'a> {
             worker,
             channel,
             consumer,
+            batch,
             gathered: Vec::new(),
             bytes: 0,
             round: None,
@@ -195,7 +193,7 @@ impl<'a> Session<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.gathered.len() < BATCH && self.bytes < BATCH_BYTES
+        self.gathered.len() < self.batch && self.bytes < BATCH_BYTES
     }
 
     fn gather(&mut self, delivery: &lapin::message::Delivery) {

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::message::{ExtractionComplete, Record, Source};
 use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
+use crate::model::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Ranges, Run, Timestamp, Version};
-use crate::tables::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::complete::{self, claim_sweep, data_came, end_sweep};
 use crate::tables::sqlite::{
@@ -257,19 +257,7 @@ impl Sqlite {
         limits: SweepLimits,
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Result<Swept, Away> {
-        let Announced { kind, version, proof } = note.announced;
-        let Some(((run, last, bad_records), version)) = proof.zip(version) else {
-            return Ok(Swept::Stopped);
-        };
-        let file = DumpName { version, kind };
-        let sweep = sweep::Sweep {
-            file,
-            run,
-            last,
-            bad_records,
-            max_fraction: limits.max_fraction,
-            anyway: limits.anyway,
-        };
+        let Some(sweep) = limits.sweep(&note.announced) else { return Ok(Swept::Stopped) };
         let (path, clock) = (self.path.clone(), Arc::clone(&self.clock));
         let claim = Claim {
             noter: Arc::clone(&self.noter),
@@ -279,14 +267,14 @@ impl Sqlite {
         };
         // Reading a whole table takes minutes, so it is done beside the thread that writes.
         let sweeping = tokio::task::spawn_blocking(move || {
-            let which = Which { file, run, order: Order::Run };
+            let which = Which { file: sweep.file, run: sweep.run, order: Order::Run };
             let (reader, writer) = (connect_reader(&path)?, connect(&path)?);
             if !patiently(|| claim.renew(&writer), &mut |_| go_on())?.unwrap_or(false) {
                 return Ok(Swept::Stopped);
             }
             let mut table = Table { reader, writer: &writer, which };
             // A run is noted as complete only when all of it is written.
-            let swept = sweep::sweep(&mut table, &sweep, last, &mut |_| {
+            let swept = sweep::sweep(&mut table, &sweep, sweep.last, &mut |_| {
                 go_on() && claim.renew(&writer).unwrap_or(true)
             })?;
             let end = match &swept {

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::target::SweepLimits;
 use super::worker::Shared;
-use crate::tables::complete::{Announced, Note};
+use crate::model::complete::{Announced, Note};
 use crate::tables::sweep::Swept;
 
 /// Sweeps until everything is told to stop; says what was refused.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::message::{ExtractionComplete, Record};
-use crate::model::{DumpName, Job, Kind, Run};
-use crate::tables::complete::{Announced, Note};
+use crate::model::complete::{Announced, Note};
+use crate::model::{DumpName, Job, Kind, Run, Sweep};
 use crate::tables::sweep::Swept;
 
 /// What a target answers; it may take as long as the database takes.
@@ -50,6 +50,19 @@ pub struct SweepLimits {
     pub anyway: bool,
 }
 
+impl SweepLimits {
+    /// The sweep that follows a run's announced end; none without proof.
+    pub const fn sweep(self, announced: &Announced) -> Option<Sweep> {
+        let (Some(version), Some((run, last, bad_records))) = (announced.version, announced.proof)
+        else {
+            return None;
+        };
+        let SweepLimits { max_fraction, anyway } = self;
+        let file = DumpName { version, kind: announced.kind };
+        Some(Sweep { file, run, last, bad_records, max_fraction, anyway })
+    }
+}
+
 /// A database that consumers fill.
 pub trait Target: Send + Sync {
     /// Its own identity, under which state is kept.
@@ -57,6 +70,12 @@ pub trait Target: Send + Sync {
 
     /// The database as a person names it, without secrets.
     fn location(&self) -> &str;
+
+    /// How many records a batch has at most: enough that the cost of a transaction vanishes, few
+    /// enough that the broker hears of them soon.
+    fn batch(&self) -> usize {
+        500
+    }
 
     /// Writes a batch and notes its ordinals, in one transaction: all but those refused.
     fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>>;

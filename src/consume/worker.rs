@@ -17,8 +17,8 @@ use super::session::{Ended, Session};
 use super::target::{Away, Target};
 use super::{Said, TypeNow};
 use crate::amqp::{Topology, Waiting, words};
+use crate::model::complete::{Due, Note, Sweep, due};
 use crate::model::{Clock, DumpName, Kind, Run, Version, metric};
-use crate::tables::complete::{Due, Note, Sweep, due};
 
 /// How often a type looks at what is agreed in the database.
 pub const LOOK: Duration = Duration::from_millis(500);

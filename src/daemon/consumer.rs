@@ -14,10 +14,12 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::http::Http;
+use super::http::{Http, stored};
 use crate::consume::TypeNow;
-use crate::model::{Clock, Kind, Timestamp};
+use crate::model::complete::Note;
+use crate::model::{Clock, Kind, Timestamp, Version};
 use crate::observe::{Metrics, Snapshot, lines};
+use crate::state::Keeper;
 
 /// How often it is looked whether the types move.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,6 +27,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The lines come early three times, then at leisure.
 const EARLY: Duration = Duration::from_secs(10);
 const LATER: Duration = Duration::from_secs(30);
+
+/// What part of the time after which a type is stalled nothing may come before it is said what is
+/// missing of an announced run.
+const QUIET: u32 = 4;
+
+const MISSING: &str = "records of an announced run have not come: the type is not complete, and \
+    nothing is removed, until they do (hint: look into the dead letters, `consume \
+    replay-dead-letters` puts them back)";
 
 /// What a consumer is at.
 #[derive(Clone)]
@@ -35,6 +45,8 @@ pub struct Shown {
     pub types: Vec<watch::Receiver<TypeNow>>,
     /// The types that are stalled.
     pub stalled: watch::Receiver<Vec<Kind>>,
+    /// The consumer's own store.
+    pub keeper: Keeper,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -51,6 +63,10 @@ pub async fn serve(http: Http, shown: Shown, metrics: Metrics) -> Infallible {
     let router = Router::new()
         .route("/health", get(health))
         .route("/ready", get(ready))
+        .route(
+            "/api/state",
+            get(async |State(shown): State<Shown>| stored(&shown.keeper, |_| ()).await),
+        )
         .route(
             "/metrics",
             get(async move |State(shown): State<Shown>| {
@@ -127,6 +143,20 @@ fn completed_at(now: &TypeNow) -> Option<Timestamp> {
     now.notes.iter().filter_map(|note| note.completed_at).max()
 }
 
+/// The latest run of a type of which the end was announced and not all has come, and how many
+/// records are missing, if no message has come for some time.
+fn missing(now: &TypeNow, at: Timestamp, quiet: Duration) -> Option<(Option<Version>, u64)> {
+    let since_last =
+        now.last_message.map(|last| Duration::from_millis(at.0.saturating_sub(last.0)));
+    if now.in_flight > 0 || since_last.is_some_and(|since| since < quiet) {
+        return None;
+    }
+    let run = |note: &&Note| (note.announced.version, note.announced.proof.map(|(run, ..)| run.0));
+    let latest = now.notes.iter().max_by_key(run)?;
+    let missing = latest.missing().filter(|missing| *missing > 0 && latest.completed_at.is_none());
+    Some((latest.announced.version, missing?))
+}
+
 /// Since when one type has not moved.
 #[derive(Clone, Copy)]
 struct Still {
@@ -146,9 +176,21 @@ pub async fn watch(
     let mut still = [Still { done: 0, since: shown.clock.elapsed() }; 4];
     let mut due = shown.clock.elapsed() + EARLY;
     let mut times = 0_u32;
+    let quiet = stall_after / QUIET;
+    let mut told_missing = [None; 4];
     loop {
         tick.tick().await;
         let (types, now) = (shown.now(), shown.clock.elapsed());
+        for (told, of_type) in told_missing.iter_mut().zip(&types) {
+            let missing = missing(of_type, shown.clock.now(), quiet).filter(|_| now >= quiet);
+            if missing != *told {
+                if let Some((version, records)) = missing {
+                    let version = version.map(|version| version.to_string());
+                    tracing::warn!(kind = %of_type.kind, version, records, "{MISSING}");
+                }
+                *told = missing;
+            }
+        }
         let mut found = Vec::new();
         for (still, of_type) in still.iter_mut().zip(&types) {
             let done = of_type.records + of_type.poison;

@@ -29,7 +29,7 @@ use super::Trigger;
 use super::gate::{Refusal, admit};
 use crate::model::{Clock, Job};
 use crate::observe::{Health, Metrics, Snapshot, Stage};
-use crate::state::{Keeper, view};
+use crate::state::{Inspection, Keeper, view};
 
 /// Clients served at the same time; more wait. A dashboard, a scraper and a few people need less.
 const AT_ONCE: usize = 64;
@@ -198,9 +198,15 @@ async fn metrics(State(face): State<Arc<Face>>) -> Response {
 }
 
 async fn state(State(face): State<Arc<Face>>) -> Response {
-    match timeout(PATIENCE, face.served.keeper.inspect()).await {
+    let now = |inspection: &mut _| face.picture().overlay(inspection, &face.served.job);
+    stored(&face.served.keeper, now).await
+}
+
+/// What a store holds, as `state list --json`, with what is known better.
+pub(super) async fn stored(keeper: &Keeper, now: impl FnOnce(&mut Inspection)) -> Response {
+    match timeout(PATIENCE, keeper.inspect()).await {
         Ok(Ok(mut inspection)) => {
-            face.picture().overlay(&mut inspection, &face.served.job);
+            now(&mut inspection);
             answer(StatusCode::OK, view::list(&inspection, &view::Filter::default()))
         }
         Ok(Err(error)) => told(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

@@ -57,6 +57,17 @@ async fn once(link: &Link, file: DumpName, run: Run) -> Result<Ranges, GraphErro
     read(&rows)
 }
 
+/// The latest run of each type of a version of which anything has been dealt with.
+pub(super) async fn latest_runs(
+    tx: &mut Tx,
+    version: &str,
+) -> Result<Vec<(String, i64)>, GraphError> {
+    let statement = "MATCH (d:ExtractorDelivered {version: $version})
+         RETURN d.type AS type, max(d.run) AS run";
+    let rows = tx.rows(Query::new(statement.to_owned()).param("version", version)).await?;
+    rows.iter().map(|row| Ok((row.get("type")?, row.get("run")?))).collect()
+}
+
 fn read(rows: &[neo4rs::Row]) -> Result<Ranges, GraphError> {
     let flat = rows.first().map(|row| row.get::<Option<Vec<i64>>>("ranges")).transpose()?;
     let flat = flat.flatten().unwrap_or_default();

@@ -35,6 +35,9 @@ pub struct Address {
     password: String,
 }
 
+/// The schemes of a graph's URL.
+pub const SCHEMES: [&str; 6] = ["bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"];
+
 /// A URL that names no graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -57,9 +60,9 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Address, AddressError> {
         let mut url = Url::parse(text).map_err(|error| AddressError(error.to_string()))?;
-        let known = ["bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"];
-        if !known.contains(&url.scheme()) {
-            return Err(AddressError(format!("{} is none of {}", url.scheme(), known.join(", "))));
+        if !SCHEMES.contains(&url.scheme()) {
+            let known = SCHEMES.join(", ");
+            return Err(AddressError(format!("{} is none of {known}", url.scheme())));
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(AddressError("it has no host".to_owned()));

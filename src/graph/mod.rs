@@ -1,6 +1,7 @@
 //! The graph: what a record says as nodes and relationships, and how it is written over Bolt, so
 //! that neither the order of arrival nor repeats matter. `docs/ARCHITECTURE.md` has the rules.
 
+pub mod complete;
 mod credit;
 mod decide;
 mod delivered;
@@ -17,8 +18,8 @@ mod writer;
 pub use decide::Stamp;
 pub use delivered::delivered;
 pub use fault::{Fault, GraphError};
-pub use link::{Address, AddressError, Link};
+pub use link::{Address, AddressError, Link, SCHEMES};
 pub use schema::{job, prepare};
 pub use settle::settle;
 pub use sweep::sweep;
-pub use writer::{Arrival, Refused, write};
+pub use writer::{Arrival, Noting, Refused, write};

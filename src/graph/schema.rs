@@ -25,8 +25,13 @@ const FULL_TEXT: &[(&str, &str)] =
     &[("Artist", "name"), ("Label", "name"), ("Master", "title"), ("Release", "title")];
 
 /// Keys of our own nodes.
-const OWN_KEYS: &[(&str, &str)] =
-    &[("ExtractorJob", "only"), ("ExtractorDelivered", "key"), ("ExtractorSwept", "type")];
+const OWN_KEYS: &[(&str, &str)] = &[
+    ("ExtractorJob", "only"),
+    ("ExtractorDelivered", "key"),
+    ("ExtractorSwept", "type"),
+    ("ExtractorComplete", "key"),
+    ("ExtractorAnnounced", "key"),
+];
 
 /// Makes the constraints and indexes that are missing. Everything else relies on the constraints:
 /// without them two writers could make a node twice.

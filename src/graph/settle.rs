@@ -50,12 +50,12 @@ pub async fn settle(
 /// A person is the same as each artist whose id stands at one of their credits, if there is a
 /// record of that artist: the artist may have come after the release, or have gone.
 const SAME_AS: &[&str] = &[
-    "MATCH (n:Person)-[s:SAME_AS]->(a:Artist)
+    "MATCH (n:Person)-[r:SAME_AS]->(a:Artist)
      WHERE n.name > $after AND n.name <= $last
      AND (a.sha256 IS NULL OR NOT EXISTS {
          MATCH (n)-[c:CREDITED_ON]->(:Release) WHERE c.artist_id = a.id
      })
-     DELETE s",
+     WITH collect(r) AS found UNWIND found AS r DELETE r",
     "MATCH (n:Person)-[c:CREDITED_ON]->(:Release)
      WHERE n.name > $after AND n.name <= $last AND c.artist_id IS NOT NULL
      WITH DISTINCT n, c.artist_id AS id
@@ -64,11 +64,11 @@ const SAME_AS: &[&str] = &[
 ];
 
 /// A style is part of a genre if a record of that style has no other genre.
-const PART_OF: &str = "MATCH (n:Style)-[p:PART_OF]->(g:Genre)
+const PART_OF: &str = "MATCH (n:Style)-[r:PART_OF]->(g:Genre)
      WHERE n.name > $after AND n.name <= $last AND NOT EXISTS {
-         MATCH (n)<-[:IS]-(r)-[:IS]->(g) WHERE COUNT { (r)-[:IS]->(:Genre) } = 1
+         MATCH (n)<-[:IS]-(record)-[:IS]->(g) WHERE COUNT { (record)-[:IS]->(:Genre) } = 1
      }
-     DELETE p";
+     WITH collect(r) AS found UNWIND found AS r DELETE r";
 
 /// Runs statements over all nodes of a label, so many at a time, each time in one transaction.
 async fn walk(

@@ -8,7 +8,7 @@ use super::fault::GraphError;
 use super::link::{Link, patiently};
 use super::model::{Label, properties};
 use super::rows::{null, row};
-use super::withdraw::{Holder, withdraw};
+use super::withdraw::{DELETE, Holder, withdraw};
 use crate::model::{Kind, Sweep, Swept};
 
 /// Nodes that one step looks at, and so the most that one transaction removes.
@@ -141,8 +141,9 @@ async fn remove(link: &Link, sweep: &Sweep, stretch: &Stretch) -> Result<u64, Gr
     let holders: Vec<_> = ids.iter().map(|id| Holder { id, now: None }).collect();
     withdraw(&mut tx, kind, &holders).await?;
     if kind == Kind::Artists {
-        let same = "UNWIND $rows AS row MATCH (:Person)-[r:SAME_AS]->(n:Artist {id: row.id})
-             DELETE r";
+        let same = format!(
+            "UNWIND $rows AS row MATCH (:Person)-[r:SAME_AS]->(n:Artist {{id: row.id}}) {DELETE}"
+        );
         tx.each(same, bare(kind, &ids)).await?;
     }
     let set = format!("UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) SET n += row.set");

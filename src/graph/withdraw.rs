@@ -11,6 +11,10 @@ use super::model::{Entity, Label, Shared, Side};
 use super::rows::{row, texts};
 use crate::model::Kind;
 
+/// Deletes the relationships `r` after all of them are found: not every server keeps what it is
+/// still walking over apart from what it deletes meanwhile.
+pub(super) const DELETE: &str = "WITH collect(r) AS found UNWIND found AS r DELETE r";
+
 /// A record whose assertions are looked at, and what of them stays.
 pub(super) struct Holder<'a> {
     /// Its id.
@@ -32,15 +36,16 @@ pub(super) async fn withdraw(
         tx.each(
             format!(
                 "UNWIND $rows AS id MATCH (n:{label} {{id: id}})-[r:BY|ON|DERIVED_FROM|IS]->()
-                 DELETE r"
+                 {DELETE}"
             ),
             ids(),
         )
         .await?;
     }
     if kind == Kind::Releases {
-        let credits =
-            "UNWIND $rows AS id MATCH (:Person)-[r:CREDITED_ON]->(n:Release {id: id}) DELETE r";
+        let credits = format!(
+            "UNWIND $rows AS id MATCH (:Person)-[r:CREDITED_ON]->(n:Release {{id: id}}) {DELETE}"
+        );
         tx.each(credits, ids()).await?;
     }
     for (shared, side) in Shared::of(kind) {
@@ -68,6 +73,6 @@ fn unshare(label: &str, shared: Shared, side: Side) -> String {
          WHERE NOT other.id IN row.keep
          SET r.{ours} = false
          WITH r WHERE NOT coalesce(r.{theirs}, false)
-         DELETE r"
+         {DELETE}"
     )
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use neo4rs::{BoltMap, BoltType, Query};
 
+use super::complete;
 use super::decide::{Age, Stamp, Stored, Verdict, decide};
 use super::delivered;
 use super::fault::{Fault, GraphError};
@@ -11,7 +12,8 @@ use super::link::{Link, Tx, patiently};
 use super::model::{Entity, Label, Own, Shared, Side};
 use super::rows::{null, property, row};
 use super::withdraw::{Holder, withdraw};
-use crate::model::{DumpName, Kind, Ranges, Run, Version};
+use crate::model::complete::Noter;
+use crate::model::{DumpName, Kind, Ranges, Run, Timestamp, Version};
 
 /// Records in one transaction at most: of releases 2,000 went at 1,240 a second, 500 at 900 and
 /// 150 at 870. Of more, those that are in each other's way lose too much.
@@ -26,23 +28,37 @@ pub struct Arrival {
     pub entity: Entity,
 }
 
+/// What is noted with the records.
+#[derive(Clone, Copy, Debug)]
+pub struct Noting<'a> {
+    /// Their type.
+    pub kind: Kind,
+    /// Whose notes of completion they change.
+    pub noter: &'a Noter,
+    /// The time.
+    pub now: Timestamp,
+}
+
 /// The records that the graph refused for themselves, by index, with its words.
 pub type Refused = BTreeMap<usize, String>;
 
-/// Writes records of one type, and notes their ordinals with them, but for those refused. Of
+/// Writes records of one type, in the order in which they came, and notes their ordinals with them, but for those refused. Of
 /// several with one id the latest counts, among those the last. Conflicts with other writers are
 /// tried again here.
 ///
 /// # Errors
 /// If the server is away or the database is broken: some of the records may have been written.
 /// All may be written again. A refused record is no error.
-pub async fn write(link: &Link, kind: Kind, arrivals: &[Arrival]) -> Result<Refused, GraphError> {
+pub async fn write(
+    link: &Link,
+    noting: &Noting<'_>,
+    arrivals: &[Arrival],
+) -> Result<Refused, GraphError> {
     let mut refused = Refused::new();
-
     let firsts = (0..arrivals.len()).step_by(BATCH).rev();
     let mut parts: Vec<_> = firsts.map(|first| first..arrivals.len().min(first + BATCH)).collect();
     while let Some(part) = parts.pop() {
-        match write_batch(link, kind, &arrivals[part.clone()]).await {
+        match write_batch(link, noting, &arrivals[part.clone()]).await {
             Ok(()) => {}
             Err(error) if error.fault == Fault::Record && part.len() > 1 => {
                 let middle = part.start + part.len() / 2;
@@ -58,9 +74,13 @@ pub async fn write(link: &Link, kind: Kind, arrivals: &[Arrival]) -> Result<Refu
     Ok(refused)
 }
 
-async fn write_batch(link: &Link, kind: Kind, arrivals: &[Arrival]) -> Result<(), GraphError> {
+async fn write_batch(
+    link: &Link,
+    noting: &Noting<'_>,
+    arrivals: &[Arrival],
+) -> Result<(), GraphError> {
     let latest = fold(arrivals);
-    patiently(link, || attempt(link, kind, &latest, arrivals)).await
+    patiently(link, || attempt(link, noting, &latest, arrivals)).await
 }
 
 /// For each id, in order, what counts of it.
@@ -78,10 +98,11 @@ fn fold(arrivals: &[Arrival]) -> BTreeMap<&str, (Age, &Entity)> {
 
 async fn attempt(
     link: &Link,
-    kind: Kind,
+    noting: &Noting<'_>,
     latest: &BTreeMap<&str, (Age, &Entity)>,
     arrivals: &[Arrival],
 ) -> Result<(), GraphError> {
+    let kind = noting.kind;
     let mut tx = link.begin().await?;
     let stored =
         claim(&mut tx, kind, latest.keys().map(|id| BoltType::from(*id)).collect()).await?;
@@ -127,6 +148,7 @@ async fn attempt(
     for ((version, run), ranges) in ordinals(arrivals) {
         delivered::note(&mut tx, DumpName { version, kind }, Run(run), &ranges).await?;
     }
+    complete::data_came(&mut tx, noting.noter, kind, &sources(arrivals), noting.now).await?;
     tx.commit().await
 }
 
@@ -284,6 +306,18 @@ fn pair(id: &str, other: &str) -> BoltType {
 
 fn pairs(id: &str, others: Option<&BTreeSet<String>>) -> Vec<BoltType> {
     others.into_iter().flatten().map(|other| pair(id, other)).collect()
+}
+
+/// Where the records come from, each place once.
+fn sources(arrivals: &[Arrival]) -> Vec<Option<(Version, Run)>> {
+    let mut sources = Vec::new();
+    for arrival in arrivals {
+        let source = arrival.stamp.map(|stamp| (stamp.version, stamp.run));
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    sources
 }
 
 /// The ordinals of a batch by version and run.

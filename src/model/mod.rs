@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod clock;
+pub mod complete;
 pub mod fault;
 mod file;
 mod job;

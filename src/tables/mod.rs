@@ -1,6 +1,5 @@
 //! What both ends of the tables share: schema and writers over `migrations/`.
 
-pub mod complete;
 mod order;
 pub mod postgres;
 pub mod schema;

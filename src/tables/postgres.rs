@@ -18,8 +18,8 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::Order;
-use super::complete::Noter;
 use super::year::{dated_by, with_year, year_of};
+use crate::model::complete::Noter;
 use crate::model::fault::place;
 use crate::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
 

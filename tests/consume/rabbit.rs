@@ -1,5 +1,7 @@
 //! RabbitMQ for the tests of consumers: exchanges and queues of one test's own.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use std::future::Future;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -26,7 +28,8 @@ fn runtime() -> &'static Runtime {
     })
 }
 
-fn wait<F: Future>(something: F) -> F::Output {
+/// What a future gives.
+pub fn wait<F: Future>(something: F) -> F::Output {
     runtime().block_on(something)
 }
 
@@ -44,6 +47,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 pub struct Rabbit {
     pub address: String,
     pub prefix: String,
+    consumer: &'static str,
     connection: Connection,
 }
 
@@ -62,8 +66,13 @@ pub struct Letter {
 }
 
 impl Rabbit {
-    /// At the broker that a variable of the environment names.
+    /// At the broker that a variable of the environment names, with the queues of tables.
     pub fn at(variable: &str) -> Rabbit {
+        Rabbit::of("tableinator", variable)
+    }
+
+    /// With the queues of a consumer.
+    pub fn of(consumer: &'static str, variable: &str) -> Rabbit {
         let address = std::env::var(variable).unwrap_or_else(|_| {
             panic!(
                 "{variable} names no broker\nhint: run `bash tests/run`, which finds or starts \
@@ -72,7 +81,7 @@ impl Rabbit {
         });
         let prefix = format!("consume-test-{}", uuid::Uuid::new_v4().simple());
         let connection = wait(Connection::connect(&address, ConnectionProperties::default()));
-        Rabbit { address, prefix, connection: connection.unwrap() }
+        Rabbit { address, prefix, consumer, connection: connection.unwrap() }
     }
 
     /// A new one, as a refused operation closes the one it was tried on.
@@ -90,21 +99,34 @@ impl Rabbit {
     /// `extract` of a folder to this broker.
     pub fn extract(&self, place: &Place, dumps: &str) -> Command {
         let mut command = self.program(place);
-        command.args(["extract", dumps, "--to", &self.address, "--for", "tableinator"]);
+        command.args(["extract", dumps, "--to", &self.address, "--for", self.consumer]);
         command
     }
 
-    /// `consume tables` into a database of that place, with a state directory of its own.
+    /// `consume tables` into a SQLite database of that place.
     pub fn consume(&self, place: &Place, database: &str, replica: &str) -> Command {
-        let mut command = self.program(place);
         let to = format!("sqlite:{}", place.path(database).display());
-        command.args(["consume", "tables", "--from", &self.address, "--to", &to]);
+        self.consume_into(place, &to, replica)
+    }
+
+    /// `consume tables` into a database, with a state directory of its own.
+    pub fn consume_into(&self, place: &Place, to: &str, replica: &str) -> Command {
+        let mut command = self.program(place);
+        command.args(["consume", "tables", "--from", &self.address, "--to", to]);
+        command.env("STATE_DIR", place.path(replica));
+        command
+    }
+
+    /// `consume graph` into a graph, with a state directory of its own.
+    pub fn consume_graph(&self, place: &Place, url: &str, replica: &str) -> Command {
+        let mut command = self.program(place);
+        command.args(["consume", "graph", "--from", &self.address, "--to", url]);
         command.env("STATE_DIR", place.path(replica));
         command
     }
 
     pub fn queue_name(&self, kind: Kind) -> String {
-        format!("{}-tableinator-{kind}", self.prefix)
+        format!("{}-{}-{kind}", self.prefix, self.consumer)
     }
 
     pub fn queue(&self, kind: Kind) -> QueueNow {
@@ -125,20 +147,23 @@ impl Rabbit {
         now
     }
 
-    /// Takes a message out of a queue without acknowledging it, and gives it back: how often it
-    /// had been delivered before.
+    /// Takes all messages out of a queue without acknowledging them, and gives them back: how
+    /// often the one that was delivered most often had been delivered before.
     pub fn delivery_count(&self, kind: Kind) -> u64 {
         let channel = self.channel();
-        let got = wait(channel.basic_get(self.queue_name(kind).into(), BasicGetOptions::default()));
-        let message = got.unwrap().unwrap();
-        let headers = message.delivery.properties.headers().clone().unwrap_or_default();
-        let count = match headers.inner().get("x-delivery-count") {
-            None => 0,
-            Some(AMQPValue::LongLongInt(count)) => u64::try_from(*count).unwrap(),
-            Some(other) => panic!("{other:?}"),
-        };
+        let name: ShortString = self.queue_name(kind).into();
+        let get = || wait(channel.basic_get(name.clone(), BasicGetOptions::default())).unwrap();
+        let counts = std::iter::from_fn(get).map(|message| {
+            let headers = message.delivery.properties.headers().clone().unwrap_or_default();
+            match headers.inner().get("x-delivery-count") {
+                None => 0,
+                Some(AMQPValue::LongLongInt(count)) => u64::try_from(*count).unwrap(),
+                Some(other) => panic!("{other:?}"),
+            }
+        });
+        let most = counts.max().unwrap_or(0);
         wait(channel.close(200, "done".into())).unwrap();
-        count
+        most
     }
 
     /// Publishes to a type's exchange, and waits until the broker has everything.

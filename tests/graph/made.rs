@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::YEAR;
+use super::fixture::YEAR;
 
 /// All records of a version, by type and id.
 #[derive(Clone)]

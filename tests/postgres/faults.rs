@@ -1,9 +1,7 @@
 //! What may go wrong while records are written: the program's end, the server's, the way there.
 
-use std::fs;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +12,7 @@ use rand::{Rng, SeedableRng};
 use rustix::process::Signal;
 
 use super::database::{Database, sqlite_rows};
+use super::own::Own;
 use super::support::{Place, artists, daemon::Daemon, gzip};
 use super::{VERSION, name};
 
@@ -174,61 +173,6 @@ fn while_the_server_is_away_it_ends_soon_after_a_signal() {
     away.stops();
 }
 
-/// A server of a test's own.
-struct Own {
-    folder: tempfile::TempDir,
-    port: u16,
-}
-
-impl Own {
-    /// None where none is installed.
-    fn new() -> Option<Own> {
-        let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let own = Own { folder, port };
-        if rustix::process::geteuid().is_root() {
-            Command::new("chown").arg("postgres").arg(own.folder.path()).status().unwrap();
-        }
-        let mut initdb = command("initdb")?;
-        initdb.args(["-A", "trust", "-U", "postgres", "-N", "-D"]).arg(own.data());
-        let made = initdb.current_dir("/").stdout(Stdio::null()).status().unwrap();
-        made.success().then_some(own)
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn control(&self, what: &[&str]) {
-        let folder: &Path = self.folder.path();
-        let options = format!("-p {} -h 127.0.0.1 -k {}", self.port, folder.display());
-        let mut command = command("pg_ctl").unwrap();
-        command.arg("-D").arg(self.data()).args(["-w", "-l"]).arg(folder.join("log"));
-        command.args(["-o", &options]).args(what).stdout(Stdio::null());
-        assert!(command.current_dir("/").status().unwrap().success(), "{what:?}");
-    }
-}
-
-/// One of the server's programs, as a user that it runs as.
-fn command(program: &str) -> Option<Command> {
-    let mut releases: Vec<_> = fs::read_dir("/usr/lib/postgresql").ok()?.collect();
-    let folder = releases.pop()?.ok()?.path().join("bin");
-    let program = folder.join(program);
-    Some(if rustix::process::geteuid().is_root() {
-        let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--"]).arg(program);
-        command
-    } else {
-        Command::new(program)
-    })
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        self.control(&["-m", "immediate", "stop"]);
-    }
-}
-
 #[test]
 fn a_server_that_is_stopped_and_started_again_is_waited_for() {
     // Whoever has no server to test with has none to stop.
@@ -237,9 +181,8 @@ fn a_server_that_is_stopped_and_started_again_is_waited_for() {
     }
     let Some(own) = Own::new() else { return };
     own.control(&["start"]);
-    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", own.port);
     let place = place(12_000);
-    let database = Database::on(&url);
+    let database = Database::on(&own.url());
     let mut extract = Daemon::start(&mut extract(&place, database.url()));
     database.settled("SELECT to_regclass('extractor_delivered')", |there| !there.is_empty());
     database.settled("SELECT max(last) FROM extractor_delivered", |last| !last.is_empty());

@@ -16,7 +16,11 @@ pub struct ConsumeArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConsumeCommand {
     /// Fill the tables of a database (the tableinator)
-    Tables(Box<TablesArgs>),
+    #[command(after_help = TABLES_EXAMPLES)]
+    Tables(Box<ConsumerArgs>),
+    /// Fill a graph over Bolt (the graphinator)
+    #[command(after_help = GRAPH_EXAMPLES)]
+    Graph(Box<ConsumerArgs>),
     /// Put dead letters back into the queues that they came from
     ReplayDeadLetters(ReplayArgs),
 }
@@ -35,14 +39,28 @@ RABBITMQ_PASSWORD_FILE.
 Several may read the same queues into one database. SIGTERM and SIGINT end it with code 0 after
 what was read is written.";
 
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  discogs-extractor consume graph --from amqp://guest:guest@localhost --to bolt://neo4j:secret@localhost
+  NEO4J_HOST=localhost RABBITMQ_HOST=localhost discogs-extractor consume graph
+  discogs-extractor consume graph --to neo4j+s://me:secret@graph.example/discogs --migrate-only
+
+Without --from the broker of RABBITMQ_HOST, RABBITMQ_PORT, RABBITMQ_USERNAME and RABBITMQ_PASSWORD
+is read. Without --to the graph of NEO4J_HOST, NEO4J_PORT, NEO4J_USERNAME and NEO4J_PASSWORD is
+filled, with NEO4J_TLS_ENABLED over TLS. User names and passwords can be read from files:
+NEO4J_PASSWORD_FILE.
+
+Several may read the same queues into one graph. SIGTERM and SIGINT end it with code 0 after what
+was read is written.";
+
 #[derive(Args, Debug)]
-#[command(after_help = TABLES_EXAMPLES)]
-pub struct TablesArgs {
+pub struct ConsumerArgs {
     /// The broker: amqp://USER:PASSWORD@HOST:PORT/VHOST, amqps:// with TLS
     #[arg(long, value_name = "AMQP", env = "DISCOGS_FROM", hide_env_values = true)]
     pub from: Option<String>,
 
-    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE; of a graph
+    /// bolt://USER:PASSWORD@HOST:PORT/DATABASE, neo4j://, with +s for TLS
     #[arg(long, value_name = "DATABASE", env = "DISCOGS_TO", hide_env_values = true)]
     pub to: Option<String>,
 
@@ -74,7 +92,7 @@ pub struct TablesArgs {
     #[arg(long, value_name = "HOW", env = "DISCOGS_PROGRESS")]
     pub progress: Option<Progress>,
 
-    /// The highest part of a table that a sweep may remove [default: 0.10]
+    /// The highest part of a type's records that a sweep may remove [default: 0.10]
     #[arg(long, value_name = "PART", env = "PURGE_MAX_DELETE_FRACTION", value_parser = fraction)]
     pub purge_max_delete_fraction: Option<f64>,
 
@@ -86,7 +104,7 @@ pub struct TablesArgs {
     #[arg(long, value_name = "ADDRESS", env = "LISTEN")]
     pub listen: Option<IpAddr>,
 
-    /// The port for it; 0 is off [default: 8002]
+    /// The port for it; 0 is off [default: 8002, of the graph 8001]
     #[arg(long, value_name = "PORT", env = "HEALTH_PORT")]
     pub health_port: Option<u16>,
 }
@@ -119,6 +137,14 @@ impl ConsumerName {
         match self {
             ConsumerName::Tables => "tableinator",
             ConsumerName::Graph => "graphinator",
+        }
+    }
+
+    /// The port on which the platform looks for its health.
+    pub const fn health_port(self) -> u16 {
+        match self {
+            ConsumerName::Tables => 8_002,
+            ConsumerName::Graph => 8_001,
         }
     }
 }

@@ -4,8 +4,8 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, GenericClient, Row};
 
 use super::{Parameter, delivered, stored_run};
+use crate::model::complete::{Announced, Note, Noter, Sweep};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
-use crate::tables::complete::{Announced, Note, Noter, Sweep};
 
 /// What names a note beside the consumer and the type, as the table holds it.
 fn key(announced: &Announced) -> (String, i64) {

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, Row, params};
 
 use super::{delivered, stored_run};
+use crate::model::complete::{Announced, Note, Noter, Sweep};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
-use crate::tables::complete::{Announced, Note, Noter, Sweep};
 
 /// What names a note beside the consumer and the type, as the table holds it.
 fn key(announced: &Announced) -> (String, i64) {

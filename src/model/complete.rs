@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Kind, Ordinal, Run, Timestamp, Version};
+use super::{Kind, Ordinal, Run, Timestamp, Version};
 
 /// Who notes, and when the type of a complete run is cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]

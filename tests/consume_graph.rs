@@ -1,0 +1,233 @@
+//! The graphinator: real queues, a real Bolt server, real kills.
+
+#![expect(clippy::unwrap_used, reason = "a test's own steps")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the seed, and what is left out")]
+
+#[path = "support/bolt.rs"]
+mod bolt;
+#[path = "graph/fixture.rs"]
+mod fixture;
+#[path = "consume/rabbit.rs"]
+mod rabbit;
+mod support;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use discogs_extractor::graph::settle;
+use discogs_extractor::model::Kind;
+use discogs_extractor::sample::{Options, make};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rustix::process::Signal;
+use support::daemon::Daemon;
+use support::{Place, Ran};
+
+use fixture::{Fixture, sample, write};
+use rabbit::{Letter, Rabbit, until, wait};
+
+/// The broker and the graph that the tests use.
+const BROKER: &str = "DISCOGS_TEST_AMQP";
+const GRAPH: &str = "DISCOGS_TEST_BOLT";
+
+/// A dump set in a folder of the place.
+fn dumps(place: &Place, folder: &str, releases: u64, seed: u64, version: &str) {
+    let options = Options::new(releases, seed, version.parse().unwrap());
+    make(&options, &place.path(folder)).unwrap();
+}
+
+fn seed() -> u64 {
+    let set = std::env::var("DISCOGS_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = set.unwrap_or_else(|| rand::rng().random());
+    eprintln!("DISCOGS_TEST_SEED={seed}");
+    seed
+}
+
+/// Everything in the graph but by which run it was written.
+fn all(fixture: &Fixture) -> Vec<String> {
+    let without_run = |text: String| {
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        value["p"].as_object_mut().unwrap().remove("run");
+        value.to_string()
+    };
+    wait(fixture.all()).into_iter().map(without_run).collect()
+}
+
+/// What one clean pass over a folder of dumps makes of an empty graph.
+fn clean(fixture: &Fixture, folder: &Path, version: &str) -> Vec<String> {
+    wait(fixture.empty());
+    for kind in Kind::ALL {
+        let arrivals = sample(folder, kind, version);
+        assert_eq!(wait(write(&fixture.link, kind, &arrivals)).unwrap(), [].into());
+    }
+    assert!(wait(settle(&fixture.link, &mut |_| true)).unwrap());
+    let clean = all(fixture);
+    wait(fixture.empty());
+    clean
+}
+
+/// Waits until all types of a version are swept.
+#[track_caller]
+fn until_swept(fixture: &Fixture, version: &str) {
+    let notes = format!(
+        "MATCH (c:ExtractorComplete {{version: '{version}'}}) RETURN c.key AS key,
+         c.last AS last, c.completed_at AS completed_at, c.sweep AS sweep, c.sweep_words AS words"
+    );
+    // Who was killed while sweeping has the claim for half a minute more.
+    let deadline = Instant::now() + rabbit::PATIENCE * 2;
+    loop {
+        let notes = wait(fixture.texts(&notes));
+        if notes.iter().filter(|note| note.contains(r#""sweep":"done""#)).count() == 4 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{notes:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn nothing_is_left(rabbit: &Rabbit) {
+    for kind in Kind::ALL {
+        until("the queue is empty", || rabbit.queue(kind).ready == 0);
+        assert_eq!(rabbit.dead_letters(kind).ready, 0, "{kind}");
+    }
+}
+
+#[track_caller]
+fn same(clean: &[String], found: &[String]) {
+    let missing: Vec<_> = clean.iter().filter(|it| !found.contains(it)).take(5).collect();
+    let more: Vec<_> = found.iter().filter(|it| !clean.contains(it)).take(5).collect();
+    assert!(clean == found, "missing {missing:#?}\nmore {more:#?}");
+}
+
+#[test]
+fn kills_of_two_replicas_and_two_versions_end_as_the_graph_of_one_clean_pass() {
+    let Some(fixture) = wait(Fixture::new(GRAPH)) else { return };
+    let mut random = StdRng::seed_from_u64(seed());
+    let (rabbit, place) = (Rabbit::of("graphinator", BROKER), Place::new());
+    dumps(&place, "old", 500, 2, "20260101");
+    dumps(&place, "new", 400, 5, "20260201");
+    let newer = clean(&fixture, &place.path("new"), "20260201");
+    let older = clean(&fixture, &place.path("old"), "20260101");
+
+    let replica = |name: &str| {
+        let mut command = rabbit.consume_graph(&place, &fixture.url, name);
+        command.env("PURGE_MAX_DELETE_FRACTION", "1").env("CONSUMER_CANCEL_DELAY", "0");
+        Daemon::start(&mut command)
+    };
+    let names = ["a", "b"];
+    let mut replicas = names.map(replica);
+    let mut extractor = Daemon::start(&mut rabbit.extract(&place, "old"));
+    let until_killed = Instant::now() + Duration::from_secs(6);
+    let mut said = String::new();
+    while Instant::now() < until_killed {
+        std::thread::sleep(Duration::from_millis(random.random_range(100..900)));
+        match random.random_range(0..3) {
+            2 if !extractor.is_gone() => {
+                extractor.signal(Signal::KILL);
+                extractor = Daemon::start(&mut rabbit.extract(&place, "old"));
+            }
+            which => {
+                let which = which % 2;
+                let old = std::mem::replace(&mut replicas[which], replica(names[which]));
+                said += &old.kill();
+            }
+        }
+    }
+    until("the extractor is done", || extractor.is_gone());
+    until_swept(&fixture, "20260101");
+    nothing_is_left(&rabbit);
+    same(&older, &all(&fixture));
+
+    // The next version, with records changed, added and gone.
+    Ran::of(rabbit.extract(&place, "new").output().unwrap()).ends(0, &[]);
+    until_swept(&fixture, "20260201");
+    same(&newer, &all(&fixture));
+    nothing_is_left(&rabbit);
+    for replica in replicas {
+        said += &replica.stops();
+    }
+    for kind in Kind::ALL {
+        let line = format!("🎉 File processing complete for {kind}!");
+        let count = said.matches(&line).count();
+        // Of the first version a kill may have cost the line.
+        assert!((1..=2).contains(&count), "{line} {count}\n{said}");
+    }
+    assert!(!said.contains("panicked") && !said.contains("ERROR"), "{said}");
+}
+
+#[test]
+fn a_server_that_is_away_is_waited_for_and_said_once() {
+    let Some(mut fixture) = wait(Fixture::mortal()) else { return };
+    let (rabbit, place) = (Rabbit::of("graphinator", BROKER), Place::new());
+    dumps(&place, "dumps", 300, 3, "20260101");
+    let clean = clean(&fixture, &place.path("dumps"), "20260101");
+    let url = fixture.url.clone();
+    let mut consumer = Daemon::start(&mut rabbit.consume_graph(&place, &url, "a"));
+    until("the queues are read", || {
+        Kind::ALL.into_iter().all(|kind| rabbit.queue(kind).consumers == 1)
+    });
+    fixture.server.as_mut().unwrap().kill();
+    Ran::of(rabbit.extract(&place, "dumps").output().unwrap()).ends(0, &[]);
+    consumer.says("the database is away");
+    // Longer than messages are held.
+    for kind in Kind::ALL {
+        until("nobody reads", || rabbit.queue(kind).consumers == 0);
+        until("they are given back", || rabbit.queue(kind).ready > 0);
+        assert!(rabbit.delivery_count(kind) <= 1, "{kind}");
+    }
+    fixture.server.as_mut().unwrap().begin();
+    until_swept(&fixture, "20260101");
+    same(&clean, &all(&fixture));
+    nothing_is_left(&rabbit);
+    let said = consumer.stops();
+    assert_eq!(said.matches("the database is away").count(), 1, "{said}");
+    assert_eq!(said.matches("the database is back").count(), 1, "{said}");
+}
+
+#[test]
+fn the_platform_s_messages_fill_the_graph_and_what_has_no_place_is_a_dead_letter() {
+    let Some(fixture) = wait(Fixture::new(GRAPH)) else { return };
+    let (rabbit, place) = (Rabbit::of("graphinator", BROKER), Place::new());
+    let mut command = rabbit.consume_graph(&place, &fixture.url, "a");
+    command.env("CONSUMER_CANCEL_DELAY", "1");
+    let mut consumer = Daemon::start(&mut command);
+    until("the queues are read", || {
+        Kind::ALL.into_iter().all(|kind| rabbit.queue(kind).consumers == 1)
+    });
+    let sent = include_str!("consume/todays_messages.jsonl");
+    for kind in Kind::ALL {
+        let prefix = format!("{kind}\t");
+        let of_kind = sent.lines().filter_map(|line| line.strip_prefix(&prefix));
+        // Neither has a place: the one is no JSON, the other names nobody.
+        let unfit = ["no json", r#"{"type":"data","sha256":"ab"}"#];
+        let letters = unfit.into_iter().filter(|_| kind == Kind::Artists).chain(of_kind);
+        rabbit.publish(kind, letters.map(Letter::plain));
+    }
+    for kind in Kind::ALL {
+        let line = format!("🎉 File processing complete for {kind}!");
+        until(&line, || consumer.said().contains(&line));
+    }
+    until("two are dead letters", || rabbit.dead_letters(Kind::Artists).ready == 2);
+    until("nobody reads", || rabbit.queue(Kind::Artists).consumers == 0);
+    let members = "MATCH (m)-[:MEMBER_OF]->(:Artist {id: '2'}) RETURN m.id AS id";
+    assert_eq!(wait(fixture.texts(members)), [r#"{"id":"26"}"#, r#"{"id":"27"}"#]);
+    let releases = "MATCH (n:Release) WHERE n.sha256 IS NOT NULL RETURN n.id AS id";
+    assert_eq!(wait(fixture.texts(releases)).len(), 1);
+    consumer.stops();
+}
+
+#[test]
+fn what_is_no_graph_is_refused_with_words() {
+    let place = Place::new();
+    let to = |to: &str| {
+        let mut command = place.program();
+        command.args(["consume", "graph", "--migrate-only", "--to", to]);
+        Ran::of(command.output().unwrap())
+    };
+    to("sqlite:a.db").ends(2, &["there is no graph to fill", "hint: "]);
+    to("bolt://").ends(2, &["it has no host", "hint: "]);
+    let mut command = place.program();
+    command.args(["consume", "graph", "--migrate-only"]).env("NEO4J_HOST", "graph");
+    let ran = Ran::of(command.output().unwrap());
+    ran.ends(2, &["NEO4J_USERNAME is not set", "hint: "]);
+}
