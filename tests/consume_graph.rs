@@ -1,4 +1,5 @@
-//! The graphinator: real queues, a real Bolt server, real kills.
+//! The graphinator: real queues, a real Bolt server, real kills. `DISCOGS_TEST_RECORDS=100000` makes
+//! the long variant of the kills.
 
 #![expect(clippy::unwrap_used, reason = "a test's own steps")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the seed, and what is left out")]
@@ -57,8 +58,10 @@ fn all(fixture: &Fixture) -> Vec<String> {
 fn clean(fixture: &Fixture, folder: &Path, version: &str) -> Vec<String> {
     wait(fixture.empty());
     for kind in Kind::ALL {
-        let arrivals = sample(folder, kind, version);
-        assert_eq!(wait(write(&fixture.link, kind, &arrivals)).unwrap(), [].into());
+        // What a server takes in one transaction.
+        for some in sample(folder, kind, version).chunks(2_000) {
+            assert_eq!(wait(write(&fixture.link, kind, some)).unwrap(), [].into());
+        }
     }
     assert!(wait(settle(&fixture.link, &mut |_| true)).unwrap());
     let clean = all(fixture);
@@ -66,15 +69,16 @@ fn clean(fixture: &Fixture, folder: &Path, version: &str) -> Vec<String> {
     clean
 }
 
-/// Waits until all types of a version are swept.
+/// Waits until all types of a version with so many releases are swept.
 #[track_caller]
-fn until_swept(fixture: &Fixture, version: &str) {
+fn until_swept(fixture: &Fixture, version: &str, releases: u64) {
     let notes = format!(
         "MATCH (c:ExtractorComplete {{version: '{version}'}}) RETURN c.key AS key,
          c.last AS last, c.completed_at AS completed_at, c.sweep AS sweep, c.sweep_words AS words"
     );
     // Who was killed while sweeping has the claim for half a minute more.
-    let deadline = Instant::now() + rabbit::PATIENCE * 2;
+    let writing = Duration::from_millis(releases * 10);
+    let deadline = Instant::now() + rabbit::PATIENCE * 2 + writing;
     loop {
         let notes = wait(fixture.texts(&notes));
         if notes.iter().filter(|note| note.contains(r#""sweep":"done""#)).count() == 4 {
@@ -104,8 +108,10 @@ fn kills_of_two_replicas_and_two_versions_end_as_the_graph_of_one_clean_pass() {
     let Some(fixture) = wait(Fixture::new(GRAPH)) else { return };
     let mut random = StdRng::seed_from_u64(seed());
     let (rabbit, place) = (Rabbit::of("graphinator", BROKER), Place::new());
-    dumps(&place, "old", 500, 2, "20260101");
-    dumps(&place, "new", 400, 5, "20260201");
+    let releases = std::env::var("DISCOGS_TEST_RECORDS").ok().map(|it| it.parse().unwrap());
+    let releases = releases.unwrap_or(500);
+    dumps(&place, "old", releases, 2, "20260101");
+    dumps(&place, "new", releases * 4 / 5, 5, "20260201");
     let newer = clean(&fixture, &place.path("new"), "20260201");
     let older = clean(&fixture, &place.path("old"), "20260101");
 
@@ -117,10 +123,12 @@ fn kills_of_two_replicas_and_two_versions_end_as_the_graph_of_one_clean_pass() {
     let names = ["a", "b"];
     let mut replicas = names.map(replica);
     let mut extractor = Daemon::start(&mut rabbit.extract(&place, "old"));
-    let until_killed = Instant::now() + Duration::from_secs(6);
-    let mut said = String::new();
+    let (mut said, mut kills) = (String::new(), 0);
+    // About as long as all of it takes to be written.
+    let until_killed = Instant::now() + Duration::from_millis(6_000 + releases);
     while Instant::now() < until_killed {
-        std::thread::sleep(Duration::from_millis(random.random_range(100..900)));
+        std::thread::sleep(Duration::from_millis(random.random_range(100..900 + releases / 50)));
+        kills += 1;
         match random.random_range(0..3) {
             2 if !extractor.is_gone() => {
                 extractor.signal(Signal::KILL);
@@ -133,14 +141,19 @@ fn kills_of_two_replicas_and_two_versions_end_as_the_graph_of_one_clean_pass() {
             }
         }
     }
+    eprintln!("{kills} kills");
     until("the extractor is done", || extractor.is_gone());
-    until_swept(&fixture, "20260101");
+    until_swept(&fixture, "20260101", releases);
     nothing_is_left(&rabbit);
     same(&older, &all(&fixture));
+    let latches = "MATCH (l:ExtractionCompletion) RETURN l.version AS version,
+         size(l.signals) AS signals, l.created_at <= l.updated_at AS ordered";
+    let latch = [r#"{"ordered":true,"signals":4,"version":"20260101"}"#];
+    assert_eq!(wait(fixture.texts(latches)), latch);
 
     // The next version, with records changed, added and gone.
     Ran::of(rabbit.extract(&place, "new").output().unwrap()).ends(0, &[]);
-    until_swept(&fixture, "20260201");
+    until_swept(&fixture, "20260201", releases);
     same(&newer, &all(&fixture));
     nothing_is_left(&rabbit);
     for replica in replicas {
@@ -176,7 +189,7 @@ fn a_server_that_is_away_is_waited_for_and_said_once() {
         assert!(rabbit.delivery_count(kind) <= 1, "{kind}");
     }
     fixture.server.as_mut().unwrap().begin();
-    until_swept(&fixture, "20260101");
+    until_swept(&fixture, "20260101", 300);
     same(&clean, &all(&fixture));
     nothing_is_left(&rabbit);
     let said = consumer.stops();
@@ -211,6 +224,10 @@ fn the_platform_s_messages_fill_the_graph_and_what_has_no_place_is_a_dead_letter
     until("nobody reads", || rabbit.queue(Kind::Artists).consumers == 0);
     let members = "MATCH (m)-[:MEMBER_OF]->(:Artist {id: '2'}) RETURN m.id AS id";
     assert_eq!(wait(fixture.texts(members)), [r#"{"id":"26"}"#, r#"{"id":"27"}"#]);
+    let genres = "MATCH (n:Genre) RETURN n.name AS name, n.release_count AS releases,
+         n.artist_count AS artists, n.label_count AS labels, n.first_year AS year";
+    let genre = r#"{"artists":1,"labels":1,"name":"Electronic","releases":1,"year":1999}"#;
+    until("it is counted", || wait(fixture.texts(genres)) == [genre]);
     let releases = "MATCH (n:Release) WHERE n.sha256 IS NOT NULL RETURN n.id AS id";
     assert_eq!(wait(fixture.texts(releases)).len(), 1);
     consumer.stops();

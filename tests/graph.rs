@@ -11,7 +11,7 @@ mod fixture;
 #[path = "graph/made.rs"]
 mod made;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,6 +35,20 @@ impl Fixture {
         for kind in Kind::ALL {
             self.write(kind, &made.arrivals(kind)).await;
         }
+    }
+
+    /// Of each row the fields `a` and `b`.
+    async fn pairs(&self, statement: &str) -> Vec<(String, String)> {
+        let rows = self.texts(statement).await.into_iter();
+        let text = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        rows.map(|row| {
+            let row: serde_json::Value = serde_json::from_str(&row).unwrap();
+            (text(&row["a"]), text(&row["b"]))
+        })
+        .collect()
     }
 
     async fn settle(&self) {
@@ -131,6 +145,51 @@ async fn any_order_with_repeats_over_two_versions_ends_as_one_clean_pass() {
         let more: Vec<_> = mixed.difference(&clean).collect();
         assert!(missing.is_empty() && more.is_empty(), "missing {missing:#?}\nmore {more:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_of_everything_is_counted_when_a_version_is_settled() {
+    let Some(fixture) = Fixture::new(GRAPH).await else { return };
+    for kind in Kind::ALL {
+        fixture.write(kind, &sample(&project_sample(), kind, "20260101")).await;
+    }
+    fixture.settle().await;
+    let counts = [
+        ("Genre", "release_count", "(n)<-[:IS]-(x:Release)", "x.id"),
+        ("Genre", "artist_count", "(n)<-[:IS]-(:Release)-[:BY]->(x:Artist)", "x.id"),
+        ("Genre", "label_count", "(n)<-[:IS]-(:Release)-[:ON]->(x:Label)", "x.id"),
+        ("Genre", "style_count", "(n)<-[:PART_OF]-(x:Style)", "x.name"),
+        ("Style", "release_count", "(n)<-[:IS]-(x:Release)", "x.id"),
+        ("Style", "artist_count", "(n)<-[:IS]-(:Release)-[:BY]->(x:Artist)", "x.id"),
+        ("Style", "label_count", "(n)<-[:IS]-(:Release)-[:ON]->(x:Label)", "x.id"),
+        ("Style", "genre_count", "(n)-[:PART_OF]->(x:Genre)", "x.name"),
+        ("Label", "release_count", "(n)<-[:ON]-(x:Release)", "x.id"),
+        ("Label", "artist_count", "(n)<-[:ON]-(:Release)-[:BY]->(x:Artist)", "x.id"),
+        ("Label", "genre_count", "(n)<-[:ON]-(:Release)-[:IS]->(x:Genre)", "x.name"),
+        ("Person", "credit_count", "(n)-[c:CREDITED_ON]->(x:Release)", "x.id + c.role"),
+    ];
+    for (label, count, path, what) in counts {
+        let key = if label == "Label" { "n.id" } else { "n.name" };
+        let with = if label == "Person" { "n, c, x" } else { "n, x" };
+        let held = format!("MATCH (n:{label}) RETURN {key} AS a, n.{count} AS b");
+        let found =
+            format!("MATCH {path} WHERE n:{label} WITH {with} RETURN {key} AS a, {what} AS b");
+        let (held, found) = (fixture.pairs(&held).await, fixture.pairs(&found).await);
+        let mut expected: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, of) in found {
+            expected.entry(name).or_default().insert(of);
+        }
+        assert!(!expected.is_empty(), "{label} {path}");
+        for (name, number) in held {
+            let expected = expected.get(&name).map_or(0, BTreeSet::len);
+            assert_eq!(number, expected.to_string(), "{label} {name} {count}");
+        }
+    }
+    let first = "MATCH (n:Genre)<-[:IS]-(r:Release) WHERE r.year < n.first_year RETURN n.name AS n";
+    assert_eq!(fixture.texts(first).await, [""; 0]);
+    let first = "MATCH (n:Genre)<-[:IS]-(r:Release) WHERE r.year = n.first_year
+         RETURN DISTINCT n.name AS n";
+    assert_ne!(fixture.texts(first).await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

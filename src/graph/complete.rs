@@ -252,7 +252,14 @@ pub async fn resume(
     change_alone(link, noter, kind, after).await.map(|_| ())
 }
 
-/// Notes the end of a version as it was announced on one type's exchange.
+/// The platform's own latch, which its readers wait on.
+const LATCH: &str = "MERGE (l:ExtractionCompletion {version: $version})
+     ON CREATE SET l.signals = [], l.created_at = datetime()
+     SET l.signals = CASE WHEN $type IN l.signals THEN l.signals ELSE l.signals + $type END
+     SET l.updated_at = datetime()";
+
+/// Notes the end of a version as it was announced on one type's exchange, in our words and in
+/// those of the platform.
 ///
 /// # Errors
 /// If the graph cannot be written.
@@ -278,6 +285,8 @@ pub async fn extraction_complete(
             .param("record_counts", text(words.1))
             .param("now", number(now.0));
         tx.run(query).await?;
+        let latch = of_type(LATCH.to_owned(), noter, kind).param("version", version.to_string());
+        tx.run(latch).await?;
         tx.commit().await
     })
     .await

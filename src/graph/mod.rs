@@ -1,6 +1,7 @@
 //! The graph: what a record says as nodes and relationships, and how it is written over Bolt, so
 //! that neither the order of arrival nor repeats matter. `docs/ARCHITECTURE.md` has the rules.
 
+mod aggregate;
 pub mod complete;
 mod credit;
 mod decide;

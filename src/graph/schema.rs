@@ -18,14 +18,23 @@ const INDEXES: &[(&str, &str)] = &[
     ("Label", "name"),
     ("Master", "year"),
     ("Release", "year"),
+    ("Genre", "first_year"),
+    ("Style", "first_year"),
+    ("Person", "credit_count"),
+    ("Artist", "mbid"),
+    ("Label", "mbid"),
+    ("Master", "mbid"),
+    ("Release", "mbid"),
 ];
 
 /// What people search by. Not every server has such indexes, and nothing here needs them.
 const FULL_TEXT: &[(&str, &str)] =
     &[("Artist", "name"), ("Label", "name"), ("Master", "title"), ("Release", "title")];
 
-/// Keys of our own nodes.
-const OWN_KEYS: &[(&str, &str)] = &[
+/// Keys of nodes that no record becomes: the platform's users and its latch, and our own notes.
+const OTHER_KEYS: &[(&str, &str)] = &[
+    ("User", "id"),
+    ("ExtractionCompletion", "version"),
     ("ExtractorJob", "only"),
     ("ExtractorDelivered", "key"),
     ("ExtractorSwept", "type"),
@@ -40,7 +49,7 @@ const OWN_KEYS: &[(&str, &str)] = &[
 /// If the server is away, or has data that break a constraint.
 pub async fn prepare(link: &Link) -> Result<(), GraphError> {
     let keys = Label::ALL.iter().map(|label| (label.name(), label.key()));
-    for (label, key) in keys.chain(OWN_KEYS.iter().copied()) {
+    for (label, key) in keys.chain(OTHER_KEYS.iter().copied()) {
         let name = format!("{}_{key}", label.to_lowercase());
         let statement = format!(
             "CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE n.{key} IS UNIQUE"

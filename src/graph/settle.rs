@@ -1,8 +1,10 @@
 //! What many records assert together, settled when a version is complete: who is the same as which
-//! artist, which style is part of which genre, and what nobody names any more.
+//! artist, which style is part of which genre, what nobody names any more, and how much there is of
+//! what is left.
 
 use neo4rs::Query;
 
+use super::aggregate;
 use super::fault::GraphError;
 use super::link::{Link, Tx, patiently};
 use super::model::Label;
@@ -44,7 +46,7 @@ pub async fn settle(
             return Ok(false);
         }
     }
-    Ok(true)
+    Ok(aggregate::count(link, go_on).await)
 }
 
 /// A person is the same as each artist whose id stands at one of their credits, if there is a
@@ -71,7 +73,7 @@ const PART_OF: &str = "MATCH (n:Style)-[r:PART_OF]->(g:Genre)
      WITH collect(r) AS found UNWIND found AS r DELETE r";
 
 /// Runs statements over all nodes of a label, so many at a time, each time in one transaction.
-async fn walk(
+pub(super) async fn walk(
     link: &Link,
     label: Label,
     step: i64,
