@@ -233,10 +233,13 @@ fn a_new_version_removes_what_it_no_longer_has_only_when_all_of_it_arrived() {
     Ran::of(rabbit.extract(&place, "two").output().unwrap()).ends(0, &[]);
     consumer.says("not this one");
     until("it is a dead letter", || rabbit.dead_letters(Kind::Artists).ready == 1);
+    let announced = "SELECT count(*) FROM extractor_complete WHERE version = '20260201'";
+    until("the end is known", || one(&database, announced) == Some(1));
+    // What comes after the end is dealt with only after it was looked whether anything is missing.
+    rabbit.publish(Kind::Artists, [Letter::plain("no JSON")]);
+    until("that is a dead letter too", || rabbit.dead_letters(Kind::Artists).ready == 2);
     let written = "SELECT count(*) FROM artists WHERE version = '20260201'";
-    until("the others are written", || one(&database, written) == Some(97));
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(count(&database, Kind::Artists), 103);
+    assert_eq!((one(&database, written), count(&database, Kind::Artists)), (Some(97), 103));
     assert_eq!(completed(&database), 1);
 
     // After the replay the rest follows.
@@ -245,10 +248,10 @@ fn a_new_version_removes_what_it_no_longer_has_only_when_all_of_it_arrived() {
     replay.args(["consume", "replay-dead-letters", "tables", "--from", &rabbit.address]);
     let replayed = Ran::of(replay.output().unwrap());
     replayed.ends(0, &[]);
-    assert!(replayed.out.contains("1 dead letters put back"), "{replayed:?}");
+    assert!(replayed.out.contains("2 dead letters put back"), "{replayed:?}");
     consumer.says("🎉 File processing complete for artists!");
     until("the removed rows are gone", || count(&database, Kind::Artists) == 98);
-    assert_eq!(rabbit.dead_letters(Kind::Artists).ready, 0);
+    until("what is no JSON is back", || rabbit.dead_letters(Kind::Artists).ready == 1);
     consumer.stops();
 
     // Too much is refused, which is said, and is the exit code.
@@ -264,6 +267,40 @@ fn a_new_version_removes_what_it_no_longer_has_only_when_all_of_it_arrived() {
     let consumer = Daemon::start(command.arg("--sweep-anyway"));
     until("the removed rows are gone", || count(&database, Kind::Artists) == 44);
     consumer.stops();
+}
+
+#[test]
+fn a_bad_record_leaves_what_the_version_no_longer_has() {
+    let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
+    let record = |id| match id {
+        0 => "<artist><id>2</id><name>never closed</artist>".to_owned(),
+        id => format!("<artist><id>{id}</id><name>Artist {id}</name></artist>"),
+    };
+    for (folder, version, ids) in
+        [("one", "20260101", 1..=100), ("two", "20260201", 3..=100), ("three", "20260301", 4..=100)]
+    {
+        // Nothing tells whether what is malformed in the second is the second artist.
+        let bad = if folder == "two" { record(0) } else { String::new() };
+        let text: String = ids.map(record).collect();
+        std::fs::create_dir_all(place.path(folder)).unwrap();
+        let path = place.path(&format!("{folder}/discogs_{version}_artists.xml.gz"));
+        let text = format!("<artists>{bad}{text}</artists>");
+        std::fs::write(path, support::gzip(text.as_bytes())).unwrap();
+    }
+    let database = place.path("c.db");
+    let mut consumer = Daemon::start(&mut rabbit.consume(&place, "c.db", "a"));
+    Ran::of(rabbit.extract(&place, "one").output().unwrap()).ends(0, &[]);
+    consumer.says("🎉 File processing complete for artists!");
+    assert_eq!(count(&database, Kind::Artists), 100);
+    Ran::of(rabbit.extract(&place, "two").output().unwrap()).ends(0, &["record set aside"]);
+    consumer.says("records of the dump were set aside");
+    assert_eq!((completed(&database), count(&database, Kind::Artists)), (2, 100));
+    // The next version has no bad record, and proves what it lacks.
+    Ran::of(rabbit.extract(&place, "three").output().unwrap()).ends(0, &[]);
+    until("the removed rows are gone", || count(&database, Kind::Artists) == 97);
+    nothing_is_left(&rabbit);
+    consumer.signal(Signal::TERM);
+    consumer.ends(1);
 }
 
 #[test]
