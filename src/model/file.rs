@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Kind, Sha256};
 
 /// The day a dump set was made, as its file names say it: `20260101`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,14 +102,42 @@ pub enum Identity {
         #[serde(with = "hex")]
         ends: [u8; 32],
     },
+    /// A file that is being downloaded, or was and is not complete yet: known before it is here.
+    Source {
+        /// Bytes that the site promised; 0 if it did not say.
+        size: u64,
+        /// SHA-256 over what names the download: see [`Identity::of_source`]; as text, hex.
+        #[serde(with = "hex")]
+        named: [u8; 32],
+    },
 }
 
 impl Identity {
     /// Compressed bytes of the whole file.
     pub const fn size(&self) -> u64 {
         match self {
-            Identity::Content { size, .. } => *size,
+            Identity::Content { size, .. } | Identity::Source { size, .. } => *size,
         }
+    }
+
+    /// The identity of a download: growth, a rename and a restart keep it, and another checksum or
+    /// another entity tag of the site's is another file.
+    pub fn of_source(
+        site: &str,
+        name: DumpName,
+        checksum: Option<Sha256>,
+        tag: Option<&str>,
+        size: Option<u64>,
+    ) -> Identity {
+        use sha2::Digest;
+        let mut hasher = sha2::Sha256::new();
+        let checksum = checksum.map(|checksum| checksum.to_string()).unwrap_or_default();
+        // No part can hold the line end that parts them.
+        for part in [site, &name.to_string(), &checksum, tag.unwrap_or_default()] {
+            hasher.update(part.as_bytes());
+            hasher.update(b"\n");
+        }
+        Identity::Source { size: size.unwrap_or(0), named: hasher.finalize().into() }
     }
 }
 
@@ -118,7 +146,7 @@ mod hex {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::model::Sha256;
+    use super::Sha256;
 
     pub(super) fn serialize<S: Serializer>(ends: &[u8; 32], out: S) -> Result<S::Ok, S::Error> {
         out.collect_str(&Sha256(*ends))

@@ -183,6 +183,14 @@ impl Keeper {
         self.ask(move |ledger| ledger.activity(&key, at)).await
     }
 
+    /// Notes that a file which was extracted while it was downloaded is wholly here, and what it is.
+    ///
+    /// # Errors
+    /// If the file is not being extracted.
+    pub async fn arrived(&self, key: FileKey, identity: Identity) -> Result<(), StateError> {
+        self.ask(move |ledger| ledger.arrived(&key, identity)).await
+    }
+
     /// Puts the checkpoint back to an earlier place, because the sink lost what came after.
     ///
     /// # Errors

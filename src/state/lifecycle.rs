@@ -125,6 +125,12 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// What was extracted while it was downloaded is wholly here, and is known by its content from
+    /// now on.
+    Arrived {
+        /// What the file on disk is.
+        identity: Identity,
+    },
     /// The sink lost what it had confirmed: the checkpoint goes back.
     Rewound {
         /// The earlier place.
@@ -160,6 +166,7 @@ impl Event {
             Event::StartedOver { .. } => "started over",
             Event::Advanced { .. } => "advanced",
             Event::Activity { .. } => "active",
+            Event::Arrived { .. } => "downloaded",
             Event::Rewound { .. } => "rewound",
             Event::Stopped => "stopped",
             Event::Interrupted => "interrupted",
@@ -272,6 +279,10 @@ pub fn next(state: &FileState, event: Event) -> Result<FileState, Illegal> {
         },
         Event::Activity { at } => match status {
             Status::Extracting => active(&mut state, at),
+            Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
+        },
+        Event::Arrived { identity } => match status {
+            Status::Extracting => state.identity = identity,
             Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
         },
         Event::Rewound { to, gzip_offset } => match status {
@@ -415,7 +426,9 @@ pub fn begin(
 }
 
 fn change(before: &Identity, now: &Identity) -> String {
-    if before.size() == now.size() {
+    if let (_, Identity::Source { .. }) | (Identity::Source { .. }, _) = (before, now) {
+        "it is another file than the one that was begun".to_owned()
+    } else if before.size() == now.size() {
         "the file has changed, although its size is the same".to_owned()
     } else {
         format!("the file has changed: it was {} bytes and is {}", before.size(), now.size())

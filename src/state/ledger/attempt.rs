@@ -134,6 +134,14 @@ impl Ledger {
         self.happen(key, Event::Activity { at }).map(drop)
     }
 
+    pub(in crate::state) fn arrived(
+        &mut self,
+        key: &FileKey,
+        identity: Identity,
+    ) -> Result<(), StateError> {
+        self.happen(key, Event::Arrived { identity }).map(drop)
+    }
+
     pub(in crate::state) fn rewind(
         &mut self,
         key: &FileKey,

@@ -8,6 +8,10 @@ use crate::model::{
 use crate::state::layout::{Row, Undecodable, body_of, frozen, unknown_version};
 use crate::state::{FileState, Status};
 
+/// Before files could be extracted while they are downloaded, an identity was that of a content;
+/// since then a byte in front says which it is.
+type FileOf = (bool, File);
+
 /// Format 0, before the first release.
 mod v0 {
     use serde::Deserialize;
@@ -35,7 +39,7 @@ mod v0 {
 #[derive(Serialize, Deserialize)]
 struct File {
     size: u64,
-    ends: [u8; 32],
+    identity: [u8; 32],
     status: u8,
     run: Option<u64>,
     position: Place,
@@ -61,14 +65,17 @@ enum Place {
 }
 
 impl Row for FileState {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn body(&self) -> Vec<u8> {
-        let Identity::Content { size, ends } = self.identity;
+        let (of_source, size, identity) = match self.identity {
+            Identity::Content { size, ends } => (false, size, ends),
+            Identity::Source { size, named } => (true, size, named),
+        };
         let Checkpoint { position, check, records, bad_records, sink } = self.checkpoint;
-        body_of(&File {
+        let file = File {
             size,
-            ends,
+            identity,
             status: status_code(self.status),
             run: self.run.map(|run| run.0),
             position: match position {
@@ -88,21 +95,28 @@ impl Row for FileState {
             last_activity: self.last_activity.map(|at| at.0),
             completed_at: self.completed_at.map(|at| at.0),
             error: self.error.clone(),
-        })
+        };
+        body_of(&(of_source, file))
     }
 
     fn parse(version: u8, body: &[u8]) -> Result<FileState, Undecodable> {
         match version {
             0 => from_v0(frozen(body)?),
-            1 => from_v1(frozen(body)?),
+            1 => from_v2((false, frozen(body)?)),
+            2 => from_v2(frozen(body)?),
             other => Err(unknown_version(other)),
         }
     }
 }
 
-fn from_v1(row: File) -> Result<FileState, Undecodable> {
+fn from_v2((of_source, row): FileOf) -> Result<FileState, Undecodable> {
+    let size = row.size;
     Ok(FileState {
-        identity: Identity::Content { size: row.size, ends: row.ends },
+        identity: if of_source {
+            Identity::Source { size, named: row.identity }
+        } else {
+            Identity::Content { size, ends: row.identity }
+        },
         status: status_of(row.status)?,
         run: row.run.map(Run),
         checkpoint: Checkpoint {

@@ -57,7 +57,7 @@ fn file() -> FileState {
 fn files() {
     golden(
         &file(),
-        "01fbe80307070707070707070707070707070707070707070707070707070707070707070301fb2c010105fc7011010001fcefbeadde0904010108fbfb00030201010102000001026e6f",
+        "0200fbe80307070707070707070707070707070707070707070707070707070707070707070301fb2c010105fc7011010001fcefbeadde0904010108fbfb00030201010102000001026e6f",
     );
     let checkpoint = Checkpoint { position: Position::End, ..Checkpoint::BEGINNING };
     let complete = FileState {
@@ -67,8 +67,26 @@ fn files() {
     };
     golden(
         &complete,
-        "01010000000000000000000000000000000000000000000000000000000000000000020002000000000000000000000000",
+        "0200010000000000000000000000000000000000000000000000000000000000000000020002000000000000000000000000",
     );
+}
+
+#[test]
+fn files_of_a_download_and_of_before_there_were_any() {
+    let name = key().file.parse().unwrap();
+    let identity = Identity::of_source("http://site", name, None, Some("\"tag\""), Some(1000));
+    let downloaded = FileState { identity, ..FileState::registered(file().identity) };
+    golden(
+        &downloaded,
+        "0201fbe80388cd12cc289b773d7b2303faf4ae66fbb55c8e614772f167a0360ec5c76bd713000000000000000000000000000000",
+    );
+    let before = "01fbe80307070707070707070707070707070707070707070707070707070707070707070301fb2c010105fc7011010001fcefbeadde0904010108fbfb00030201010102000001026e6f";
+    let bytes: Vec<_> = before
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect();
+    assert_eq!(FileState::decode(&bytes).as_ref(), Ok(&file()));
 }
 
 #[test]
@@ -170,7 +188,7 @@ fn forced_passes_and_tokens() {
 #[test]
 fn codes_that_were_never_given_are_refused() {
     let good = file().encode();
-    let status = 1 + 3 + 32;
+    let status = 2 + 3 + 32;
     let mut bad = good.clone();
     assert_eq!(bad[status], 3);
     bad[status] = 9;
