@@ -17,7 +17,7 @@ use super::{summary, words};
 use crate::daemon::Session;
 use crate::dump::{self, CatalogueError, Dump};
 use crate::model::{DumpName, SystemClock};
-use crate::pipeline::{FileEnd, Finished, Told};
+use crate::pipeline::{FileEnd, Finished, Input, Told};
 use crate::sink::Target;
 use crate::state::ForceWord;
 use crate::state::view::OwedEntry;
@@ -81,7 +81,8 @@ async fn extract(
         session.force(&dumps, &word).await?;
     }
     session.show_known(dumps.iter().map(|dump| dump.name.version)).await?;
-    let finished = session.pass(dumps, Told::new()).await?;
+    let inputs = dumps.into_iter().map(Input::from).collect();
+    let finished = session.pass(inputs, Told::new()).await?;
     let owed = session.keeper.owed(session.sink.job().clone()).await?;
     Ok(Extracted { finished, owed, location: session.sink.location().to_owned() })
 }

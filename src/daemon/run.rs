@@ -13,7 +13,7 @@ use super::{Session, Trigger};
 use crate::dump::{self, Dump, identify};
 use crate::model::{Clock, Identity, Kind, Timestamp, Version};
 use crate::observe::Stage;
-use crate::pipeline::{FileEnd, Finished, PassError, Told};
+use crate::pipeline::{FileEnd, Finished, Input, PassError, Told};
 use crate::state::{ForceWord, StateError};
 
 /// What the daemon is to do, and who may wake it.
@@ -150,7 +150,8 @@ impl<'a> Daemon<'a> {
             self.plan.force = None;
         }
         let ended = {
-            let pass = self.session.pass(dumps, self.said.failures.clone());
+            let inputs = dumps.into_iter().map(Input::from).collect();
+            let pass = self.session.pass(inputs, self.said.failures.clone());
             tokio::pin!(pass);
             loop {
                 tokio::select! {

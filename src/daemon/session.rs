@@ -11,7 +11,7 @@ use super::Watch;
 use crate::dump::Dump;
 use crate::model::{Clock, DumpName, Kind, Live, Phase, Version};
 use crate::observe::{FileNow, Snapshot, Speed, Stage, lines};
-use crate::pipeline::{self, Finished, Pass, PassError, Settings, Told};
+use crate::pipeline::{self, Finished, Input, Pass, PassError, Settings, Told};
 use crate::sink::Sink;
 use crate::state::{FileKey, FileState, ForceWord, Forced, Keeper, StateError, Status};
 
@@ -61,15 +61,16 @@ impl Session {
         });
     }
 
-    /// Extracts the dumps. `told` are failures that were logged before and are not worth another
+    /// Extracts dumps. `told` are failures that were logged before and are not worth another
     /// error line. The lines of its end are logged.
     ///
     /// # Errors
     /// If nothing can begin.
-    pub async fn pass(&self, dumps: Vec<Dump>, told: Told) -> Result<Vec<Finished>, PassError> {
+    pub async fn pass(&self, inputs: Vec<Input>, told: Told) -> Result<Vec<Finished>, PassError> {
         self.register_job().await?;
-        let known = self.known(dumps.iter().map(|dump| dump.name.version)).await?;
-        let (queued, watched) = pipeline::queue(dumps, |name| {
+        let versions = inputs.iter().map(|input| input.dump.name.version);
+        let known = self.known(versions).await?;
+        let (queued, watched) = pipeline::queue(inputs, |name| {
             known.iter().find(|known| known.name == name).map_or(0, |file| file.live.records)
         });
         let mut watch = Watch::new(

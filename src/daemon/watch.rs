@@ -189,7 +189,7 @@ impl File {
         let live = self.watched.live.borrow().clone();
         FileNow {
             name: self.watched.dump.name,
-            size: self.watched.size,
+            size: self.watched.size(),
             completed_at: match live.phase {
                 Phase::Pending => self.completed_at,
                 Phase::Complete => self.completed_at.or(live.last_activity),

@@ -55,6 +55,8 @@ pub enum Phase {
 pub enum WaitsFor {
     /// Bytes of the dump.
     Reading,
+    /// Bytes of the dump, which the site has not sent yet.
+    Download,
     /// The parse threads.
     Parsing,
     /// The sink, which said why it cannot go on.
@@ -71,6 +73,7 @@ impl std::fmt::Display for WaitsFor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             WaitsFor::Reading => f.write_str("reading"),
+            WaitsFor::Download => f.write_str("download"),
             WaitsFor::Parsing => f.write_str("parsing"),
             WaitsFor::SinkBlocked(why) => write!(f, "sink blocked: {why}"),
             WaitsFor::Unroutable(why) => write!(f, "unroutable: {why}"),

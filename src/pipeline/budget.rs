@@ -39,6 +39,11 @@ impl Budget {
         })
     }
 
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Whether nothing of it is in use.
     pub fn is_whole(&self) -> bool {
         self.bytes.available_permits() == BYTES

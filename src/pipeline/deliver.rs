@@ -3,7 +3,7 @@ use std::future::{Future, pending};
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::counter;
@@ -58,6 +58,8 @@ pub struct Surroundings {
     pub live: watch::Sender<Live>,
     /// Bytes that the reader skipped.
     pub skipped: Arc<AtomicU64>,
+    /// Whether the reader waits for bytes that the site has not sent yet.
+    pub waits_for_bytes: Arc<AtomicBool>,
     /// The reader's budget, which tells whether the parse threads have work.
     pub budget: Budget,
 }
@@ -329,6 +331,7 @@ impl Course<'_> {
             (Some(why), _) => why.clone(),
             (None, 1..) => WaitsFor::SinkSlow,
             (None, 0) if saving => WaitsFor::Disk,
+            (None, 0) if self.around.waits_for_bytes.load(Ordering::Relaxed) => WaitsFor::Download,
             (None, 0) if self.around.budget.is_whole() => WaitsFor::Reading,
             (None, 0) => WaitsFor::Parsing,
         };

@@ -17,6 +17,16 @@ pub enum FileError {
         /// The system's word.
         cause: io::Error,
     },
+    /// The dump could not be downloaded.
+    #[error("{file} could not be downloaded: {why}")]
+    Download {
+        /// The dump.
+        file: String,
+        /// Why.
+        why: String,
+        /// Whether what came of it is not what was published.
+        mismatch: bool,
+    },
     /// The dump is damaged.
     #[error("{file}: {cause}")]
     Damaged {
@@ -115,6 +125,7 @@ impl FileError {
         match self {
             FileError::Damaged { cause: ReadError::Gzip(cause), .. } => cause.is_checksum(),
             FileError::Changed(_) => true,
+            FileError::Download { mismatch, .. } => *mismatch,
             FileError::Damaged { .. }
             | FileError::Unreadable { .. }
             | FileError::TooManyBad { .. }
@@ -134,6 +145,7 @@ impl FileError {
         match self {
             FileError::Damaged { .. } | FileError::TooManyBad { .. } => true,
             FileError::Changed(_)
+            | FileError::Download { .. }
             | FileError::Unreadable { .. }
             | FileError::CannotSetAside { .. }
             | FileError::Sink(_)
@@ -154,6 +166,7 @@ impl FileError {
             FileError::Damaged { .. }
             | FileError::TooManyBad { .. }
             | FileError::Changed(_)
+            | FileError::Download { .. }
             | FileError::Unreadable { .. }
             | FileError::CannotSetAside { .. }
             | FileError::Sink(_)

@@ -1,7 +1,8 @@
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -10,10 +11,12 @@ use tokio::task::spawn_blocking;
 use super::bad::BadRecords;
 use super::budget::Budget;
 use super::deliver::{self, deliver};
+use super::download::{Arrived, Arriving};
 use super::error::FileError;
 use super::outbox::{self, Refused};
-use super::pass::{FileEnd, Pass};
+use super::pass::{FileEnd, Input, Pass};
 use super::reader::{self, ReadEnd, ReadError, Start};
+use super::source::{Growth, Source};
 use super::workers::{Pool, last_words};
 use crate::dump::{Dump, identify};
 use crate::model::{
@@ -38,10 +41,20 @@ const DONE_CHUNKS: usize = 512;
 pub struct Extraction<'a> {
     pass: &'a Pass,
     dump: &'a Dump,
+    /// The dump's download, if it is not wholly here.
+    arrived: Option<&'a watch::Receiver<Arrived>>,
     key: FileKey,
     pool: &'a Pool,
     live: &'a watch::Sender<Live>,
     bad_records: BadRecords,
+}
+
+/// A dump that can be read.
+struct Opened {
+    file: File,
+    identity: Identity,
+    /// Which of the files of its download it is, if it is not wholly here.
+    growing: Option<u64>,
 }
 
 /// Where an attempt goes on.
@@ -57,20 +70,23 @@ enum Attempt {
     Ended(FileEnd),
     /// The text before the mark is not what it was, or the resume point is no good.
     NotTheSame(XmlOffset),
+    /// The bytes of a download started over.
+    Anew,
 }
 
 impl<'a> Extraction<'a> {
     /// An extraction that has not begun.
     pub fn new(
         pass: &'a Pass,
-        dump: &'a Dump,
+        input: &'a Input,
         pool: &'a Pool,
         live: &'a watch::Sender<Live>,
     ) -> Extraction<'a> {
+        let Input { dump, arrived } = input;
         let job = pass.sink.job().clone();
         let bad_records = BadRecords::new(&pass.settings.bad_records, &job, dump.name);
         let key = FileKey::new(job, dump.name);
-        Extraction { pass, dump, key, pool, live, bad_records }
+        Extraction { pass, dump, arrived: arrived.as_ref(), key, pool, live, bad_records }
     }
 
     /// Extracts the file, and keeps in the store how that ended. `began_with` is told how many
@@ -118,7 +134,8 @@ impl<'a> Extraction<'a> {
     async fn attempts(&self, began_with: &mut u64) -> Result<FileEnd, FileError> {
         let (mut over, mut without_point) = (None, false);
         loop {
-            let (file, identity) = self.open().await?;
+            let opened = self.open().await?;
+            let identity = opened.identity.clone();
             let now = self.pass.clock.now();
             let (key, keeper) = (&self.key, &self.pass.keeper);
             let begun = keeper.begin(key.clone(), identity.clone(), over.take(), now).await?;
@@ -154,8 +171,14 @@ impl<'a> Extraction<'a> {
             *began_with = from.checkpoint.records;
             let point = from.point.clone().filter(|_| !without_point);
             let with_point = point.is_some();
-            match self.attempt(file, &identity, From { point, ..from }).await? {
+            match self.attempt(opened, From { point, ..from }).await? {
                 Attempt::Ended(end) => return Ok(end),
+                Attempt::Anew => {
+                    let why = "its download started over".to_owned();
+                    keeper.stop(key.clone(), why.clone(), now).await?;
+                    over = Some(why);
+                    continue;
+                }
                 Attempt::NotTheSame(mark) if with_point => {
                     tracing::warn!(
                         file = %name, xml_offset = mark.0,
@@ -179,19 +202,42 @@ impl<'a> Extraction<'a> {
         Ok(asked.map_err(|died| self.died("sink", died.to_string()))??)
     }
 
-    async fn open(&self) -> Result<(File, Identity), FileError> {
+    /// Opens the dump, or what there is of it.
+    async fn open(&self) -> Result<Opened, FileError> {
+        let unreadable = |path: PathBuf, cause| FileError::Unreadable { path, cause };
+        while let Some(arrived) = self.arrived {
+            let now = arrived.borrow().clone();
+            let identity = match (now.state, now.identity) {
+                (Arriving::Failed { why, mismatch }, _) => {
+                    let file = self.dump.name.to_string();
+                    return Err(FileError::Download { file, why, mismatch });
+                }
+                (Arriving::Verified | Arriving::Unverified, _) => break,
+                (Arriving::Growing, None) => {
+                    let why = "the site has not answered".to_owned();
+                    let file = self.dump.name.to_string();
+                    return Err(FileError::Download { file, why, mismatch: false });
+                }
+                (Arriving::Growing, Some(identity)) => identity,
+            };
+            let (path, part) = (now.part.clone(), now.part);
+            let opened = spawn_blocking(move || File::open(&part)).await;
+            match opened.map_err(io::Error::other).flatten() {
+                Ok(file) => return Ok(Opened { file, identity, growing: Some(now.generation) }),
+                // It got its final name meanwhile.
+                Err(_) if arrived.borrow().state != Arriving::Growing => {}
+                Err(cause) => return Err(unreadable(path, cause)),
+            }
+        }
         let path = self.dump.path.clone();
         let opened = spawn_blocking(move || {
             let file = File::open(&path)?;
             let identity = identify(&file)?;
             io::Seek::rewind(&mut &file)?;
-            Ok((file, identity))
+            Ok(Opened { file, identity, growing: None })
         });
-        opened
-            .await
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(|cause| FileError::Unreadable { path: self.dump.path.clone(), cause })
+        let opened = opened.await.map_err(io::Error::other).flatten();
+        opened.map_err(|cause| unreadable(self.dump.path.clone(), cause))
     }
 
     /// Opens the sink's lane. Where the sink holds less than the checkpoint says, the checkpoint
@@ -257,17 +303,21 @@ impl<'a> Extraction<'a> {
         }
     }
 
-    async fn attempt(
-        &self,
-        file: File,
-        identity: &Identity,
-        from: From,
-    ) -> Result<Attempt, FileError> {
+    async fn attempt(&self, opened: Opened, from: From) -> Result<Attempt, FileError> {
+        let Opened { file, identity, growing } = opened;
         let settings = &self.pass.settings;
         let (done, arriving) = mpsc::channel(DONE_CHUNKS);
         // The reader ends with its file: because it was stopped, or because delivery failed.
         let stop = self.pass.stop.child_token();
         let ends_with_this = stop.clone().drop_guard();
+        let waits_for_bytes = Arc::new(AtomicBool::new(false));
+        let source = match (self.arrived, growing) {
+            (Some(arrived), Some(_)) => {
+                let waits = Arc::clone(&waits_for_bytes);
+                Source::growing(file, Growth::new(arrived.clone(), waits, stop.clone()))
+            }
+            (Some(_) | None, _) => Source::whole(file),
+        };
         let (budget, skipped) = (Budget::new(stop), Arc::new(AtomicU64::new(0)));
         let start = Start {
             from: from.checkpoint.clone(),
@@ -276,7 +326,7 @@ impl<'a> Extraction<'a> {
             chunk_records: (settings.window / 4).max(1),
         };
         let reading = self.start_reader(
-            file,
+            source,
             start,
             reader::Surroundings {
                 kind: self.dump.name.kind,
@@ -297,6 +347,7 @@ impl<'a> Extraction<'a> {
             stop: self.pass.stop.clone(),
             live: self.live.clone(),
             skipped,
+            waits_for_bytes,
             budget,
         };
         let window = Window::new(around.limits, from.checkpoint);
@@ -307,14 +358,16 @@ impl<'a> Extraction<'a> {
         let read = read.map_err(|panic| self.died("reader", last_words(&*panic)))?;
         let drained = window.in_flight() == 0;
         match read {
+            Err(_) if growing.is_some() && growing != self.generation() => Ok(Attempt::Anew),
             Err(ReadError::NotTheSame(mark)) => Ok(Attempt::NotTheSame(mark)),
             Err(cause) => {
+                self.download_failed()?;
                 let file = self.dump.path.display().to_string();
                 Err(FileError::Damaged { file, cause })
             }
             Ok(ReadEnd::Limit) => Ok(Attempt::Ended(FileEnd::Limited)),
             Ok(ReadEnd::End(last)) if drained && window.mark().ordinal() == last => {
-                self.complete(identity, from.run, window).await.map(Attempt::Ended)
+                self.complete(&identity, from.run, window).await.map(Attempt::Ended)
             }
             Ok(ReadEnd::End(_) | ReadEnd::Stopped) => {
                 Ok(Attempt::Ended(FileEnd::Stopped { drained }))
@@ -322,9 +375,21 @@ impl<'a> Extraction<'a> {
         }
     }
 
+    /// Which file the download is at.
+    fn generation(&self) -> Option<u64> {
+        self.arrived.map(|arrived| arrived.borrow().generation)
+    }
+
+    /// The download's own error comes before what it looks like from here.
+    fn download_failed(&self) -> Result<(), FileError> {
+        let state = self.arrived.map(|arrived| arrived.borrow().state.clone());
+        let Some(Arriving::Failed { why, mismatch }) = state else { return Ok(()) };
+        Err(FileError::Download { file: self.dump.name.to_string(), why, mismatch })
+    }
+
     fn start_reader(
         &self,
-        file: File,
+        source: Source,
         start: Start,
         around: reader::Surroundings,
     ) -> Result<oneshot::Receiver<thread::Result<Result<ReadEnd, ReadError>>>, FileError> {
@@ -332,7 +397,7 @@ impl<'a> Extraction<'a> {
         let name = format!("read-{}", self.dump.name.kind);
         let run = move || {
             let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                reader::read(file, &start, &around)
+                reader::read(source, &start, &around)
             }));
             // Delivery sees the channel close only after this.
             _ = ended.send(read);
@@ -349,9 +414,13 @@ impl<'a> Extraction<'a> {
         run: Run,
         mut window: Window,
     ) -> Result<FileEnd, FileError> {
-        let (_, now_is) = self.open().await?;
-        if now_is != *identity {
-            return Err(FileError::Changed(self.dump.path.display().to_string()));
+        let now_is = self.open().await?.identity;
+        match identity {
+            Identity::Source { .. } => self.pass.keeper.arrived(self.key.clone(), now_is).await?,
+            Identity::Content { .. } if now_is == *identity => {}
+            Identity::Content { .. } => {
+                return Err(FileError::Changed(self.dump.path.display().to_string()));
+            }
         }
         let (sink, name) = (Arc::clone(&self.pass.sink), self.dump.name);
         fault::place("sink.finish.before");

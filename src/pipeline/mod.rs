@@ -4,6 +4,7 @@
 mod bad;
 mod budget;
 mod deliver;
+mod download;
 mod error;
 mod extraction;
 mod order;
@@ -11,7 +12,9 @@ mod outbox;
 mod pass;
 mod reader;
 mod room;
+mod source;
 mod workers;
 
+pub use download::{Arrived, Arriving};
 pub use error::FileError;
-pub use pass::{FileEnd, Finished, Pass, PassError, Queued, Settings, Told, Watched, queue};
+pub use pass::{FileEnd, Finished, Input, Pass, PassError, Queued, Settings, Told, Watched, queue};

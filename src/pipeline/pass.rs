@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use super::download::Arrived;
 use super::error::FileError;
 use super::extraction::Extraction;
 use super::outbox::{self, Refused};
@@ -70,25 +71,51 @@ pub struct Watched {
     /// The dump.
     pub dump: Dump,
     /// Its size on disk.
-    pub size: u64,
+    size: u64,
+    /// Its download, if it is not wholly here.
+    arrived: Option<watch::Receiver<Arrived>>,
     /// This second's state.
     pub live: watch::Receiver<Live>,
+}
+
+impl Watched {
+    /// Bytes of the whole dump, as far as that is known.
+    pub fn size(&self) -> u64 {
+        let promised = |arrived: &watch::Receiver<Arrived>| arrived.borrow().length;
+        self.arrived.as_ref().and_then(promised).unwrap_or(self.size)
+    }
+}
+
+/// A dump that is to be extracted: one in a folder, or one that comes there.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The dump.
+    pub dump: Dump,
+    /// Its download, if it is not wholly here.
+    pub arrived: Option<watch::Receiver<Arrived>>,
+}
+
+impl From<Dump> for Input {
+    fn from(dump: Dump) -> Input {
+        Input { dump, arrived: None }
+    }
 }
 
 /// A dump that waits for its turn in a pass.
 #[derive(Debug)]
 pub struct Queued {
-    dump: Dump,
+    input: Input,
     live: watch::Sender<Live>,
 }
 
 /// Makes dumps ready for a pass, and to be watched; `known` tells how many records of each were
 /// delivered before.
-pub fn queue(dumps: Vec<Dump>, known: impl Fn(DumpName) -> u64) -> (Vec<Queued>, Vec<Watched>) {
-    let ready = dumps.into_iter().map(|dump| {
+pub fn queue(inputs: Vec<Input>, known: impl Fn(DumpName) -> u64) -> (Vec<Queued>, Vec<Watched>) {
+    let ready = inputs.into_iter().map(|input| {
+        let Input { dump, arrived } = input.clone();
         let (live, watcher) = watch::channel(Live { records: known(dump.name), ..Live::PENDING });
         let size = std::fs::metadata(&dump.path).map_or(0, |metadata| metadata.len());
-        (Queued { dump: dump.clone(), live }, Watched { dump, size, live: watcher })
+        (Queued { input, live }, Watched { dump, size, arrived, live: watcher })
     });
     ready.unzip()
 }
@@ -164,20 +191,28 @@ impl Pass {
         outbox::settle(self, Refused::TryAgain).await?;
         self.register(&queued).await?;
         let mut files = JoinSet::new();
-        for Queued { dump, live } in queued {
+        for Queued { mut input, live } in queued {
             let (pass, pool, workers) = (self.clone(), pool.clone(), Arc::clone(&workers));
             files.spawn(async move {
+                let turn = async {
+                    // It takes no turn from others before there is anything of it.
+                    if let Some(arrived) = &mut input.arrived {
+                        // A download that is gone has said how it ended.
+                        _ = arrived.wait_for(Arrived::has_begun).await;
+                    }
+                    workers.acquire_owned().await.ok()
+                };
                 let turn = tokio::select! {
                     biased;
                     () = pass.stop.cancelled() => None,
-                    turn = workers.acquire_owned() => turn.ok(),
+                    turn = turn => turn,
                 };
                 let Some(_turn) = turn else {
                     let records = live.borrow().records;
                     let end = FileEnd::Stopped { drained: true };
-                    return Finished { dump, end, records, bad_records: 0, now: 0 };
+                    return Finished { dump: input.dump, end, records, bad_records: 0, now: 0 };
                 };
-                pass.file(dump, &pool, live).await
+                pass.file(input, &pool, live).await
             });
         }
         let mut finished = Vec::new();
@@ -195,7 +230,8 @@ impl Pass {
     async fn register(&self, queued: &[Queued]) -> Result<(), PassError> {
         let job = self.sink.job();
         let mut to_do = 0;
-        for Queued { dump, .. } in queued {
+        let whole = queued.iter().filter(|queued| queued.input.arrived.is_none());
+        for Queued { input: Input { dump, .. }, .. } in whole {
             let path = dump.path.clone();
             let identified = spawn_blocking(move || identify(&File::open(path)?)).await;
             // What cannot be read says so when its turn comes.
@@ -219,9 +255,9 @@ impl Pass {
         Ok(())
     }
 
-    async fn file(&self, dump: Dump, pool: &Pool, live: watch::Sender<Live>) -> Finished {
+    async fn file(&self, input: Input, pool: &Pool, live: watch::Sender<Live>) -> Finished {
         let mut began_with = 0;
-        let extraction = Extraction::new(self, &dump, pool, &live);
+        let extraction = Extraction::new(self, &input, pool, &live);
         let ended = extraction.run(&mut began_with).await;
         let (phase, end) = match ended {
             Ok(end @ (FileEnd::AlreadyComplete | FileEnd::Complete)) => (Phase::Complete, end),
@@ -231,6 +267,6 @@ impl Pass {
         live.send_modify(|live| live.phase = phase);
         let Live { records, bad_records, .. } = *live.borrow();
         let now = records.saturating_sub(began_with);
-        Finished { dump, end, records, bad_records, now }
+        Finished { dump: input.dump, end, records, bad_records, now }
     }
 }

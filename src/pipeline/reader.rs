@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +7,7 @@ use metrics::{Counter, counter};
 use tokio::sync::mpsc;
 
 use super::budget::{BYTES, Budget, Share};
+use super::source::Source;
 use super::workers::{Chunk, Cut, Done, Pool};
 use crate::gzip::{GzipError, Inflater, MemberHasher, Step};
 use crate::model::{
@@ -78,25 +78,33 @@ pub struct Surroundings {
     pub skipped: Arc<AtomicU64>,
 }
 
-/// Reads one file from `start` to its end, on the calling thread.
+/// Reads one dump from `start` to its end, on the calling thread.
 ///
 /// # Errors
 /// If the file is damaged as gzip or as XML, or is not the one the checkpoint was made of.
-pub fn read(file: File, start: &Start, around: &Surroundings) -> Result<ReadEnd, ReadError> {
-    let mut reader = Reader::open(file, start, around)?;
-    reader.skip_to(start)?;
-    let end = reader.run(start);
-    if end.is_err() {
-        // What came before the fault is delivered all the same; another fault adds nothing.
-        _ = reader.split(false);
-        reader.dispatch(start.chunk_records);
+pub fn read(source: Source, start: &Start, around: &Surroundings) -> Result<ReadEnd, ReadError> {
+    let end = Reader::open(source, start, around).and_then(|mut reader| {
+        reader.skip_to(start)?;
+        let end = reader.run(start);
+        if end.is_err() {
+            // What came before the fault is delivered all the same; another fault adds nothing.
+            _ = reader.split(false);
+            reader.dispatch(start.chunk_records);
+        }
+        end
+    });
+    match end {
+        // So ends a reader that waits for a download.
+        Err(ReadError::Gzip(GzipError::Io { .. })) if around.budget.is_stopped() => {
+            Ok(ReadEnd::Stopped)
+        }
+        end => end,
     }
-    end
 }
 
 struct Reader<'a> {
     around: &'a Surroundings,
-    inflater: Inflater<File>,
+    inflater: Inflater<Source>,
     gzip_bytes: Counter,
     hasher: MemberHasher,
     splitter: Splitter,
@@ -122,14 +130,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn open(file: File, start: &Start, around: &'a Surroundings) -> Result<Self, ReadError> {
+    fn open(source: Source, start: &Start, around: &'a Surroundings) -> Result<Self, ReadError> {
         let (inflater, hasher, base) = match &start.point {
             Some(point) => (
-                Inflater::resume(file, &point.place)?,
+                Inflater::resume(source, &point.place)?,
                 MemberHasher::resume(point.member),
                 point.place.xml.0,
             ),
-            None => (Inflater::new(file)?, MemberHasher::new(), 0),
+            None => (Inflater::new(source)?, MemberHasher::new(), 0),
         };
         let (splitter, last) = match start.from.position {
             // A file at its end is not read; if it were, it would be from its beginning.

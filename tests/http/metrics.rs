@@ -7,7 +7,7 @@ use std::sync::Arc;
 use discogs_extractor::dump;
 use discogs_extractor::model::{Kind, SystemClock};
 use discogs_extractor::observe::METRICS;
-use discogs_extractor::pipeline::{self, FileEnd, Pass, Settings, Told};
+use discogs_extractor::pipeline::{self, FileEnd, Input, Pass, Settings, Told};
 use discogs_extractor::sink::Null;
 use tokio_util::sync::CancellationToken;
 
@@ -107,7 +107,8 @@ fn what_a_pass_counts_is_what_it_did() {
         announced: |_| {},
         paying: Arc::default(),
     };
-    let (queued, _watched) = pipeline::queue(dump::find(&path).unwrap(), |_| 0);
+    let inputs = dump::find(&path).unwrap().into_iter().map(Input::from).collect();
+    let (queued, _watched) = pipeline::queue(inputs, |_| 0);
     let finished = server.runtime.block_on(pass.run(queued)).unwrap();
     assert!(matches!(finished[0].end, FileEnd::Complete), "{finished:?}");
     let after = scrape(server.address);
