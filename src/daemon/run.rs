@@ -1,20 +1,25 @@
-//! The daemon: a pass over what is in the folder, then waiting for more, for as long as it lives.
+//! The daemon: a pass over what is in the folder and at the site, then waiting for more, for as long
+//! as it lives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
+use super::choice::{self, Standing, Wishes};
 use super::folder::Folder;
+use super::prune::superfluous;
 use super::schedule::{Ended, Schedule, Wait};
 use super::sightings::Whole;
+use super::supply::{OnTheWay, Supply};
 use super::{Session, Trigger};
-use crate::dump::{self, Dump, identify};
-use crate::model::{Clock, Identity, Kind, Timestamp, Version};
+use crate::dump::{Dump, identify};
+use crate::model::{Clock, DumpName, Identity, Kind, Timestamp, Version};
 use crate::observe::Stage;
 use crate::pipeline::{FileEnd, Finished, Input, PassError, Told};
-use crate::state::{ForceWord, StateError};
+use crate::state::{ForceWord, StateError, Status};
 
 /// What the daemon is to do, and who may wake it.
 pub struct Plan<'a> {
@@ -22,6 +27,10 @@ pub struct Plan<'a> {
     pub kinds: Vec<Kind>,
     /// The only version to take, if only one is wanted.
     pub version: Option<Version>,
+    /// Whether a newer version begins although an older one is unfinished.
+    pub newest_first: bool,
+    /// So many versions of files are kept; all, if none is given.
+    pub keep: Option<usize>,
     /// When passes are due.
     pub schedule: Schedule,
     /// Whether the first pass over anything is a forced one.
@@ -37,6 +46,10 @@ pub struct Daemon<'a> {
     session: Session,
     plan: Plan<'a>,
     folder: Folder,
+    /// The site, if there is one.
+    supply: Option<Supply>,
+    /// How often each dump failed in a row.
+    failures: BTreeMap<DumpName, u32>,
     said: Said,
 }
 
@@ -49,6 +62,8 @@ struct Said {
     empty: bool,
     /// Versions of which types are missing.
     missing: BTreeSet<Version>,
+    /// What the newest version at the site lacks.
+    half_published: Option<(Version, String)>,
     /// How files failed in the last pass.
     failures: Told,
     /// Why the last pass could not even begin.
@@ -58,8 +73,21 @@ struct Said {
 /// The dumps of a pass.
 struct Chosen {
     version: Version,
+    /// Wanted types that are not to be had.
     missing: Vec<Kind>,
-    dumps: Vec<Whole>,
+    /// The dumps that are here.
+    here: Vec<Whole>,
+    /// Types that are to be fetched.
+    there: Vec<Kind>,
+}
+
+/// What there is to be waited for between two passes.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// The next pass.
+    pass: Wait,
+    /// The next look at the site.
+    site: Wait,
 }
 
 /// A moment to come, on both clocks: one stands still while the machine sleeps, the other may
@@ -84,8 +112,14 @@ impl Due {
 
 impl<'a> Daemon<'a> {
     /// A daemon that has not begun.
-    pub fn new(session: Session, plan: Plan<'a>, folder: Folder) -> Daemon<'a> {
-        Daemon { session, plan, folder, said: Said::default() }
+    pub fn new(
+        session: Session,
+        plan: Plan<'a>,
+        folder: Folder,
+        supply: Option<Supply>,
+    ) -> Daemon<'a> {
+        let (failures, said) = (BTreeMap::new(), Said::default());
+        Daemon { session, plan, folder, supply, failures, said }
     }
 
     /// Runs until it is told to stop.
@@ -96,30 +130,104 @@ impl<'a> Daemon<'a> {
         let newest = self.session.newest_known().await?;
         self.session.show_known(newest.into_iter()).await?;
         self.trust_known().await?;
-        let mut wait = self.plan.schedule.first();
+        let first = self.plan.schedule.first();
+        let mut waits = Waits { pass: first, site: first };
+        self.look_at_site(&mut waits).await;
         while !self.session.stop.is_cancelled() {
-            let passed = if let Some(Chosen { version, missing, dumps }) = self.choose() {
-                self.tell_missing(version, &missing);
-                let ended = self.pass(&dumps).await?;
-                wait = self.plan.schedule.next(wait, ended);
-                dumps
+            let passed = if let Some(version) = self.due().await? {
+                self.force(version).await?;
+                let chosen = self.plan_of(version).await?;
+                self.tell_missing(version, &chosen.missing);
+                let ended = self.pass(&chosen).await?;
+                waits.pass = self.plan.schedule.next(waits.pass, ended);
+                if ended == Ended::Done {
+                    self.prune().await?;
+                }
+                // What was fetched in this pass is no news.
+                let fetched = |whole: &Whole| {
+                    let name = whole.dump.name;
+                    name.version == version && chosen.there.contains(&name.kind)
+                };
+                self.folder.looked_now().await;
+                let now_here = self.folder.whole().into_iter().filter(fetched);
+                chosen.here.iter().cloned().chain(now_here).collect()
             } else {
-                wait = self.plan.schedule.first();
+                waits.pass = self.plan.schedule.first();
                 Vec::new()
             };
-            self.wait(wait, &passed).await;
+            self.wait(&mut waits, &passed).await?;
         }
         Ok(())
     }
 
-    /// Of the dumps that are whole, those of the version that is due.
-    fn choose(&self) -> Option<Chosen> {
-        let whole = self.folder.whole();
-        let dumps: Vec<_> = whole.iter().map(|whole| whole.dump.clone()).collect();
-        let choice = dump::choose(&dumps, &self.plan.kinds, self.plan.version)?;
-        let chosen = |whole: &Whole| choice.dumps.contains(&whole.dump);
-        let dumps = whole.into_iter().filter(chosen).collect();
-        Some(Chosen { version: choice.version, missing: choice.missing, dumps })
+    /// Looks at the site, if there is one.
+    async fn look_at_site(&mut self, waits: &mut Waits) {
+        let Some(supply) = &mut self.supply else { return };
+        let looking = supply.look(self.plan.version);
+        let looked = self.session.stop.run_until_cancelled(looking).await;
+        let ended = if looked == Some(true) { Ended::Done } else { Ended::Failed };
+        waits.site = self.plan.schedule.next(waits.site, ended);
+        let half = supply.half_published();
+        if let Some((version, missing)) = &half {
+            waits.site = self.plan.schedule.soon(waits.site);
+            if self.said.half_published != half {
+                tracing::info!(%version, missing, "is not completely published yet");
+            }
+        }
+        self.said.half_published = half;
+    }
+
+    /// Where every version stands.
+    async fn standings(&self) -> Result<BTreeMap<Version, Standing>, StateError> {
+        let mut standings: BTreeMap<Version, Standing> = BTreeMap::new();
+        for Whole { dump: Dump { name, .. }, .. } in self.folder.whole() {
+            standings.entry(name.version).or_default().here.insert(name.kind);
+        }
+        for (version, kinds) in self.supply.as_ref().map(Supply::offers).unwrap_or_default() {
+            standings.entry(version).or_default().there = kinds;
+        }
+        for entry in self.session.keeper.inspect().await?.files {
+            if entry.key.job != *self.session.sink.job() || !self.plan.kinds.contains(&entry.key.kind) {
+                continue;
+            }
+            let (version, kind) = (entry.key.version, entry.key.kind);
+            let standing = standings.entry(version).or_default();
+            if entry.state.attempts > 0 {
+                standing.begun.insert(kind);
+            }
+            if entry.state.status == Status::Complete {
+                standing.complete.insert(kind);
+                continue;
+            }
+            let failed = self.failures.get(&DumpName { version, kind }).copied().unwrap_or(0);
+            standing.failures = standing.failures.max(failed);
+        }
+        Ok(standings)
+    }
+
+    /// The version that is due.
+    async fn due(&self) -> Result<Option<Version>, StateError> {
+        let Plan { kinds, version, newest_first, .. } = &self.plan;
+        let wishes = Wishes { kinds, version: *version, newest_first: *newest_first };
+        Ok(choice::choose(&self.standings().await?, &wishes))
+    }
+
+    /// What of a version is here, to be fetched, or missing.
+    async fn plan_of(&self, version: Version) -> Result<Chosen, StateError> {
+        let mut standings = self.standings().await?;
+        let Standing { here, there, complete, .. } =
+            standings.remove(&version).unwrap_or_default();
+        let wanted = || self.plan.kinds.iter().copied();
+        // What is complete needs its file no more.
+        let left = || wanted().filter(|kind| !here.contains(kind) && !complete.contains(kind));
+        let whole = self.folder.whole().into_iter();
+        let ours = |name: DumpName| name.version == version && self.plan.kinds.contains(&name.kind);
+        Ok(Chosen {
+            version,
+            missing: left().filter(|kind| !there.contains(kind)).collect(),
+            here: whole.filter(|whole| ours(whole.dump.name)).collect(),
+            there: left().filter(|kind| there.contains(kind)).collect(),
+        })
     }
 
     /// A dump that the store knows as it is on disk need not prove that it is whole.
@@ -137,25 +245,53 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
+    /// Forgets what a forced pass starts anew, if one is due.
+    async fn force(&mut self, version: Version) -> Result<(), StateError> {
+        let Some(word) = self.plan.force.clone() else { return Ok(()) };
+        let Chosen { missing, .. } = self.plan_of(version).await?;
+        let kinds = self.plan.kinds.iter().copied().filter(|kind| !missing.contains(kind));
+        let names: Vec<_> = kinds.map(|kind| DumpName { version, kind }).collect();
+        self.session.force(&names, &word).await?;
+        self.plan.force = None;
+        Ok(())
+    }
+
     /// One pass. The folder is watched meanwhile, and whoever asks for a pass is told that one is
     /// under way.
-    async fn pass(&mut self, dumps: &[Whole]) -> Result<Ended, StateError> {
+    async fn pass(&mut self, chosen: &Chosen) -> Result<Ended, StateError> {
         self.said.empty = false;
         self.said.pass = true;
-        let dumps: Vec<_> = dumps.iter().map(|whole| whole.dump.clone()).collect();
-        if let Some(word) = &self.plan.force {
-            if let Err(error) = self.session.force(&dumps, word).await {
-                return self.judge(Err(error.into()));
+        let mut inputs: Vec<_> =
+            chosen.here.iter().map(|whole| Input::from(whole.dump.clone())).collect();
+        let stop = self.session.stop.child_token();
+        let mut fetching = futures_util::future::ready(BTreeSet::new()).boxed();
+        let mut away = false;
+        if let Some(supply) = self.supply.as_mut().filter(|_| !chosen.there.is_empty()) {
+            let Session { keeper, clock, .. } = &self.session;
+            let begun =
+                supply.fetch(chosen.version, &chosen.there, keeper, clock, stop.clone()).await;
+            match begun {
+                Ok(on_the_way) => {
+                    inputs.extend(on_the_way.inputs);
+                    fetching = on_the_way.fetching;
+                }
+                Err(()) => away = true,
             }
-            self.plan.force = None;
         }
-        let ended = {
-            let inputs = dumps.into_iter().map(Input::from).collect();
+        inputs.sort_by_key(|input| input.dump.name);
+        let (ended, gone) = {
             let pass = self.session.pass(inputs, self.said.failures.clone());
-            tokio::pin!(pass);
+            // What is fetched for a pass that is over is fetched for nothing.
+            let pass = async {
+                let ended = pass.await;
+                stop.cancel();
+                ended
+            };
+            let both = async { tokio::join!(pass, fetching) };
+            tokio::pin!(both);
             loop {
                 tokio::select! {
-                    ended = &mut pass => break ended,
+                    ended = &mut both => break ended,
                     () = self.folder.looked() => {}
                     Some(trigger) = self.plan.triggers.recv() => {
                         // Whoever asked may be gone.
@@ -164,7 +300,37 @@ impl<'a> Daemon<'a> {
                 }
             }
         };
-        self.judge(ended)
+        if let Some(supply) = &mut self.supply {
+            supply.note_gone(gone);
+        }
+        let ended = self.judge(ended)?;
+        Ok(if away && ended == Ended::Done { Ended::Failed } else { ended })
+    }
+
+    /// Removes the files of versions that are not to be kept.
+    async fn prune(&mut self) -> Result<(), StateError> {
+        let Some(keep) = self.plan.keep else { return Ok(()) };
+        let standings = self.standings().await?;
+        let complete = |name: DumpName| {
+            standings.get(&name.version).is_some_and(|it| it.complete.contains(&name.kind))
+        };
+        let here: Vec<_> = self.folder.whole().into_iter().map(|whole| whole.dump).collect();
+        let names = here.iter().map(|dump| dump.name);
+        for name in superfluous(names, keep, complete) {
+            let Some(dump) = here.iter().find(|dump| dump.name == name) else { continue };
+            match tokio::fs::remove_file(&dump.path).await {
+                Ok(()) => tracing::info!(file = %name, keep, "removed, newer versions are complete"),
+                Err(error) => {
+                    tracing::warn!(file = %name, %error, "could not be removed");
+                    continue;
+                }
+            }
+            if let Some(supply) = &self.supply {
+                let (key, now) = (supply.key(name), self.session.clock.now());
+                self.session.keeper.forget_download(key, now).await?;
+            }
+        }
+        Ok(())
     }
 
     /// What a pass came to. Each failure is told once.
@@ -189,7 +355,11 @@ impl<'a> Daemon<'a> {
         let told = std::mem::take(&mut self.said.failures);
         let mut ended = Ended::Done;
         for file in finished {
-            let FileEnd::Failed(error) = file.end else { continue };
+            let FileEnd::Failed(error) = file.end else {
+                self.failures.remove(&file.dump.name);
+                continue;
+            };
+            *self.failures.entry(file.dump.name).or_default() += 1;
             if let Some(error) = error.of_state().filter(|error| error.is_final()) {
                 return Err(error.clone());
             }
@@ -208,31 +378,56 @@ impl<'a> Daemon<'a> {
     }
 
     /// Waits until there may be something to do, or until the end.
-    async fn wait(&mut self, wait: Wait, passed: &[Whole]) {
+    async fn wait(&mut self, waits: &mut Waits, passed: &[Whole]) -> Result<(), StateError> {
         let clock = self.session.clock.clone();
-        let due = Due::after(wait.time(), &*clock);
+        let due = Due::after(waits.pass.time(), &*clock);
+        let mut site_due = Due::after(waits.site.time(), &*clock);
         let stop = self.session.stop.clone();
-        let mut told = false;
-        while !stop.is_cancelled() && !due.left(&*clock).is_zero() {
-            let chosen = self.choose().map(|chosen| chosen.dumps).unwrap_or_default();
-            if chosen.iter().any(|whole| !passed.contains(whole)) {
-                return;
+        let (mut told, mut whole) = (false, None);
+        while !stop.is_cancelled() {
+            if due.left(&*clock).is_zero() {
+                self.look_at_site(waits).await;
+                return Ok(());
+            }
+            if self.supply.is_some() && site_due.left(&*clock).is_zero() {
+                self.look_at_site(waits).await;
+                site_due = Due::after(waits.site.time(), &*clock);
+                whole = None;
+            }
+            let now_whole = Some(self.folder.whole());
+            if whole != now_whole {
+                whole = now_whole;
+                if self.is_news(waits.pass, passed).await? {
+                    return Ok(());
+                }
             }
             if !std::mem::replace(&mut told, true) {
-                self.tell_wait(wait, due.now, passed);
+                self.tell_wait(waits.pass, due.now, passed);
             }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return Ok(()),
                 // Whoever got no answer in time was told that nothing begins.
                 Some(trigger) = self.plan.triggers.recv() => if !trigger.answer.is_closed() {
-                    return self.asked(trigger);
+                    self.asked(trigger);
+                    self.look_at_site(waits).await;
+                    return Ok(());
                 },
-                () = self.plan.forgotten.notified() => return,
-                () = tokio::time::sleep(due.left(&*clock)) => {}
+                () = self.plan.forgotten.notified() => return Ok(()),
+                () = tokio::time::sleep(due.left(&*clock).min(site_due.left(&*clock))) => {}
                 () = self.folder.looked() => {}
             }
         }
+        Ok(())
+    }
+
+    /// Whether a pass would have something to do that the last one had not. What failed to be
+    /// fetched waits for its time.
+    async fn is_news(&self, wait: Wait, passed: &[Whole]) -> Result<bool, StateError> {
+        let Some(version) = self.due().await? else { return Ok(false) };
+        let Chosen { here, there, .. } = self.plan_of(version).await?;
+        let again = matches!(wait, Wait::Retry { .. });
+        Ok(here.iter().any(|whole| !passed.contains(whole)) || (!there.is_empty() && !again))
     }
 
     fn asked(&mut self, trigger: Trigger) {

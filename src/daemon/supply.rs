@@ -1,0 +1,166 @@
+//! The site, as the daemon knows it: listed now and then, and fetched from while it is extracted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::dump::{Checksums, Dump, Needs, RemoteDump, RemoteVersion, Site, SiteError, Wanted};
+use crate::model::{Clock, DumpName, Kind, Version};
+use crate::pipeline::download::{Arrived, DownloadError, DownloadLimits, Downloads};
+use crate::pipeline::Input;
+use crate::state::Keeper;
+
+/// A site, and how dumps are fetched from it.
+pub struct Supply {
+    /// The site.
+    pub site: Arc<dyn Site>,
+    /// Where its dumps go.
+    pub folder: PathBuf,
+    /// How it is gone about.
+    pub limits: DownloadLimits,
+    /// Files at once.
+    pub connections: usize,
+    /// What it has, as of the last look.
+    listed: Vec<RemoteVersion>,
+    /// Dumps that it does not give any more, whatever it lists.
+    gone: BTreeSet<DumpName>,
+    /// Why it could not be read, as it was last told.
+    told: Option<String>,
+}
+
+/// Dumps on their way: what is extracted meanwhile, and what fetches them.
+pub struct OnTheWay<'a> {
+    /// What is to be extracted.
+    pub inputs: Vec<Input>,
+    /// Ends when nothing more comes, with the dumps that can no longer be had.
+    pub fetching: BoxFuture<'a, BTreeSet<DumpName>>,
+}
+
+impl Supply {
+    /// A site that was not looked at yet.
+    pub fn new(
+        site: Arc<dyn Site>,
+        folder: PathBuf,
+        limits: DownloadLimits,
+        connections: usize,
+    ) -> Supply {
+        let (listed, gone, told) = (Vec::new(), BTreeSet::new(), None);
+        Supply { site, folder, limits, connections, listed, gone, told }
+    }
+
+    /// Looks at what the site has; whether it could be read. That it cannot is told once, and that
+    /// it can again too.
+    pub async fn look(&mut self, version: Option<Version>) -> bool {
+        let wanted = version.map_or(Wanted::Newest, Wanted::Version);
+        match self.site.versions(wanted).await {
+            Ok(listed) => {
+                if self.told.take().is_some() {
+                    tracing::info!(site = self.site.shown(), "the site is back");
+                }
+                self.listed = listed;
+                true
+            }
+            Err(error) => {
+                self.tell(&error);
+                false
+            }
+        }
+    }
+
+    fn tell(&mut self, error: &SiteError) {
+        let words = error.to_string();
+        if self.told.as_ref() == Some(&words) {
+            tracing::debug!(error = words, "the site is still away");
+        } else {
+            tracing::warn!(error = words, "going on with the dumps that are here");
+        }
+        self.told = Some(words);
+    }
+
+    fn missing(&self, version: &RemoteVersion) -> Vec<String> {
+        let checksums = self.site.publishes_checksums();
+        let kinds: &[Kind] = if checksums { &Kind::ALL } else { &[] };
+        version.missing(Needs { kinds, checksums })
+    }
+
+    /// The types of each version that is wholly published.
+    pub fn offers(&self) -> BTreeMap<Version, BTreeSet<Kind>> {
+        let published = self.listed.iter().filter(|version| self.missing(version).is_empty());
+        let kinds = |version: &RemoteVersion| {
+            let names = version.dumps.iter().map(|dump| dump.name);
+            names.filter(|name| !self.gone.contains(name)).map(|name| name.kind).collect()
+        };
+        published.map(|version| (version.version, kinds(version))).collect()
+    }
+
+    /// The newest version, if it is not wholly published yet, with what it lacks.
+    pub fn half_published(&self) -> Option<(Version, String)> {
+        let newest = self.listed.last()?;
+        let missing = self.missing(newest);
+        (!missing.is_empty()).then(|| (newest.version, missing.join(", ")))
+    }
+
+    /// Begins to fetch dumps of a version, with their checksums; `stop` ends it.
+    ///
+    /// # Errors
+    /// If the checksums cannot be read now, which is told.
+    pub async fn fetch(
+        &mut self,
+        version: Version,
+        kinds: &[Kind],
+        keeper: &Keeper,
+        clock: &Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Result<OnTheWay<'static>, ()> {
+        let listed = self.listed.iter().find(|listed| listed.version == version);
+        let checksums = match listed.and_then(|listed| listed.checksums.as_deref()) {
+            Some(place) => self.site.checksums(place).await,
+            None => Ok(Checksums::default()),
+        };
+        let checksums = checksums.map_err(|error| self.tell(&error))?;
+        let listed = self.listed.iter().find(|listed| listed.version == version);
+        let dumps = listed.map(|listed| listed.dumps.clone()).unwrap_or_default();
+        let wanted = dumps.into_iter().filter(|dump| kinds.contains(&dump.name.kind));
+        let downloads = Downloads::new(
+            keeper.clone(),
+            Arc::clone(&self.site),
+            self.folder.clone(),
+            self.limits.clone(),
+            Arc::clone(clock),
+            stop,
+        );
+        let mut inputs = Vec::new();
+        let mut queued = Vec::new();
+        for dump in wanted {
+            let dump = RemoteDump { checksum: checksums.of(&dump.name.to_string()), ..dump };
+            let (tell, arrived) = watch::channel(Arrived::nothing(&dump, &self.folder));
+            let path = self.folder.join(dump.name.to_string());
+            inputs.push(Input { dump: Dump { name: dump.name, path }, arrived: Some(arrived) });
+            queued.push((dump, tell));
+        }
+        let (downloads, connections) = (Arc::new(downloads), self.connections);
+        let fetching = stream::iter(queued)
+            .map(move |(dump, tell)| {
+                let downloads = Arc::clone(&downloads);
+                async move {
+                    let fetched = downloads.fetch(&dump, tell).await;
+                    matches!(fetched, Err(DownloadError::Gone { .. })).then_some(dump.name)
+                }
+            })
+            .buffer_unordered(connections)
+            .filter_map(async |gone| gone)
+            .collect()
+            .boxed();
+        Ok(OnTheWay { inputs, fetching })
+    }
+
+    /// Notes dumps that the site does not give any more.
+    pub fn note_gone(&mut self, gone: BTreeSet<DumpName>) {
+        self.gone.extend(gone);
+    }
+}
