@@ -16,6 +16,7 @@ mod run;
 mod sample;
 mod signals;
 mod state;
+mod state_downloads;
 mod state_tables;
 mod summary;
 mod words;
