@@ -1,6 +1,8 @@
 //! Configuration as resolved: what was typed or set in the environment, else the file, else the
 //! default.
 
+mod download;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -11,9 +13,11 @@ use serde::Deserialize;
 
 use super::args::{
     ConsumerArgs, ConsumerName, DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel,
-    Progress, RunArgs,
+    Progress, Rate, RunArgs,
 };
 use crate::model::{Kind, Version};
+
+pub use download::{Download, SiteName, Versions};
 
 /// The configuration file: the long options' names, with the same values.
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +49,11 @@ pub struct ConfigFile {
     from: Option<String>,
     consumer_cancel_delay: Option<u32>,
     queue_check_interval: Option<NonZero<u32>>,
+    site: Option<String>,
+    read_timeout: Option<NonZero<u32>>,
+    limit_rate: Option<Rate>,
+    connections: Option<NonZero<u8>>,
+    require_checksum: Option<bool>,
 }
 
 impl ConfigFile {

@@ -4,6 +4,7 @@
 mod bad;
 mod budget;
 mod deliver;
+pub mod download;
 mod error;
 mod extraction;
 mod order;
