@@ -215,12 +215,12 @@ fn a_dump_with_resume_points_survives_kills_and_repeats_little() {
     }
 }
 
-/// Places on the way of an extraction into a file; those of `state` commands and of the broker
-/// have their own tests.
+/// Places on the way of an extraction into a file; those of `state` commands, downloads and the
+/// broker have their own tests.
 fn on_the_way(place: &str) -> bool {
-    !["announce.", "postgres.", "state.upgrade.", "state.compact.", "state.repair.", "state.force."]
-        .iter()
-        .any(|prefix| place.starts_with(prefix))
+    let elsewhere = ["announce.", "postgres.", "download.", "state.upgrade.", "state.compact."];
+    let by_request = ["state.repair.", "state.force."];
+    !elsewhere.iter().chain(&by_request).any(|prefix| place.starts_with(prefix))
 }
 
 fn survives_at_every_place(to: To) -> Vec<&'static str> {

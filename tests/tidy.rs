@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders in which nothing waits: no runtime, no clock of their own.
-const WITHOUT_TOKIO: &[&str] = &["model", "dump", "gzip", "record", "sample", "tables", "observe"];
+const WITHOUT_TOKIO: &[&str] = &["model", "gzip", "record", "sample", "tables", "observe"];
 
 const HARD_LIMIT: usize = 600;
 
@@ -122,6 +122,7 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("hyper", &["daemon"]),
         ("hyper_util", &["daemon"]),
         ("metrics_exporter_prometheus", &["observe"]),
+        ("reqwest", &["dump"]),
     ];
     for path in rust_files(&root().join("src")) {
         let folder = folder_of(&path);

@@ -2,6 +2,7 @@
 
 mod consume;
 mod delivery;
+mod download;
 
 use std::path::PathBuf;
 
@@ -13,9 +14,11 @@ use crate::model::{Kind, Version};
 
 pub use consume::{ConsumeArgs, ConsumeCommand, ConsumerArgs, ConsumerName};
 pub use delivery::{DeliveryArgs, ExtractArgs, RunArgs};
+pub use download::{DownloadArgs, FetchArgs, Rate, SiteArgs, VersionsArgs};
 
 const EXAMPLES: &str = "\
 Examples:
+  discogs-extractor download --into dumps/
   discogs-extractor extract dumps/ --to sqlite:discogs.db
   discogs-extractor extract dumps/discogs_20260101_labels.xml.gz --to jsonl:out
   discogs-extractor extract dumps/ --to jsonl:- --types artists | head
@@ -110,6 +113,10 @@ pub enum Command {
     Consume(ConsumeArgs),
     /// Show and change what is known of every file
     State(StateArgs),
+    /// Show which versions a download site has, and what of them is here
+    Versions(VersionsArgs),
+    /// Download a version's dumps and verify them; goes on where it was
+    Download(DownloadArgs),
     /// Make a dump set of any size to try things with
     Sample(SampleArgs),
     /// Print shell completions

@@ -1,6 +1,8 @@
 //! Configuration as resolved: what was typed or set in the environment, else the file, else the
 //! default.
 
+mod download;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -11,9 +13,11 @@ use serde::Deserialize;
 
 use super::args::{
     ConsumerArgs, ConsumerName, DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel,
-    Progress, RunArgs,
+    Progress, Rate, RunArgs,
 };
 use crate::model::{Kind, Version};
+
+pub use download::{Download, Fetch, SiteName, Versions};
 
 /// The configuration file: the long options' names, with the same values.
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +49,13 @@ pub struct ConfigFile {
     from: Option<String>,
     consumer_cancel_delay: Option<u32>,
     queue_check_interval: Option<NonZero<u32>>,
+    site: Option<String>,
+    read_timeout: Option<NonZero<u32>>,
+    limit_rate: Option<Rate>,
+    connections: Option<NonZero<u8>>,
+    require_checksum: Option<bool>,
+    newest_first: Option<bool>,
+    keep: Option<NonZero<u16>>,
 }
 
 impl ConfigFile {
@@ -163,6 +174,12 @@ pub struct Extract {
 pub struct Run {
     /// The folder of dumps.
     pub root: PathBuf,
+    /// Where dumps are fetched from, if they are.
+    pub fetch: Option<Fetch>,
+    /// Whether a newer version begins although an older one is unfinished.
+    pub newest_first: bool,
+    /// So many versions of files are kept; all, if none is given.
+    pub keep: Option<usize>,
     /// When to look again, even if nothing happened.
     pub check_every: Duration,
     /// When to try again what failed for the first time.
@@ -238,6 +255,9 @@ impl Consume {
     }
 }
 
+/// Instead of a site: only what lies in the folder is taken.
+const NO_SITE: &str = "none";
+
 /// The platform's.
 const EXCHANGE_PREFIX: &str = "discogsography-discogs";
 
@@ -291,8 +311,12 @@ impl Run {
         let address = args.listen.or(file.listen).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let port = args.health_port.or(file.health_port).unwrap_or(8_000);
         let root = args.root.or(file.root.take());
+        let fetch = Fetch::resolve(args.fetch, &mut file);
         Run {
             root: root.unwrap_or_else(|| PathBuf::from("/discogs-data")),
+            fetch: Some(fetch).filter(|fetch| fetch.site.name != NO_SITE),
+            newest_first: args.newest_first || file.newest_first.unwrap_or(false),
+            keep: args.keep.or(file.keep.map(NonZero::get)).map(usize::from),
             check_every: Duration::from_hours(24 * u64::from(days.unwrap_or(15))),
             retry_after: Duration::from_secs(retry.into()),
             listen: (port != 0).then(|| SocketAddr::new(address, port)),

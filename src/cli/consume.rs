@@ -21,13 +21,11 @@ use crate::amqp::{Broker, Topology};
 use crate::consume::target::{SweepLimits, Target};
 use crate::consume::{Consumed, Consumer, Graph, Postgres, Said, Settings, Sqlite, ledger, replay};
 use crate::daemon::consumer::{self, Shown};
-use crate::daemon::control::Control;
 use crate::daemon::notify;
 use crate::graph::{Address, SCHEMES};
 use crate::model::complete::Noter;
 use crate::model::{Clock, SystemClock};
 use crate::observe::{Metrics, lines};
-use crate::state::Keeper;
 use crate::tables::postgres::Server;
 
 /// Docker kills after 10 s. What was read is written in 6 s at most, a goodbye takes 1 s.
@@ -67,7 +65,7 @@ pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
             },
             say,
         };
-        let keeper = stop.run_until_cancelled(open(state_dir, &clock)).await;
+        let keeper = stop.run_until_cancelled(owner::open_store(state_dir, &clock)).await;
         let Some((keeper, control)) = keeper.transpose()? else {
             return Ok(Consumed::default());
         };
@@ -119,16 +117,6 @@ pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(if consumed?.refused.is_empty() { Exit::Done } else { Exit::Failed })
-}
-
-/// Opens the state directory as its owner.
-async fn open(state_dir: &Path, clock: &Arc<dyn Clock>) -> Result<(Keeper, Control)> {
-    std::fs::create_dir_all(state_dir)
-        .with_context(|| format!("cannot make the state directory {}", state_dir.display()))?;
-    let keeper = Keeper::open(state_dir, Arc::clone(clock)).await?;
-    let control = Control::listen(state_dir)
-        .with_context(|| format!("cannot listen in the state directory {}", state_dir.display()))?;
-    Ok((keeper, control))
 }
 
 fn say(said: Said) {

@@ -78,7 +78,8 @@ async fn extract(
     force: Option<ForceWord>,
 ) -> Result<Extracted> {
     if let Some(word) = force {
-        session.force(&dumps, &word).await?;
+        let names: Vec<_> = dumps.iter().map(|dump| dump.name).collect();
+        session.force(&names, &word).await?;
     }
     session.show_known(dumps.iter().map(|dump| dump.name.version)).await?;
     let inputs = dumps.into_iter().map(Input::from).collect();

@@ -2,8 +2,10 @@
 //! place with clap, environment variables and printing.
 
 mod args;
+mod arrivals;
 mod config;
 mod consume;
+mod download;
 mod environment;
 mod exit;
 mod extract;
@@ -16,8 +18,10 @@ mod run;
 mod sample;
 mod signals;
 mod state;
+mod state_downloads;
 mod state_tables;
 mod summary;
+mod versions;
 mod words;
 
 use std::process::ExitCode;
@@ -27,7 +31,7 @@ use clap::Parser;
 use indicatif::MultiProgress;
 
 use args::{Cli, Command, ConsumeCommand, ConsumerArgs, ConsumerName, GlobalArgs};
-use config::{ConfigFile, Consume, Extract, Logging, Run};
+use config::{ConfigFile, Consume, Download, Extract, Logging, Run, Versions};
 use exit::Exit;
 use owner::Usage;
 
@@ -84,6 +88,14 @@ fn command(cli: Cli) -> Result<Exit> {
         },
         Command::State(args) => {
             state::run(&args, &config::state_dir(&cli.global, &file, EXTRACTOR)?)
+        }
+        Command::Versions(args) => {
+            let state_dir = config::state_dir(&cli.global, &file, EXTRACTOR)?;
+            versions::run(&Versions::resolve(args, file), &state_dir)
+        }
+        Command::Download(args) => {
+            let state_dir = config::state_dir(&cli.global, &file, EXTRACTOR)?;
+            download::run(&Download::resolve(args, file), &state_dir, &bars)
         }
         Command::Sample(args) => sample::run(&args),
         Command::Completions { shell } => reference::completions(shell),

@@ -94,14 +94,10 @@ impl Owner<'_> {
             _ => None,
         };
         let store = kept_nowhere.as_ref().map_or(self.state_dir, tempfile::TempDir::path);
-        std::fs::create_dir_all(store)
-            .with_context(|| format!("cannot make the state directory {}", store.display()))?;
-        let keeper = tokio::select! {
-            keeper = Keeper::open(store, Arc::clone(clock)) => keeper?,
-            () = self.stop.cancelled() => return Ok(Worked { result: None, signals }),
+        let opening = self.stop.run_until_cancelled(open_store(store, clock)).await;
+        let Some((keeper, control)) = opening.transpose()? else {
+            return Ok(Worked { result: None, signals });
         };
-        let control = Control::listen(store)
-            .with_context(|| format!("cannot listen in the state directory {}", store.display()))?;
         let how = How::resolve(self.config.progress, std::io::stderr().is_terminal());
         let mut bars = Bars::new((how == How::Bars).then_some(self.bars), self.picture.subscribe());
         let (now_is, job) = (self.picture.subscribe(), OnceLock::<Job>::new());
@@ -183,6 +179,19 @@ impl Owner<'_> {
     fn bad_records(&self) -> PathBuf {
         self.state_dir.join("bad-records")
     }
+}
+
+/// Opens the state directory as its owner, and the socket for those who ask what it knows.
+///
+/// # Errors
+/// If another process owns it, it is damaged, or the disk says no.
+pub async fn open_store(state_dir: &Path, clock: &Arc<dyn Clock>) -> Result<(Keeper, Control)> {
+    std::fs::create_dir_all(state_dir)
+        .with_context(|| format!("cannot make the state directory {}", state_dir.display()))?;
+    let keeper = Keeper::open(state_dir, Arc::clone(clock)).await?;
+    let control = Control::listen(state_dir)
+        .with_context(|| format!("cannot listen in the state directory {}", state_dir.display()))?;
+    Ok((keeper, control))
 }
 
 /// A runtime for sockets, timers and signals; what takes the processor has threads of its own.

@@ -109,9 +109,14 @@ fn words(file: &FileNow) -> String {
 }
 
 fn bar(file: &FileNow) -> ProgressBar {
+    styled_bar(file.name.kind.name(), file.size)
+}
+
+/// A bar as all of ours look: what it is of, how far, and words.
+pub fn styled_bar(prefix: &'static str, length: u64) -> ProgressBar {
     let template = "{prefix:9} {bar:24} {percent:>3}%  {wide_msg}";
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(file.size).with_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
-    bar.with_prefix(file.name.kind.name())
+    let bar = ProgressBar::new(length).with_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+    bar.with_prefix(prefix)
 }

@@ -13,13 +13,13 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::config::Run;
-use super::environment;
+use super::config::{Fetch, Run};
 use super::exit::Exit;
 use super::owner::{self, Owner, Usage};
 use super::signals::Patience;
+use super::{download, environment, versions};
 use crate::daemon::http::{Http, Served};
-use crate::daemon::{Daemon, Folder, Plan, Schedule, Session, notify};
+use crate::daemon::{Daemon, Folder, Plan, Schedule, Session, Supply, notify};
 use crate::model::{Clock, SystemClock};
 use crate::observe::Metrics;
 use crate::sink::Target;
@@ -68,16 +68,20 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
                 metrics,
             })
         });
+        let supply = config.fetch.as_ref().map(|fetch| supply(config, fetch, &session.clock));
+        let supply = supply.transpose()?;
         let folder = Folder::open(config.root.clone(), Arc::clone(&session.clock)).await;
         let plan = Plan {
             kinds: delivery.kinds.clone(),
             version: delivery.version,
+            newest_first: config.newest_first,
+            keep: config.keep,
             schedule: Schedule { check_every: config.check_every, retry_after: config.retry_after },
             force: owner::force_word(delivery.force.as_deref()),
             triggers,
             forgotten: &forgotten,
         };
-        let daemon = Daemon::new(session, plan, folder);
+        let daemon = Daemon::new(session, plan, folder, supply);
         tokio::select! {
             ended = daemon.run() => Ok(ended?),
             Some(never) = OptionFuture::from(serving) => match never {},
@@ -97,6 +101,16 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
     };
     owner.run(runtime, telling, work)?;
     Ok(Exit::Done)
+}
+
+/// The site that dumps are fetched from into the folder, which is made for them.
+fn supply(config: &Run, fetch: &Fetch, clock: &Arc<dyn Clock>) -> Result<Supply> {
+    let site = versions::open(&fetch.site, Arc::clone(clock))?;
+    // The folder itself is looked at, and told of, by the daemon.
+    _ = std::fs::create_dir_all(&config.root);
+    // It is asked for until it answers: nobody is there to start again.
+    let limits = download::limits(fetch, clock, None);
+    Ok(Supply::new(site, config.root.clone(), limits, fetch.connections))
 }
 
 pub(super) fn listen(runtime: &Runtime, address: SocketAddr) -> Result<Http> {

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::args::{StateArgs, StateCommand};
 use super::exit::Exit;
+use super::state_downloads;
 use super::state_tables as tables;
 use super::summary::grouped;
 use crate::daemon::control::{self, Request, Response};
 use crate::model::{Clock, Job, SystemClock};
 use crate::state::view::{self, FileEntry, Filter};
-use crate::state::{self, Inspection, Keeper, Status};
+use crate::state::{self, Download, Inspection, Keeper, Status};
 
 /// How long a store that somebody holds without answering is asked again: an owner that starts or
 /// ends, or another inspector.
@@ -24,11 +25,7 @@ const REDRAW: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub fn run(args: &StateArgs, dir: &Path) -> Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let store = Store { dir, runtime, clock: SystemClock::new() };
+    let store = Store::new(dir)?;
     let filter = Filter { job: args.select.job.clone(), version: args.select.dump_version };
     let json = args.select.json;
     match &args.command {
@@ -38,11 +35,20 @@ pub fn run(args: &StateArgs, dir: &Path) -> Result<Exit> {
         }
         Some(StateCommand::Show { file }) => {
             let inspection = store.inspect()?;
-            let files = named(&inspection, &filter, std::slice::from_ref(file))?;
+            let now = store.clock.now();
+            let downloads = view::select_downloads(&inspection, &filter);
+            let named_here = |d: &&Download| d.key.kind.name() == file || d.key.file == *file;
+            let downloads: Vec<_> = downloads.into_iter().filter(named_here).collect();
+            let files = match named(&inspection, &filter, std::slice::from_ref(file)) {
+                Err(_) if !downloads.is_empty() => Vec::new(),
+                files => files?,
+            };
             let text = if json {
-                json_text(&files)?
+                let files = files.into_iter().map(Shown::File);
+                let shown = files.chain(downloads.into_iter().map(Shown::Download));
+                json_text(&shown.collect::<Vec<_>>())?
             } else {
-                tables::show(&files, &inspection, store.clock.now())
+                tables::show(&files, &inspection, now) + &state_downloads::show(&downloads, now)
             };
             print(&text)
         }
@@ -91,6 +97,19 @@ pub fn run(args: &StateArgs, dir: &Path) -> Result<Exit> {
     }
 }
 
+/// What `state show --json` prints a list of: a file has a job, a download has a site.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    File(&'a FileEntry),
+    Download(&'a Download),
+}
+
+/// What is known, from the owner of the state directory or from the store.
+pub fn inspect(dir: &Path) -> Result<Inspection> {
+    Store::new(dir)?.inspect()
+}
+
 /// Where the state is asked for.
 struct Store<'a> {
     dir: &'a Path,
@@ -99,6 +118,14 @@ struct Store<'a> {
 }
 
 impl Store<'_> {
+    fn new(dir: &Path) -> Result<Store<'_>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        Ok(Store { dir, runtime, clock: SystemClock::new() })
+    }
+
     /// From the owner, who knows more; from the store if there is none.
     fn inspect(&self) -> Result<Inspection> {
         let began = Instant::now();

@@ -7,6 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
+use super::state_downloads;
 use super::summary::grouped;
 use crate::model::{Job, Timestamp};
 use crate::state::view::{
@@ -62,6 +63,7 @@ pub fn list(inspection: &Inspection, filter: &Filter, now: Timestamp) -> String 
         }
         _ = writeln!(text, "{table}");
     }
+    text.push_str(&state_downloads::list(inspection, filter, now));
     if let Some(owner) = &listed.store.owner {
         _ = writeln!(text, "{owner} is at work");
     }
@@ -212,7 +214,7 @@ fn heading(inspection: &Inspection, job: &Job) -> String {
     }
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header);
     table
@@ -268,7 +270,7 @@ fn position(position: crate::model::Position) -> String {
 }
 
 /// A moment both ways: `3 min ago (2026-01-02T03:04:05Z)`.
-fn moment(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn moment(at: Timestamp, now: Timestamp) -> String {
     format!("{} ({at})", ago(now.since(at)))
 }
 

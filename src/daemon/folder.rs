@@ -99,7 +99,8 @@ impl Folder {
         self.look().await;
     }
 
-    async fn look(&mut self) {
+    /// Looks at it now.
+    pub async fn look(&mut self) {
         let (root, heard) = (self.root.clone(), self.ear.as_ref().map(|ear| ear.folder));
         let looked = spawn_blocking(move || look(&root, heard)).await;
         let looked = looked.unwrap_or_else(|died| Err(died.to_string()));

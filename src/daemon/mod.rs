@@ -1,16 +1,19 @@
 //! What whoever owns a store does beside extracting: watch and tell, answer those who ask, and, as
 //! the daemon, know when the next pass is due.
 
+mod choice;
 pub mod consumer;
 pub mod control;
 mod folder;
 mod gate;
 pub mod http;
 pub mod notify;
+mod prune;
 mod run;
 mod schedule;
 mod session;
 mod sightings;
+mod supply;
 mod trigger;
 mod watch;
 
@@ -18,5 +21,6 @@ pub use folder::Folder;
 pub use run::{Daemon, Plan};
 pub use schedule::Schedule;
 pub use session::Session;
+pub use supply::Supply;
 pub use trigger::Trigger;
 pub use watch::Watch;

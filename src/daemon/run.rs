@@ -13,7 +13,7 @@ use super::folder::Folder;
 use super::prune::superfluous;
 use super::schedule::{Ended, Schedule, Wait};
 use super::sightings::Whole;
-use super::supply::{OnTheWay, Supply};
+use super::supply::Supply;
 use super::{Session, Trigger};
 use crate::dump::{Dump, identify};
 use crate::model::{Clock, DumpName, Identity, Kind, Timestamp, Version};
@@ -148,7 +148,7 @@ impl<'a> Daemon<'a> {
                     let name = whole.dump.name;
                     name.version == version && chosen.there.contains(&name.kind)
                 };
-                self.folder.looked_now().await;
+                self.folder.look().await;
                 let now_here = self.folder.whole().into_iter().filter(fetched);
                 chosen.here.iter().cloned().chain(now_here).collect()
             } else {
@@ -187,7 +187,9 @@ impl<'a> Daemon<'a> {
             standings.entry(version).or_default().there = kinds;
         }
         for entry in self.session.keeper.inspect().await?.files {
-            if entry.key.job != *self.session.sink.job() || !self.plan.kinds.contains(&entry.key.kind) {
+            if entry.key.job != *self.session.sink.job()
+                || !self.plan.kinds.contains(&entry.key.kind)
+            {
                 continue;
             }
             let (version, kind) = (entry.key.version, entry.key.kind);
@@ -215,8 +217,7 @@ impl<'a> Daemon<'a> {
     /// What of a version is here, to be fetched, or missing.
     async fn plan_of(&self, version: Version) -> Result<Chosen, StateError> {
         let mut standings = self.standings().await?;
-        let Standing { here, there, complete, .. } =
-            standings.remove(&version).unwrap_or_default();
+        let Standing { here, there, complete, .. } = standings.remove(&version).unwrap_or_default();
         let wanted = || self.plan.kinds.iter().copied();
         // What is complete needs its file no more.
         let left = || wanted().filter(|kind| !here.contains(kind) && !complete.contains(kind));
@@ -319,15 +320,16 @@ impl<'a> Daemon<'a> {
         for name in superfluous(names, keep, complete) {
             let Some(dump) = here.iter().find(|dump| dump.name == name) else { continue };
             match tokio::fs::remove_file(&dump.path).await {
-                Ok(()) => tracing::info!(file = %name, keep, "removed, newer versions are complete"),
+                Ok(()) => {
+                    tracing::info!(file = %name, keep, "removed, newer versions are complete");
+                }
                 Err(error) => {
                     tracing::warn!(file = %name, %error, "could not be removed");
                     continue;
                 }
             }
-            if let Some(supply) = &self.supply {
-                let (key, now) = (supply.key(name), self.session.clock.now());
-                self.session.keeper.forget_download(key, now).await?;
+            if let Some(key) = self.supply.as_ref().and_then(|supply| supply.key(name)) {
+                self.session.keeper.forget_download(key, self.session.clock.now()).await?;
             }
         }
         Ok(())

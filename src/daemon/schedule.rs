@@ -5,6 +5,10 @@ use std::time::Duration;
 /// What keeps failing for reasons that may pass is tried again at least this often.
 const LONGEST_RETRY: Duration = Duration::from_mins(15);
 
+/// How often the site is looked at while the newest version is half published. It takes the site
+/// hours to publish one.
+const SOON: Duration = Duration::from_hours(1);
+
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -56,6 +60,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// A wait of at most [`SOON`].
+    #[must_use]
+    pub fn soon(&self, wait: Wait) -> Wait {
+        match wait {
+            Wait::Check(time) => Wait::Check(time.min(SOON)),
+            Wait::Retry { .. } => wait,
+        }
+    }
+
     /// What to wait for before the first pass has ended.
     pub const fn first(&self) -> Wait {
         Wait::Check(self.check_every)

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Watch;
-use crate::dump::Dump;
 use crate::model::{Clock, DumpName, Kind, Live, Phase, Version};
 use crate::observe::{FileNow, Snapshot, Speed, Stage, lines};
 use crate::pipeline::{self, Finished, Input, Pass, PassError, Settings, Told};
@@ -103,11 +102,11 @@ impl Session {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn force(&self, dumps: &[Dump], word: &ForceWord) -> Result<(), StateError> {
+    pub async fn force(&self, dumps: &[DumpName], word: &ForceWord) -> Result<(), StateError> {
         self.register_job().await?;
         let mut versions: BTreeMap<Version, BTreeSet<Kind>> = BTreeMap::new();
         for dump in dumps {
-            versions.entry(dump.name.version).or_default().insert(dump.name.kind);
+            versions.entry(dump.version).or_default().insert(dump.kind);
         }
         for (version, kinds) in versions {
             let (job, kinds) = (self.sink.job().clone(), kinds.into_iter().collect());

@@ -11,20 +11,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dump::{Checksums, Dump, Needs, RemoteDump, RemoteVersion, Site, SiteError, Wanted};
 use crate::model::{Clock, DumpName, Kind, Version};
-use crate::pipeline::download::{Arrived, DownloadError, DownloadLimits, Downloads};
 use crate::pipeline::Input;
-use crate::state::Keeper;
+use crate::pipeline::download::{Arrived, DownloadError, DownloadLimits, Downloads};
+use crate::state::{DownloadKey, Keeper};
 
 /// A site, and how dumps are fetched from it.
 pub struct Supply {
-    /// The site.
-    pub site: Arc<dyn Site>,
+    site: Arc<dyn Site>,
     /// Where its dumps go.
-    pub folder: PathBuf,
+    folder: PathBuf,
     /// How it is gone about.
-    pub limits: DownloadLimits,
+    limits: DownloadLimits,
     /// Files at once.
-    pub connections: usize,
+    connections: usize,
     /// What it has, as of the last look.
     listed: Vec<RemoteVersion>,
     /// Dumps that it does not give any more, whatever it lists.
@@ -73,13 +72,16 @@ impl Supply {
     }
 
     fn tell(&mut self, error: &SiteError) {
-        let words = error.to_string();
-        if self.told.as_ref() == Some(&words) {
+        self.tell_words(&error.to_string());
+    }
+
+    fn tell_words(&mut self, words: &str) {
+        if self.told.as_deref() == Some(words) {
             tracing::debug!(error = words, "the site is still away");
         } else {
             tracing::warn!(error = words, "going on with the dumps that are here");
         }
-        self.told = Some(words);
+        self.told = Some(words.to_owned());
     }
 
     fn missing(&self, version: &RemoteVersion) -> Vec<String> {
@@ -126,10 +128,12 @@ impl Supply {
         let listed = self.listed.iter().find(|listed| listed.version == version);
         let dumps = listed.map(|listed| listed.dumps.clone()).unwrap_or_default();
         let wanted = dumps.into_iter().filter(|dump| kinds.contains(&dump.name.kind));
+        let folder = self.folder.canonicalize();
+        let folder = folder.map_err(|error| self.tell_words(&error.to_string()))?;
         let downloads = Downloads::new(
             keeper.clone(),
             Arc::clone(&self.site),
-            self.folder.clone(),
+            folder.clone(),
             self.limits.clone(),
             Arc::clone(clock),
             stop,
@@ -138,7 +142,7 @@ impl Supply {
         let mut queued = Vec::new();
         for dump in wanted {
             let dump = RemoteDump { checksum: checksums.of(&dump.name.to_string()), ..dump };
-            let (tell, arrived) = watch::channel(Arrived::nothing(&dump, &self.folder));
+            let (tell, arrived) = watch::channel(Arrived::nothing(&dump, &folder));
             let path = self.folder.join(dump.name.to_string());
             inputs.push(Input { dump: Dump { name: dump.name, path }, arrived: Some(arrived) });
             queued.push((dump, tell));
@@ -157,6 +161,11 @@ impl Supply {
             .collect()
             .boxed();
         Ok(OnTheWay { inputs, fetching })
+    }
+
+    /// The key of a dump's record in the store.
+    pub fn key(&self, name: DumpName) -> Option<DownloadKey> {
+        Some(DownloadKey::new(name, &self.folder.canonicalize().ok()?))
     }
 
     /// Notes dumps that the site does not give any more.

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Sha256};
+use super::Kind;
 
 /// The day a dump set was made, as its file names say it: `20260101`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -120,24 +120,16 @@ impl Identity {
         }
     }
 
-    /// The identity of a download: growth, a rename and a restart keep it, and another checksum or
-    /// another entity tag of the site's is another file.
-    pub fn of_source(
-        site: &str,
-        name: DumpName,
-        checksum: Option<Sha256>,
-        tag: Option<&str>,
-        size: Option<u64>,
-    ) -> Identity {
+    /// The identity of a download of so many bytes, 0 if that was not said. What names it are
+    /// parts of which none has a line end.
+    pub fn of_source(parts: &[&str], size: u64) -> Identity {
         use sha2::Digest;
         let mut hasher = sha2::Sha256::new();
-        let checksum = checksum.map(|checksum| checksum.to_string()).unwrap_or_default();
-        // No part can hold the line end that parts them.
-        for part in [site, &name.to_string(), &checksum, tag.unwrap_or_default()] {
+        for part in parts {
             hasher.update(part.as_bytes());
             hasher.update(b"\n");
         }
-        Identity::Source { size: size.unwrap_or(0), named: hasher.finalize().into() }
+        Identity::Source { size, named: hasher.finalize().into() }
     }
 }
 
@@ -146,7 +138,7 @@ mod hex {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::Sha256;
+    use crate::model::Sha256;
 
     pub(super) fn serialize<S: Serializer>(ends: &[u8; 32], out: S) -> Result<S::Ok, S::Error> {
         out.collect_str(&Sha256(*ends))
@@ -154,15 +146,19 @@ mod hex {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
         let text = String::deserialize(from)?;
-        let mut ends = [0; 32];
-        let pairs = text.as_bytes().chunks_exact(2);
-        if text.len() != 64 {
-            return Err(D::Error::custom("not 64 hex digits"));
-        }
-        for (byte, pair) in ends.iter_mut().zip(pairs) {
-            let digits = std::str::from_utf8(pair).map_err(D::Error::custom)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(D::Error::custom)?;
-        }
-        Ok(ends)
+        let bytes = super::from_hex(&text).and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| D::Error::custom("not 64 hex digits"))
     }
+}
+
+/// The bytes that pairs of hex digits stand for; none if it is anything else.
+pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        })
+        .collect()
 }

@@ -4,6 +4,7 @@
 mod checkpoint;
 mod clock;
 pub mod complete;
+mod download;
 pub mod fault;
 mod file;
 mod job;
@@ -19,6 +20,7 @@ mod window;
 
 pub use checkpoint::{Checkpoint, InflatePoint, MemberCheck, ResumePoint};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use download::{HashState, Stamp, Verification};
 pub use file::{DumpName, Identity, NameError, Version};
 pub use job::Job;
 pub use kind::{Kind, UnknownKind};

@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
@@ -11,20 +11,20 @@ use tokio::task::spawn_blocking;
 use super::bad::BadRecords;
 use super::budget::Budget;
 use super::deliver::{self, deliver};
-use super::download::{Arrived, Arriving};
+use super::download::{Arrived, ArrivedState};
 use super::error::FileError;
 use super::outbox::{self, Refused};
 use super::pass::{FileEnd, Input, Pass};
 use super::reader::{self, ReadEnd, ReadError, Start};
 use super::source::{Growth, Source};
 use super::workers::{Pool, last_words};
-use crate::dump::{Dump, identify};
+use crate::dump::{Dump, identify, stamp};
 use crate::model::{
     Checkpoint, GzipOffset, Identity, Limits, Live, Ordinal, Phase, Position, ResumePoint, Run,
     Window, XmlOffset, fault,
 };
 use crate::sink::{Lane, LaneStart};
-use crate::state::{Beginning, Begun, FileKey, Owes};
+use crate::state::{Beginning, Begun, DownloadKey, FileKey, Owes};
 
 /// Bytes of documents in flight per file, beside the limit in records: what 5,000 releases take.
 const WINDOW_BYTES: usize = 20 << 20;
@@ -208,24 +208,24 @@ impl<'a> Extraction<'a> {
         while let Some(arrived) = self.arrived {
             let now = arrived.borrow().clone();
             let identity = match (now.state, now.identity) {
-                (Arriving::Failed { why, mismatch }, _) => {
+                (ArrivedState::Failed { why, mismatch }, _) => {
                     let file = self.dump.name.to_string();
                     return Err(FileError::Download { file, why, mismatch });
                 }
-                (Arriving::Verified | Arriving::Unverified, _) => break,
-                (Arriving::Growing, None) => {
+                (ArrivedState::Verified | ArrivedState::Unverified, _) => break,
+                (ArrivedState::Growing, None) => {
                     let why = "the site has not answered".to_owned();
                     let file = self.dump.name.to_string();
                     return Err(FileError::Download { file, why, mismatch: false });
                 }
-                (Arriving::Growing, Some(identity)) => identity,
+                (ArrivedState::Growing, Some(identity)) => identity,
             };
             let (path, part) = (now.part.clone(), now.part);
             let opened = spawn_blocking(move || File::open(&part)).await;
             match opened.map_err(io::Error::other).flatten() {
                 Ok(file) => return Ok(Opened { file, identity, growing: Some(now.generation) }),
                 // It got its final name meanwhile.
-                Err(_) if arrived.borrow().state != Arriving::Growing => {}
+                Err(_) if arrived.borrow().state != ArrivedState::Growing => {}
                 Err(cause) => return Err(unreadable(path, cause)),
             }
         }
@@ -234,10 +234,29 @@ impl<'a> Extraction<'a> {
             let file = File::open(&path)?;
             let identity = identify(&file)?;
             io::Seek::rewind(&mut &file)?;
-            Ok(Opened { file, identity, growing: None })
+            let folder = path.canonicalize()?.parent().map(Path::to_owned).unwrap_or_default();
+            Ok((file, identity, folder))
         });
         let opened = opened.await.map_err(io::Error::other).flatten();
-        opened.map_err(|cause| unreadable(self.dump.path.clone(), cause))
+        let (file, content, folder) =
+            opened.map_err(|cause| unreadable(self.dump.path.clone(), cause))?;
+        let identity = self.as_begun(&file, &folder).await?.unwrap_or(content);
+        Ok(Opened { file, identity, growing: None })
+    }
+
+    /// The identity that the file was begun with while it was downloaded, if it was, and is still
+    /// the file that came.
+    async fn as_begun(&self, file: &File, folder: &Path) -> Result<Option<Identity>, FileError> {
+        let keeper = &self.pass.keeper;
+        let files = keeper.files(self.key.job.clone(), self.dump.name.version).await?;
+        let known = files.into_iter().find(|(key, _)| *key == self.key);
+        let Some(begun @ Identity::Source { .. }) = known.map(|(_, state)| state.identity) else {
+            return Ok(None);
+        };
+        let download = keeper.download(DownloadKey::new(self.dump.name, folder)).await?;
+        let on_disk = file.metadata().ok().map(|metadata| stamp(&metadata));
+        let is_it = download.is_some_and(|it| it.stamp == on_disk && it.identity() == begun);
+        Ok(is_it.then_some(begun))
     }
 
     /// Opens the sink's lane. Where the sink holds less than the checkpoint says, the checkpoint
@@ -383,7 +402,7 @@ impl<'a> Extraction<'a> {
     /// The download's own error comes before what it looks like from here.
     fn download_failed(&self) -> Result<(), FileError> {
         let state = self.arrived.map(|arrived| arrived.borrow().state.clone());
-        let Some(Arriving::Failed { why, mismatch }) = state else { return Ok(()) };
+        let Some(ArrivedState::Failed { why, mismatch }) = state else { return Ok(()) };
         Err(FileError::Download { file: self.dump.name.to_string(), why, mismatch })
     }
 
@@ -414,13 +433,19 @@ impl<'a> Extraction<'a> {
         run: Run,
         mut window: Window,
     ) -> Result<FileEnd, FileError> {
-        let now_is = self.open().await?.identity;
-        match identity {
-            Identity::Source { .. } => self.pass.keeper.arrived(self.key.clone(), now_is).await?,
-            Identity::Content { .. } if now_is == *identity => {}
-            Identity::Content { .. } => {
-                return Err(FileError::Changed(self.dump.path.display().to_string()));
-            }
+        let now_is = self.open().await?;
+        if now_is.identity != *identity {
+            return Err(FileError::Changed(self.dump.path.display().to_string()));
+        }
+        if let Identity::Source { .. } = identity {
+            // It is known by its content from now on, as is any copy of it.
+            let identified = spawn_blocking(move || identify(&now_is.file)).await;
+            let identified = identified.map_err(io::Error::other).flatten();
+            let content = identified.map_err(|cause| {
+                let path = self.dump.path.clone();
+                FileError::Unreadable { path, cause }
+            })?;
+            self.pass.keeper.arrived(self.key.clone(), content).await?;
         }
         let (sink, name) = (Arc::clone(&self.pass.sink), self.dump.name);
         fault::place("sink.finish.before");

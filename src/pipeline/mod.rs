@@ -4,7 +4,7 @@
 mod bad;
 mod budget;
 mod deliver;
-mod download;
+pub mod download;
 mod error;
 mod extraction;
 mod order;
@@ -15,6 +15,5 @@ mod room;
 mod source;
 mod workers;
 
-pub use download::{Arrived, Arriving};
 pub use error::FileError;
 pub use pass::{FileEnd, Finished, Input, Pass, PassError, Queued, Settings, Told, Watched, queue};

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::download::{Arrived, Arriving};
+use super::download::{Arrived, ArrivedState};
 
 /// A dump that is read.
 pub struct Source {
@@ -50,10 +50,10 @@ impl Growth {
                 return Err(io::Error::other("the download started over"));
             }
             match now.state {
-                Arriving::Growing if now.synced > self.at => return Ok(now.synced - self.at),
-                Arriving::Growing => {}
-                Arriving::Verified | Arriving::Unverified => return Ok(u64::MAX),
-                Arriving::Failed { why, .. } => return Err(io::Error::other(why)),
+                ArrivedState::Growing if now.synced > self.at => return Ok(now.synced - self.at),
+                ArrivedState::Growing => {}
+                ArrivedState::Verified | ArrivedState::Unverified => return Ok(u64::MAX),
+                ArrivedState::Failed { why, .. } => return Err(io::Error::other(why)),
             }
             self.waits.store(true, Ordering::Relaxed);
             let heard = self.runtime.block_on(async {
@@ -108,15 +108,16 @@ mod tests {
 
     use super::*;
 
-    fn arrived(state: Arriving, generation: u64, synced: u64) -> Arrived {
-        Arrived { generation, synced, state, ..Arrived::default() }
+    fn arrived(state: ArrivedState, generation: u64, synced: u64) -> Arrived {
+        let (part, identity, length) = (std::path::PathBuf::new(), None, None);
+        Arrived { part, identity, generation, synced, length, state }
     }
 
     #[tokio::test]
     async fn a_reader_gets_what_is_synced_and_the_end_only_of_what_is_whole() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().write_all(b"0123456789").unwrap();
-        let (tell, heard) = watch::channel(arrived(Arriving::Growing, 1, 4));
+        let (tell, heard) = watch::channel(arrived(ArrivedState::Growing, 1, 4));
         let (waits, stop) = (Arc::default(), CancellationToken::new());
         let growth = Growth::new(heard, Arc::clone(&waits), stop.clone());
         let mut source = Source::growing(file.reopen().unwrap(), growth);
@@ -135,12 +136,12 @@ mod tests {
         while !waits.load(Ordering::Relaxed) {
             tokio::task::yield_now().await;
         }
-        tell.send_replace(arrived(Arriving::Growing, 1, 10));
+        tell.send_replace(arrived(ArrivedState::Growing, 1, 10));
         assert_eq!(got.recv().await.unwrap(), b"456789");
-        tell.send_replace(arrived(Arriving::Verified, 1, 10));
+        tell.send_replace(arrived(ArrivedState::Verified, 1, 10));
         assert_eq!(got.recv().await.unwrap(), b"");
         assert_eq!(got.recv().await.unwrap(), b"01234567");
-        tell.send_replace(arrived(Arriving::Growing, 2, 10));
+        tell.send_replace(arrived(ArrivedState::Growing, 2, 10));
         let ended: io::Result<()> =
             tokio::task::spawn_blocking(|| reading.join().unwrap()).await.unwrap();
         assert_eq!(ended.unwrap_err().to_string(), "the download started over");
@@ -149,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_waits_ends_with_the_stop_and_with_the_download() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let (tell, heard) = watch::channel(arrived(Arriving::Growing, 1, 0));
+        let (tell, heard) = watch::channel(arrived(ArrivedState::Growing, 1, 0));
         let waiting = |stop: &CancellationToken| {
             let growth = Growth::new(heard.clone(), Arc::default(), stop.clone());
             let mut source = Source::growing(file.reopen().unwrap(), growth);
@@ -160,7 +161,7 @@ mod tests {
         stop.cancel();
         assert_eq!(one.await.unwrap(), "stopped");
         let other = waiting(&CancellationToken::new());
-        let failed = Arriving::Failed { why: "no more".to_owned(), mismatch: false };
+        let failed = ArrivedState::Failed { why: "no more".to_owned(), mismatch: false };
         tell.send_replace(arrived(failed, 1, 0));
         assert_eq!(other.await.unwrap(), "no more");
     }

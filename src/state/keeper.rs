@@ -18,7 +18,7 @@ use super::forced::{ForceWord, Forced};
 use super::ledger::{Advance, Begun, Ledger};
 use super::outbox::{OutboxId, Owes};
 use super::view::{Inspection, OwedEntry};
-use super::{FileKey, FileState, StateError};
+use super::{Download, DownloadKey, FileKey, FileState, StateError};
 
 /// Requests that may wait. Each file has at most a few under way; when the disk is slow, whoever
 /// asks waits rather than that memory grows.
@@ -321,6 +321,48 @@ impl Keeper {
     /// If one of them is being extracted.
     pub async fn forget(&self, job: Job, at: Timestamp) -> Result<usize, StateError> {
         self.ask(move |ledger| ledger.forget(&job, at)).await
+    }
+
+    /// What is known of a download.
+    ///
+    /// # Errors
+    /// If its row does not decode.
+    pub async fn download(&self, key: DownloadKey) -> Result<Option<Download>, StateError> {
+        self.read(move |ledger| ledger.download(&key)).await
+    }
+
+    /// Notes how a download stands, and what happened to it, if that is worth an event. What it
+    /// says of the file must be so on disk already.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn note_download(
+        &self,
+        download: Download,
+        event: Option<String>,
+        at: Timestamp,
+    ) -> Result<(), StateError> {
+        self.ask(move |ledger| ledger.note_download(&download, event.as_deref(), at)).await
+    }
+
+    /// All downloads, sorted by version, type, file name and folder.
+    ///
+    /// # Errors
+    /// If a row does not decode.
+    pub async fn downloads(&self) -> Result<Vec<Download>, StateError> {
+        self.read(Ledger::downloads).await
+    }
+
+    /// Forgets a download, as when its file was removed. Whether it was known.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn forget_download(
+        &self,
+        key: DownloadKey,
+        at: Timestamp,
+    ) -> Result<bool, StateError> {
+        self.ask(move |ledger| ledger.forget_download(&key, at)).await
     }
 
     /// Everything the store holds.

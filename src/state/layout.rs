@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{DumpName, Job, Kind, Ordinal, Run, Version};
 
+use super::download::DownloadKey;
+
 /// The store format of this release.
 pub const FORMAT: u32 = 1;
 
@@ -36,11 +38,13 @@ pub(super) enum Tree {
     Runs,
     /// Events.
     Journal,
+    /// Files that are fetched, or were.
+    Downloads,
 }
 
 impl Tree {
     /// All, in the order of their numbers.
-    pub(super) const ALL: [Tree; 7] = [
+    pub(super) const ALL: [Tree; 8] = [
         Tree::Meta,
         Tree::Jobs,
         Tree::Files,
@@ -48,6 +52,7 @@ impl Tree {
         Tree::Outbox,
         Tree::Runs,
         Tree::Journal,
+        Tree::Downloads,
     ];
 
     /// Its name in the store.
@@ -60,6 +65,7 @@ impl Tree {
             Tree::Outbox => "outbox",
             Tree::Runs => "runs",
             Tree::Journal => "journal",
+            Tree::Downloads => "downloads",
         }
     }
 }
@@ -124,6 +130,12 @@ pub(super) fn parse_file_key(bytes: &[u8]) -> Option<FileKey> {
         file: parts.next()?.to_owned(),
     };
     parts.next().is_none().then_some(key)
+}
+
+/// `version \0 type \0 file name \0 folder`: a file is one in each folder it is fetched into.
+pub(super) fn download_key(key: &DownloadKey) -> Vec<u8> {
+    let DownloadKey { version, kind, file, folder } = key;
+    format!("{version}\0{kind}\0{file}\0{folder}").into_bytes()
 }
 
 /// What every key of the file's resume points begins with, whatever the run.

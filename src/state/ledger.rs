@@ -3,6 +3,7 @@
 
 mod attempt;
 mod clear;
+mod download;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -199,14 +200,20 @@ impl Ledger {
         file: Option<&FileKey>,
         what: &str,
     ) {
+        let job = file.map(|key| &key.job).or(job).cloned();
+        self.journal(changes, at, job, file.map(|key| key.file.clone()), what);
+    }
+
+    fn journal(
+        &mut self,
+        changes: &mut Changes,
+        at: Timestamp,
+        job: Option<Job>,
+        file: Option<String>,
+        what: &str,
+    ) {
         let number = self.number(changes);
-        let event = EventEntry {
-            number,
-            at,
-            job: file.map(|key| &key.job).or(job).cloned(),
-            file: file.map(|key| key.file.clone()),
-            what: bounded(what),
-        };
+        let event = EventEntry { number, at, job, file, what: bounded(what) };
         changes.put(Tree::Journal, number.to_be_bytes().to_vec(), &event);
         remember(changes, Tree::Journal, &mut self.events, number);
     }

@@ -3,6 +3,7 @@
 //! A state directory holds `store/` (sled), `lock` (who owns it), `state.jsonl` (the snapshot that
 //! `state repair` rebuilds from), `bad-records/` and, while it has an owner, `control.sock`.
 
+mod download;
 mod error;
 mod forced;
 mod keeper;
@@ -19,6 +20,7 @@ mod store;
 mod upgrade;
 pub mod view;
 
+pub use download::{Download, DownloadKey, DownloadStatus};
 pub use error::StateError;
 pub use forced::{ForceWord, Forced, ForcedPass, Token};
 pub use keeper::{Keeper, Pending};

@@ -7,7 +7,9 @@ use crate::model::Timestamp;
 use crate::model::fault::place;
 
 use super::StateError;
-use super::layout::{COUNTERS_KEY, Tree, file_key, forced_key, job_key, sequence_key, token_key};
+use super::layout::{
+    COUNTERS_KEY, Tree, download_key, file_key, forced_key, job_key, sequence_key, token_key,
+};
 use super::lock::{Lock, PATIENCE};
 use super::open::{self, COMPACT, NEW, OLD, STORE, remove_folder, rename, sync_folder};
 use super::rows::Counters;
@@ -198,5 +200,8 @@ fn put_rows(changes: &mut Changes, known: &Inspection, now: Timestamp, what: &st
     }
     for token in &known.tokens {
         changes.put(Tree::Meta, token_key(&token.job, &token.word), token);
+    }
+    for download in &known.downloads {
+        changes.put(Tree::Downloads, download_key(&download.key), download);
     }
 }

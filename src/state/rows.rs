@@ -1,6 +1,7 @@
 //! The structs that lie in the store, frozen: a change of one is a new version beside it, never an
 //! edit. They hold numbers and text only, so that no change of the model can change them.
 
+mod download;
 mod file;
 mod owed;
 

@@ -13,7 +13,7 @@ use crate::model::fault::place;
 use super::layout::FORMAT;
 use super::open::{rename, sync_folder};
 use super::view::{EventEntry, FileEntry, Inspection, JobEntry, OwedEntry, RunEntry};
-use super::{ForcedPass, StateError, Token};
+use super::{Download, ForcedPass, StateError, Token};
 
 /// The snapshot's name.
 pub(super) const NAME: &str = "state.jsonl";
@@ -30,6 +30,7 @@ enum Line {
     Event(EventEntry),
     Forced(ForcedPass),
     Token(Token),
+    Download(Download),
 }
 
 /// The store as JSON lines.
@@ -46,6 +47,7 @@ pub fn export(inspection: &Inspection) -> String {
         events,
         forced,
         tokens,
+        downloads,
     } = inspection;
     // whatever format the store has on disk, its rows are written as those of this release
     let head = [Line::Store { format: FORMAT, sequence: *sequence, last_run: *last_run }];
@@ -62,7 +64,8 @@ pub fn export(inspection: &Inspection) -> String {
         .chain(runs.iter().cloned().map(Line::Run))
         .chain(events.iter().cloned().map(Line::Event))
         .chain(forced.iter().cloned().map(Line::Forced))
-        .chain(tokens.iter().cloned().map(Line::Token));
+        .chain(tokens.iter().cloned().map(Line::Token))
+        .chain(downloads.iter().cloned().map(Line::Download));
     let mut text = String::new();
     for line in lines {
         // neither serialising our own rows nor writing to a string can fail
@@ -100,6 +103,7 @@ pub(super) fn parse(dir: &Path, text: &str) -> Result<Inspection, StateError> {
             Line::Event(entry) => inspection.events.push(entry),
             Line::Forced(pass) => inspection.forced.push(pass),
             Line::Token(token) => inspection.tokens.push(token),
+            Line::Download(download) => inspection.downloads.push(download),
         }
     }
     if !begun {

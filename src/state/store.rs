@@ -372,6 +372,7 @@ impl Store {
             events: self.scan(Tree::Journal, b"")?,
             forced: self.scan(Tree::Meta, &forced_prefix())?,
             tokens: self.scan(Tree::Meta, &token_prefix())?,
+            downloads: self.scan(Tree::Downloads, b"")?,
         })
     }
 }

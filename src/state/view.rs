@@ -1,11 +1,15 @@
 //! What a person may ask of the store, as one value that travels as JSON, and the lists made of
 //! it. Pure functions of an [`Inspection`].
 
+mod downloads;
+
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::{GzipOffset, Job, Kind, Ordinal, Run, Timestamp, Version};
 
-use super::{FileKey, FileState, ForcedPass, Holder, OutboxId, Owed, Status, Token};
+use super::{Download, FileKey, FileState, ForcedPass, Holder, OutboxId, Owed, Status, Token};
+
+pub use downloads::{DownloadLine, select as select_downloads};
 
 /// So many starts in a row without the mark moving are a stall: a crash loop.
 pub const CRASH_LOOP: u32 = 3;
@@ -35,6 +39,9 @@ pub struct Inspection {
     pub forced: Vec<ForcedPass>,
     /// Words that were honoured.
     pub tokens: Vec<Token>,
+    /// Files that are fetched or were, sorted by version, type, name, folder.
+    #[serde(default)]
+    pub downloads: Vec<Download>,
 }
 
 /// A job.
@@ -157,6 +164,8 @@ pub struct List {
     pub active_types: Vec<Kind>,
     /// How many messages and sweeps the listed jobs are owed.
     pub owed: usize,
+    /// The files that are fetched or were: of the wanted version, or of the newest.
+    pub downloads: Vec<DownloadLine>,
 }
 
 /// The store as `state list` shows it.
@@ -286,6 +295,7 @@ pub fn list(inspection: &Inspection, filter: &Filter) -> List {
             inspection.owed.iter().filter(|entry| listed.contains(&&entry.job)).count()
         },
         files: files.into_iter().map(|file| line(file, owned)).collect(),
+        downloads: downloads::select(inspection, filter).into_iter().map(Into::into).collect(),
     }
 }
 
@@ -304,7 +314,7 @@ fn line(entry: &FileEntry, owned: bool) -> FileLine {
         status: state.status,
         records,
         bad_records: state.checkpoint.bad_records,
-        percent: percent(state.status, offset, size),
+        percent: percent(state.status == Status::Complete, offset, size),
         gzip_offset: offset,
         gzip_size: size,
         attempts: state.attempts,
@@ -330,8 +340,8 @@ pub fn stalled(entry: &FileEntry, owned: bool) -> Option<String> {
 }
 
 /// Rounded down to one decimal; only what is complete has 100.
-fn percent(status: Status, offset: u64, size: u64) -> f64 {
-    if status == Status::Complete {
+fn percent(complete: bool, offset: u64, size: u64) -> f64 {
+    if complete {
         return 100.0;
     }
     let tenths = u128::from(offset) * 1000 / u128::from(size.max(1));

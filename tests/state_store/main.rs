@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests; the seed is printed")]
 
+mod download;
 mod kill;
 mod life;
 mod rebuild;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Progress;
+use super::{FetchArgs, Progress};
 use crate::model::{Kind, Version};
 
 const EXTRACT_EXAMPLES: &str = "\
@@ -46,11 +46,15 @@ pub struct ExtractArgs {
 const RUN_EXAMPLES: &str = "\
 Examples:
   discogs-extractor run --root dumps/ --to sqlite:discogs.db
+  discogs-extractor run --root dumps/ --to sqlite:discogs.db --keep 1 --limit-rate 10M
+  discogs-extractor run --root dumps/ --to sqlite:discogs.db --site none
   RABBITMQ_HOST=localhost discogs-extractor run --root dumps/
 
 Without --to the broker of RABBITMQ_HOST, RABBITMQ_PORT, RABBITMQ_USERNAME and RABBITMQ_PASSWORD
 is the sink; the last two, and TRIGGER_TOKEN, can be read from files: RABBITMQ_PASSWORD_FILE.
 
+The newest version that is completely published is fetched from the site, and extracted while it
+is; with --site none only what somebody puts into the folder is taken.
 A dump is taken up when it was renamed into the folder, closed after writing, or has not changed
 for 10 s. SIGTERM and SIGINT end it with code 0 after a clean drain; it goes on where it was.";
 
@@ -63,6 +67,21 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub delivery: DeliveryArgs,
+
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+
+    /// Begin a newer version although an older one is unfinished
+    #[arg(long, env = "DISCOGS_NEWEST_FIRST")]
+    pub newest_first: bool,
+
+    /// Keep the files of so many versions; older ones are removed when they and the newer ones are
+    /// complete [default: all]
+    #[arg(
+        long, value_name = "N", env = "DISCOGS_KEEP",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub keep: Option<u16>,
 
     /// Look again after so many days, even if nothing happened [default: 15]
     #[arg(

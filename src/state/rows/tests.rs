@@ -2,9 +2,11 @@
 //! changed: add a new version beside it instead.
 
 use super::*;
-use crate::model::{Checkpoint, DumpName, Identity, Position};
+use crate::model::{
+    Checkpoint, DumpName, HashState, Identity, Position, Sha256, Stamp, Verification,
+};
 use crate::state::view::OwedEntry;
-use crate::state::{FileState, OutboxId, Owed, Status};
+use crate::state::{Download, DownloadKey, DownloadStatus, FileState, OutboxId, Owed, Status};
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -73,12 +75,11 @@ fn files() {
 
 #[test]
 fn files_of_a_download_and_of_before_there_were_any() {
-    let name = key().file.parse().unwrap();
-    let identity = Identity::of_source("http://site", name, None, Some("\"tag\""), Some(1000));
+    let identity = Identity::of_source(&["http://site", "a.gz"], 1000);
     let downloaded = FileState { identity, ..FileState::registered(file().identity) };
     golden(
         &downloaded,
-        "0201fbe80388cd12cc289b773d7b2303faf4ae66fbb55c8e614772f167a0360ec5c76bd713000000000000000000000000000000",
+        "0201fbe803d93fc78234346f63662dc0c54285bdeedb429123c2234043c1e35f61c0d61a18000000000000000000000000000000",
     );
     let before = "01fbe80307070707070707070707070707070707070707070707070707070707070707070301fb2c010105fc7011010001fcefbeadde0904010108fbfb00030201010102000001026e6f";
     let bytes: Vec<_> = before
@@ -193,4 +194,36 @@ fn codes_that_were_never_given_are_refused() {
     assert_eq!(bad[status], 3);
     bad[status] = 9;
     assert_eq!(FileState::decode(&bad), Err(Undecodable("there is no status 9".to_owned())));
+}
+
+#[test]
+fn downloads() {
+    let name = DumpName { version: "20260101".parse().unwrap(), kind: Kind::Masters };
+    let key = DownloadKey::new(name, std::path::Path::new("/d"));
+    let begun = Download::begun(key, "http://s", None, Timestamp(1));
+    golden(
+        &begun,
+        "01fc05253501021f646973636f67735f32303236303130315f6d6173746572732e786d6c2e677a022f6408687474703a2f2f73000000000000000000010000000000",
+    );
+    let verified = Download {
+        status: DownloadStatus::Complete,
+        verification: Verification::Verified,
+        generation: 2,
+        etag: Some("\"e\"".to_owned()),
+        last_modified: Some("m".to_owned()),
+        length: Some(300),
+        checksum: Some(Sha256([7; 32])),
+        synced: 300,
+        hash: Some(HashState(vec![1, 2])),
+        last_activity: Some(Timestamp(2)),
+        completed_at: Some(Timestamp(3)),
+        stamp: Some(Stamp { size: 300, modified: -4, inode: 5 }),
+        failures: 6,
+        error: Some("no".to_owned()),
+        ..begun
+    };
+    golden(
+        &verified,
+        "01fc05253501021f646973636f67735f32303236303130315f6d6173746572732e786d6c2e677a022f6408687474703a2f2f73010102010322652201016d01fb2c01010707070707070707070707070707070707070707070707070707070707070707fb2c0101020102010102010301fb2c0107050601026e6f",
+    );
 }

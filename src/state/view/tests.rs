@@ -1,5 +1,8 @@
+use std::path::Path;
+
 use super::*;
 use crate::model::{Checkpoint, DumpName, Identity, Position};
+use crate::state::DownloadKey;
 
 fn entry(job: &str, version: &str, kind: Kind, status: Status) -> FileEntry {
     let name = DumpName { version: version.parse().unwrap(), kind };
@@ -59,7 +62,28 @@ fn the_list_is_what_the_contract_says() {
             r#""file":"discogs_20260101_labels.xml.gz","status":"pending","records":0,"#,
             r#""bad_records":0,"percent":0.0,"gzip_offset":0,"gzip_size":1000,"attempts":0,"#,
             r#""started_at":null,"last_activity_at":null,"completed_at":null,"stalled":false,"#,
-            r#""error":null}],"completed_types":["artists"],"active_types":[],"owed":0}"#,
+            r#""error":null}],"completed_types":["artists"],"active_types":[],"owed":0,"#,
+            r#""downloads":[]}"#,
+        )
+    );
+}
+
+#[test]
+fn a_download_is_listed_as_the_contract_says() {
+    let name = DumpName { version: "20260101".parse().unwrap(), kind: Kind::Labels };
+    let key = DownloadKey::new(name, Path::new("/dumps"));
+    let begun = Download::begun(key, "https://data.example", None, Timestamp(1_767_323_045_000));
+    let half = Download { synced: 500, length: Some(1000), etag: Some("e".to_owned()), ..begun };
+    let inspection = Inspection { downloads: vec![half], ..inspection(Vec::new()) };
+    let list = list(&inspection, &Filter::default());
+    assert_eq!(
+        serde_json::to_string(&list.downloads).unwrap(),
+        concat!(
+            r#"[{"file":"discogs_20260101_labels.xml.gz","version":"20260101","type":"labels","#,
+            r#""site":"https://data.example","status":"downloading","bytes":500,"length":1000,"#,
+            r#""percent":50.0,"verification":"pending","etag":"e","#,
+            r#""started_at":"2026-01-02T03:04:05Z","last_activity_at":null,"completed_at":null,"#,
+            r#""error":null}]"#,
         )
     );
 }

@@ -1,0 +1,444 @@
+//! One file on its way: ask, take in, rest and ask again, until all of it is here and proven.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{Arrived, ArrivedState, DownloadError, Downloads, Fetched, aside_path, part_path};
+use crate::dump::{
+    Broken, Held, Order, Part, RemoteDump, Synced, Verdict, jitter, judge, rest, stamp,
+};
+use crate::model::Verification;
+use crate::model::fault::place;
+use crate::state::{Download, DownloadStatus};
+
+/// Pieces that wait to be written, of some ten kB each: enough to outlast a sync of the disk.
+const QUEUE: usize = 64;
+/// What a crash may cost at most: so many bytes are fetched again.
+const SYNC_BYTES: u64 = 8 << 20;
+/// Or so much time's worth of them.
+const SYNC_TIME: Duration = Duration::from_secs(1);
+/// How often bytes that are not the published ones are fetched before that is an error.
+const MISMATCHES: u32 = 2;
+
+pub(super) struct Transfer<'a> {
+    downloads: &'a Downloads,
+    remote: &'a RemoteDump,
+    arrived: &'a watch::Sender<Arrived>,
+    record: Download,
+    path: PathBuf,
+    part: Part,
+    mismatches: u32,
+    new_bytes: u64,
+}
+
+/// How a try to get bytes ended.
+enum Tried {
+    /// There are no more.
+    Whole,
+    /// It broke off, or there was nothing to be had; what the site asked for.
+    Again { why: String, asked_for: Option<Duration> },
+}
+
+/// How a stream of bytes ended.
+enum End {
+    Closed,
+    Broke(Broken),
+    TooLong(u64),
+    Stopped,
+    /// The disk says no, which it says itself.
+    NotTaken,
+}
+
+impl<'a> Transfer<'a> {
+    /// Opens the part and cuts it back to what is known of it.
+    pub(super) async fn new(
+        downloads: &'a Downloads,
+        remote: &'a RemoteDump,
+        arrived: &'a watch::Sender<Arrived>,
+        mut record: Download,
+    ) -> Result<Transfer<'a>, DownloadError> {
+        let path = part_path(&downloads.folder, remote);
+        let part = open_part(&path, &record).await?;
+        let event = if record.synced == 0 {
+            format!("the download begins, from {}", record.site)
+        } else if part.bytes() == record.synced {
+            format!("the download goes on after byte {}", record.synced)
+        } else {
+            let why = "the part on disk is shorter than what is known of it";
+            tracing::warn!(file = %remote.name, why, "the download starts over");
+            forget_bytes(&mut record);
+            format!("the download starts over: {why}")
+        };
+        tracing::info!(file = %remote.name, "{event}");
+        downloads.keeper.note_download(record.clone(), Some(event), downloads.clock.now()).await?;
+        let transfer = Transfer {
+            downloads,
+            remote,
+            arrived,
+            record,
+            path,
+            part,
+            mismatches: 0,
+            new_bytes: 0,
+        };
+        transfer.tell();
+        Ok(transfer)
+    }
+
+    /// Goes on until the file is here, or cannot be.
+    pub(super) async fn run(mut self) -> Result<Fetched, DownloadError> {
+        loop {
+            if self.record.length != Some(self.record.synced) {
+                let before = self.record.synced;
+                match self.ask().await? {
+                    (this, Tried::Whole) => self = this.whole()?,
+                    (this, Tried::Again { why, asked_for }) => {
+                        self = this;
+                        let progress = self.record.synced > before;
+                        self.rest(progress, why, asked_for).await?;
+                        continue;
+                    }
+                }
+            }
+            match self.finish().await? {
+                Ok(fetched) => return Ok(fetched),
+                Err(this) => self = this,
+            }
+        }
+    }
+
+    /// One request, and the bytes it brings.
+    async fn ask(mut self) -> Result<(Self, Tried), DownloadError> {
+        let held = Held {
+            bytes: self.record.synced,
+            etag: self.record.etag.clone(),
+            last_modified: self.record.last_modified.clone(),
+            length: self.record.length,
+        };
+        let downloads = self.downloads;
+        let opened = tokio::select! {
+            opened = downloads.site.open(&self.remote.place, &held) => opened,
+            () = downloads.stop.cancelled() => return Err(DownloadError::Stopped),
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(Broken(why)) => return Ok((self, Tried::Again { why, asked_for: None })),
+        };
+        let answer = opened.answer;
+        let status = answer.status;
+        let again = |why: String| Tried::Again { why, asked_for: answer.retry_after };
+        let skip = match judge(&held, &answer) {
+            Verdict::GoOn => 0,
+            Verdict::Skip => held.bytes,
+            Verdict::Over(why) => {
+                if let Some(why) = why {
+                    self = self.start_over(why).await?;
+                }
+                self.record.etag.clone_from(&answer.etag);
+                self.record.last_modified.clone_from(&answer.last_modified);
+                0
+            }
+            Verdict::Again(why) => {
+                self = self.start_over(why).await?;
+                return Ok((self, again(why.to_owned())));
+            }
+            Verdict::Whole => return Ok((self, Tried::Whole)),
+            Verdict::Later => return Ok((self, again(format!("the site answers {status}")))),
+            Verdict::Gone => {
+                let (file, site) = (self.file(), self.record.site.clone());
+                return Err(DownloadError::Gone { file, site, status });
+            }
+            Verdict::Refused => {
+                let (file, site) = (self.file(), self.record.site.clone());
+                return Err(DownloadError::Refused { file, site, status });
+            }
+        };
+        if let Some(total) = answer.total() {
+            self.as_promised(total)?;
+            self.record.length = Some(total);
+        }
+        let promised = self.record.length.or(self.remote.size);
+        if let Some(length) = promised {
+            let to_come = length.saturating_sub(self.record.synced);
+            downloads.outstanding.expect(self.remote.name, to_come, &downloads.folder)?;
+        }
+        self.tell();
+        self.take_in(opened.body, skip, promised).await
+    }
+
+    /// Writes what comes, as fast as it may.
+    async fn take_in(
+        mut self,
+        mut body: BoxStream<'static, Result<Bytes, Broken>>,
+        mut skip: u64,
+        promised: Option<u64>,
+    ) -> Result<(Self, Tried), DownloadError> {
+        let (orders, queue) = mpsc::channel(QUEUE);
+        let (tell, mut synced) = watch::channel(None);
+        let part = self.part;
+        let writing = spawn_blocking(move || part.take_in(queue, &tell));
+        let mut came = self.record.synced;
+        let (mut unsynced, mut sync_at, mut free_at) =
+            (0, Instant::now() + SYNC_TIME, Instant::now());
+        let mut record = self.record;
+        let end = loop {
+            let paid = free_at <= Instant::now();
+            tokio::select! {
+                biased;
+                () = self.downloads.stop.cancelled() => break End::Stopped,
+                Ok(()) = synced.changed() => {
+                    let safe = synced.borrow_and_update().clone();
+                    note_synced(self.downloads, self.remote, &mut record, self.arrived, safe).await?;
+                }
+                () = sleep_until(sync_at), if unsynced > 0 => {
+                    if orders.send(Order::Sync).await.is_err() { break End::NotTaken }
+                    (unsynced, sync_at) = (0, Instant::now() + SYNC_TIME);
+                }
+                () = sleep_until(free_at), if !paid => {}
+                piece = body.next(), if paid => {
+                    let mut piece = match piece {
+                        None => break End::Closed,
+                        Some(Err(broken)) => break End::Broke(broken),
+                        Some(Ok(piece)) => piece,
+                    };
+                    if let Some(rate) = &self.downloads.limits.rate {
+                        free_at = Instant::now() + rate.charge(piece.len());
+                    }
+                    let known = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+                    drop(piece.split_to(known));
+                    skip -= known as u64;
+                    let length = piece.len() as u64;
+                    came += length;
+                    if promised.is_some_and(|promised| came > promised) {
+                        break End::TooLong(came);
+                    }
+                    if length == 0 { continue }
+                    if unsynced == 0 { sync_at = Instant::now() + SYNC_TIME }
+                    unsynced += length;
+                    self.new_bytes += length;
+                    if orders.send(Order::Bytes(piece)).await.is_err() { break End::NotTaken }
+                    if unsynced >= SYNC_BYTES {
+                        if orders.send(Order::Sync).await.is_err() { break End::NotTaken }
+                        unsynced = 0;
+                    }
+                }
+            }
+        };
+        // A writer that is gone says why itself.
+        _ = orders.send(Order::Sync).await;
+        drop(orders);
+        let written = writing.await.unwrap_or_else(|died| Err(io::Error::other(died)));
+        let part = written.map_err(|error| DownloadError::disk("write", &self.path, &error))?;
+        let safe = synced.borrow().clone();
+        note_synced(self.downloads, self.remote, &mut record, self.arrived, safe).await?;
+        let this = Transfer { part, record, ..self };
+        match end {
+            End::Stopped => Err(DownloadError::Stopped),
+            End::Broke(Broken(why)) => Ok((this, Tried::Again { why, asked_for: None })),
+            End::TooLong(came) => {
+                let (file, promised) = (this.file(), promised.unwrap_or_default());
+                Err(DownloadError::Length { file, promised, came })
+            }
+            End::Closed if skip > 0 || promised.is_some_and(|length| came < length) => {
+                let why = "the connection was closed before the end".to_owned();
+                Ok((this, Tried::Again { why, asked_for: None }))
+            }
+            End::Closed | End::NotTaken => Ok((this, Tried::Whole)),
+        }
+    }
+
+    /// There are no more bytes, so these are all.
+    fn whole(mut self) -> Result<Self, DownloadError> {
+        self.as_promised(self.record.synced)?;
+        self.record.length = Some(self.record.synced);
+        Ok(self)
+    }
+
+    /// A file of another length than the listing's is another file.
+    fn as_promised(&self, came: u64) -> Result<(), DownloadError> {
+        match self.remote.size {
+            Some(promised) if promised != came => {
+                Err(DownloadError::Length { file: self.file(), promised, came })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn start_over(mut self, why: &str) -> Result<Self, DownloadError> {
+        tracing::warn!(file = self.file(), why, "the download starts over");
+        forget_bytes(&mut self.record);
+        let event = Some(format!("the download starts over: {why}"));
+        self.note(event).await?;
+        self.part = open_part(&self.path, &self.record).await?;
+        self.tell();
+        Ok(self)
+    }
+
+    async fn rest(
+        &mut self,
+        progress: bool,
+        why: String,
+        asked_for: Option<Duration>,
+    ) -> Result<(), DownloadError> {
+        self.record.failures = if progress { 1 } else { self.record.failures + 1 };
+        let tries = self.record.failures;
+        if self.downloads.limits.tries.is_some_and(|most| tries >= most) {
+            return Err(DownloadError::GivenUp { file: self.file(), tries, why });
+        }
+        let wait = rest(tries, asked_for, jitter());
+        tracing::warn!(
+            file = self.file(),
+            bytes = self.record.synced,
+            why,
+            ?wait,
+            "broke off, is asked for again"
+        );
+        self.record.error = Some(why);
+        self.note(None).await?;
+        tokio::select! {
+            () = sleep(wait) => Ok(()),
+            () = self.downloads.stop.cancelled() => Err(DownloadError::Stopped),
+        }
+    }
+
+    /// All bytes are here: gives them their name if they are the right ones, else starts over once.
+    async fn finish(mut self) -> Result<Result<Fetched, Self>, DownloadError> {
+        let came = self.part.sha256();
+        let verification = match self.remote.checksum {
+            Some(published) if published == came => Verification::Verified,
+            Some(published) => {
+                self.mismatches += 1;
+                let aside = aside_path(&self.downloads.folder, self.remote);
+                fs::rename(&self.path, &aside)
+                    .map_err(|error| DownloadError::disk("move aside", &self.path, &error))?;
+                place("download.mismatch.aside");
+                self.record.verification = Verification::Mismatch;
+                let why = format!("its SHA-256 is {came}, and {published} was published");
+                let this = self.start_over(&why).await?;
+                if this.mismatches < MISMATCHES {
+                    return Ok(Err(this));
+                }
+                let (file, aside) = (this.file(), aside.display().to_string());
+                return Err(DownloadError::Mismatch { file, came, published, aside });
+            }
+            None => {
+                tracing::warn!(file = self.file(), "no checksum is published: it is unverified");
+                Verification::Unverified
+            }
+        };
+        let (part, folder) = (self.path.clone(), self.downloads.folder.clone());
+        let named = folder.join(self.file());
+        let renamed = spawn_blocking(move || name_it(&part, &named, &folder)).await;
+        let renamed = renamed.unwrap_or_else(|died| Err(io::Error::other(died)));
+        let on_disk = renamed.map_err(|error| DownloadError::disk("rename", &self.path, &error))?;
+        let now = self.downloads.clock.now();
+        self.record = Download {
+            status: DownloadStatus::Complete,
+            verification,
+            hash: None,
+            completed_at: Some(now),
+            stamp: Some(on_disk),
+            failures: 0,
+            error: None,
+            ..self.record
+        };
+        self.note(Some(format!("the download is complete, {verification}"))).await?;
+        let fetched = self.downloads.fetched(self.remote, &self.record, self.new_bytes);
+        tracing::info!(file = self.file(), bytes = fetched.bytes, "is here, {verification}");
+        self.downloads.tell_whole(self.arrived, &fetched, &self.record);
+        Ok(Ok(fetched))
+    }
+
+    async fn note(&self, event: Option<String>) -> Result<(), DownloadError> {
+        let now = self.downloads.clock.now();
+        Ok(self.downloads.keeper.note_download(self.record.clone(), event, now).await?)
+    }
+
+    fn tell(&self) {
+        self.arrived.send_replace(Arrived {
+            part: self.path.clone(),
+            identity: Some(self.record.identity()),
+            generation: self.record.generation,
+            synced: self.record.synced,
+            length: self.record.length.or(self.remote.size),
+            state: ArrivedState::Growing,
+        });
+    }
+
+    fn file(&self) -> String {
+        self.remote.name.to_string()
+    }
+}
+
+/// The bytes that are here are no use: what is read of them is void.
+fn forget_bytes(record: &mut Download) {
+    if record.synced > 0 {
+        record.generation += 1;
+    }
+    record.synced = 0;
+    record.hash = None;
+    record.etag = None;
+    record.last_modified = None;
+    record.length = None;
+}
+
+async fn open_part(path: &Path, record: &Download) -> Result<Part, DownloadError> {
+    let (path, held) = (path.to_owned(), record.hash.clone().map(|hash| (record.synced, hash)));
+    let opened = spawn_blocking(move || {
+        let held = held.as_ref().map(|(bytes, hash)| (*bytes, hash));
+        Part::open(&path, held).map_err(|error| DownloadError::disk("open", &path, &error))
+    });
+    opened.await.unwrap_or_else(|died| {
+        let died = io::Error::other(died);
+        Err(DownloadError::disk("open", Path::new(&record.key.folder), &died))
+    })
+}
+
+/// Notes what is on disk, and only then tells of it.
+async fn note_synced(
+    downloads: &Downloads,
+    remote: &RemoteDump,
+    record: &mut Download,
+    arrived: &watch::Sender<Arrived>,
+    safe: Option<Synced>,
+) -> Result<(), DownloadError> {
+    let Some(Synced { bytes, hash }) = safe.filter(|safe| safe.bytes != record.synced) else {
+        return Ok(());
+    };
+    place("download.synced");
+    let now = downloads.clock.now();
+    record.synced = bytes;
+    record.hash = Some(hash);
+    record.last_activity = Some(now);
+    record.failures = 0;
+    record.error = None;
+    downloads.keeper.note_download(record.clone(), None, now).await?;
+    place("download.noted");
+    if let Some(length) = record.length.or(remote.size) {
+        downloads.outstanding.left(remote.name, length.saturating_sub(bytes));
+    }
+    arrived.send_modify(|arrived| {
+        arrived.synced = bytes;
+        arrived.identity = Some(record.identity());
+    });
+    Ok(())
+}
+
+/// Gives the whole and synced part its own name, durably.
+fn name_it(part: &Path, named: &Path, folder: &Path) -> io::Result<crate::model::Stamp> {
+    place("download.rename.before");
+    fs::rename(part, named)?;
+    place("download.rename.after");
+    File::open(folder)?.sync_all()?;
+    place("download.folder.synced");
+    Ok(stamp(&fs::metadata(named)?))
+}
