@@ -377,6 +377,29 @@ fn messages_in_todays_form_are_read_right() {
 }
 
 #[test]
+fn who_dies_before_anything_is_written_takes_few_messages_along() {
+    let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
+    place.sample(&options(1_000, 4));
+    let database = place.path("c.db");
+    let consumer = Daemon::start(&mut rabbit.consume(&place, "c.db", "a"));
+    until("the queue is read", || rabbit.queue(Kind::Releases).consumers == 1);
+    let lock = Connection::open(&database).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    Ran::of(rabbit.extract(&place, "dumps").output().unwrap()).ends(0, &[]);
+    consumer.kill();
+    until("nobody reads", || rabbit.queue(Kind::Releases).consumers == 0);
+    // The broker has a count for each message that was handed out, and none for the others.
+    let counts = rabbit.delivery_counts(Kind::Releases);
+    let touched = counts.iter().filter(|count| **count > 0).count();
+    assert!((1..=200).contains(&touched), "{touched} of {}", counts.len());
+    drop(lock);
+    let consumer = Daemon::start(&mut rabbit.consume(&place, "c.db", "a"));
+    until("all types are complete", || completed(&database) == 4);
+    nothing_is_left(&rabbit);
+    consumer.stops();
+}
+
+#[test]
 fn a_database_that_is_away_costs_a_message_at_most_one_delivery() {
     let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
     place.sample(&options(300, 4));

@@ -45,6 +45,14 @@ const DRAIN: Duration = Duration::from_secs(6);
 /// From so many earlier deliveries on a message is worth a warning: at 20 it is a dead letter.
 const MANY_DELIVERIES: u64 = 15;
 
+/// Messages of one transaction until it is known that the queue's head does not kill whoever reads
+/// it. The broker counts a death against every message that was handed out, 20 of them make a dead
+/// letter, and a consumer that is killed over and over must get through meanwhile.
+const CAREFUL: usize = 100;
+
+/// Messages that were handed out so often before are written in small company.
+const TROUBLED: u64 = 2;
+
 /// How reading ended.
 pub enum Ended {
     /// The type's consumers are cancelled; everything that was read is done with.
@@ -69,8 +77,12 @@ pub struct Session<'a> {
     consumer: Consumer,
     /// Messages of one transaction at most.
     batch: usize,
+    /// Whether the consumer was cancelled to be given more at once.
+    widening: bool,
     gathered: Vec<Item>,
     bytes: usize,
+    /// Whether one that was gathered was handed out often before, and one of those in the round.
+    troubled: (bool, bool),
     round: Option<Handling>,
     round_began: Instant,
     /// Messages of the round.
@@ -94,25 +106,15 @@ impl<'a> Session<'a> {
         worker: &'a mut Worker,
         connection: &Connection,
     ) -> Result<Session<'a>, Ended> {
-        let batch = worker.shared.target.batch();
+        let batch = worker.shared.target.batch().min(CAREFUL);
         let opening = async {
             let channel = connection.create_channel().await?;
             match worker.shared.topology.consumer(&channel, worker.kind).await? {
                 Waiting::Messages(_) => {}
                 Waiting::Different(why) => return Ok(Err(Ended::Wrong(why))),
             }
-            // The batch that is being written, and the one that is being gathered.
-            let prefetch = u16::try_from(2 * batch).unwrap_or(u16::MAX);
-            channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-            let queue = worker.queue();
-            let consumer = channel
-                .basic_consume(
-                    queue,
-                    worker.tag(),
-                    BasicConsumeOptions::default(),
-                    FieldTable::default(),
-                )
-                .await?;
+            let tag = format!("{}-careful", worker.tag()).into();
+            let consumer = consume(worker, &channel, batch, tag).await?;
             Ok(Ok((channel, consumer)))
         };
         let opened: Result<Result<_, Ended>, Error> = match timeout(OPEN, opening).await {
@@ -126,8 +128,10 @@ impl<'a> Session<'a> {
             channel,
             consumer,
             batch,
+            widening: false,
             gathered: Vec::new(),
             bytes: 0,
+            troubled: (false, false),
             round: None,
             round_began: Instant::now(),
             handling: 0,
@@ -180,6 +184,7 @@ impl<'a> Session<'a> {
                     match delivery {
                         Some(Ok(delivery)) => self.gather(&delivery),
                         Some(Err(error)) => return Err(Ended::Lost(words(&error))),
+                        None if self.widening && self.ending.is_none() => self.widen().await?,
                         None => self.drained = true,
                     }
                 }
@@ -204,6 +209,7 @@ impl<'a> Session<'a> {
             let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
             tracing::warn!(%kind, deliveries, id, "a message comes again and again");
         }
+        self.troubled.0 |= deliveries >= TROUBLED;
         let message = message::read(&delivery.properties, &delivery.data);
         self.bytes += delivery.data.len();
         self.quiet = 0;
@@ -221,6 +227,7 @@ impl<'a> Session<'a> {
             return;
         }
         self.handling = self.gathered.len();
+        self.troubled = (false, self.troubled.0);
         self.bytes = 0;
         self.round_began = Instant::now();
         let round = Round::new(self.worker.kind, std::mem::take(&mut self.gathered));
@@ -258,6 +265,21 @@ impl<'a> Session<'a> {
         if handled.has_end {
             self.look().await?;
         }
+        let careful = self.batch < self.worker.shared.target.batch() && !self.widening;
+        if careful && !self.troubled.1 && self.ending.is_none() {
+            self.widening = true;
+            self.cancel_consumer().await?;
+        }
+        Ok(())
+    }
+
+    /// Consumes again, as much at once as goes fastest.
+    async fn widen(&mut self) -> Result<(), Ended> {
+        self.widening = false;
+        self.batch = self.worker.shared.target.batch();
+        // With the tag of one that still has messages a quorum queue mistakes it for that.
+        let consuming = consume(self.worker, &self.channel, self.batch, self.worker.tag());
+        self.consumer = in_time(consuming).await?;
         Ok(())
     }
 
@@ -286,12 +308,12 @@ impl<'a> Session<'a> {
         }
         self.ending = Some(why);
         self.worker.reads(false);
-        let tag: ShortString = self.worker.tag();
-        let cancelled = self.channel.basic_cancel(tag, BasicCancelOptions::default());
-        match timeout(OPEN, cancelled).await {
-            Ok(cancelled) => cancelled.map_err(|error| Ended::Lost(words(&error))),
-            Err(_) => Err(Ended::Lost("the broker does not answer".into())),
-        }
+        self.cancel_consumer().await
+    }
+
+    async fn cancel_consumer(&self) -> Result<(), Ended> {
+        let tag = self.consumer.tag();
+        in_time(self.channel.basic_cancel(tag, BasicCancelOptions::default())).await
     }
 
     /// Looks at what is agreed in the database.
@@ -324,10 +346,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let waiting = self.worker.shared.topology.consumer(&self.channel, self.worker.kind);
-        let waiting = match timeout(OPEN, waiting).await {
-            Ok(waiting) => waiting.map_err(|error| Ended::Lost(words(&error)))?,
-            Err(_) => return Err(Ended::Lost("the broker does not answer".into())),
-        };
+        let waiting = in_time(waiting).await?;
         self.quiet = if waiting == Waiting::Messages(0) { self.quiet + 1 } else { 0 };
         // Another replica may still have had some of them a moment ago.
         if self.quiet >= 2 {
@@ -336,5 +355,27 @@ impl<'a> Session<'a> {
             _ = self.worker.complete_without_proof().await;
         }
         Ok(())
+    }
+}
+
+/// Begins to consume, with two batches at most: the one that is being written, and the one that is
+/// being gathered.
+async fn consume(
+    worker: &Worker,
+    channel: &Channel,
+    batch: usize,
+    tag: ShortString,
+) -> Result<Consumer, Error> {
+    let prefetch = u16::try_from(2 * batch).unwrap_or(u16::MAX);
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+    channel.basic_consume(worker.queue(), tag, options, arguments).await
+}
+
+/// What the broker answers, which must not take for ever.
+async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Ended> {
+    match timeout(OPEN, answer).await {
+        Ok(answer) => answer.map_err(|error| Ended::Lost(words(&error))),
+        Err(_) => Err(Ended::Lost("the broker does not answer".into())),
     }
 }

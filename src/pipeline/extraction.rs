@@ -1,6 +1,4 @@
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
@@ -11,20 +9,21 @@ use tokio::task::spawn_blocking;
 use super::bad::BadRecords;
 use super::budget::Budget;
 use super::deliver::{self, deliver};
-use super::download::{Arrived, ArrivedState};
+use super::download::ArrivedState;
 use super::error::FileError;
+use super::opening::{self, Opened, open};
 use super::outbox::{self, Refused};
 use super::pass::{FileEnd, Input, Pass};
 use super::reader::{self, ReadEnd, ReadError, Start};
 use super::source::{Growth, Source};
 use super::workers::{Pool, last_words};
-use crate::dump::{Dump, identify, stamp};
+use crate::dump::Dump;
 use crate::model::{
     Checkpoint, GzipOffset, Identity, Limits, Live, Ordinal, Phase, Position, ResumePoint, Run,
     Window, XmlOffset, fault,
 };
 use crate::sink::{Lane, LaneStart};
-use crate::state::{Beginning, Begun, DownloadKey, FileKey, Owes};
+use crate::state::{Beginning, Begun, FileKey, Owes};
 
 /// Bytes of documents in flight per file, beside the limit in records: what 5,000 releases take.
 const WINDOW_BYTES: usize = 20 << 20;
@@ -41,20 +40,11 @@ const DONE_CHUNKS: usize = 512;
 pub struct Extraction<'a> {
     pass: &'a Pass,
     dump: &'a Dump,
-    /// The dump's download, if it is not wholly here.
-    arrived: Option<&'a watch::Receiver<Arrived>>,
+    input: &'a Input,
     key: FileKey,
     pool: &'a Pool,
     live: &'a watch::Sender<Live>,
     bad_records: BadRecords,
-}
-
-/// A dump that can be read.
-struct Opened {
-    file: File,
-    identity: Identity,
-    /// Which of the files of its download it is, if it is not wholly here.
-    growing: Option<u64>,
 }
 
 /// Where an attempt goes on.
@@ -82,11 +72,11 @@ impl<'a> Extraction<'a> {
         pool: &'a Pool,
         live: &'a watch::Sender<Live>,
     ) -> Extraction<'a> {
-        let Input { dump, arrived } = input;
+        let dump = &input.dump;
         let job = pass.sink.job().clone();
         let bad_records = BadRecords::new(&pass.settings.bad_records, &job, dump.name);
         let key = FileKey::new(job, dump.name);
-        Extraction { pass, dump, arrived: arrived.as_ref(), key, pool, live, bad_records }
+        Extraction { pass, dump, input, key, pool, live, bad_records }
     }
 
     /// Extracts the file, and keeps in the store how that ended. `began_with` is told how many
@@ -202,61 +192,8 @@ impl<'a> Extraction<'a> {
         Ok(asked.map_err(|died| self.died("sink", died.to_string()))??)
     }
 
-    /// Opens the dump, or what there is of it.
     async fn open(&self) -> Result<Opened, FileError> {
-        let unreadable = |path: PathBuf, cause| FileError::Unreadable { path, cause };
-        while let Some(arrived) = self.arrived {
-            let now = arrived.borrow().clone();
-            let identity = match (now.state, now.identity) {
-                (ArrivedState::Failed { why, mismatch }, _) => {
-                    let file = self.dump.name.to_string();
-                    return Err(FileError::Download { file, why, mismatch });
-                }
-                (ArrivedState::Verified | ArrivedState::Unverified, _) => break,
-                (ArrivedState::Growing, None) => {
-                    let why = "the site has not answered".to_owned();
-                    let file = self.dump.name.to_string();
-                    return Err(FileError::Download { file, why, mismatch: false });
-                }
-                (ArrivedState::Growing, Some(identity)) => identity,
-            };
-            let (path, part) = (now.part.clone(), now.part);
-            let opened = spawn_blocking(move || File::open(&part)).await;
-            match opened.map_err(io::Error::other).flatten() {
-                Ok(file) => return Ok(Opened { file, identity, growing: Some(now.generation) }),
-                // It got its final name meanwhile.
-                Err(_) if arrived.borrow().state != ArrivedState::Growing => {}
-                Err(cause) => return Err(unreadable(path, cause)),
-            }
-        }
-        let path = self.dump.path.clone();
-        let opened = spawn_blocking(move || {
-            let file = File::open(&path)?;
-            let identity = identify(&file)?;
-            io::Seek::rewind(&mut &file)?;
-            let folder = path.canonicalize()?.parent().map(Path::to_owned).unwrap_or_default();
-            Ok((file, identity, folder))
-        });
-        let opened = opened.await.map_err(io::Error::other).flatten();
-        let (file, content, folder) =
-            opened.map_err(|cause| unreadable(self.dump.path.clone(), cause))?;
-        let identity = self.as_begun(&file, &folder).await?.unwrap_or(content);
-        Ok(Opened { file, identity, growing: None })
-    }
-
-    /// The identity that the file was begun with while it was downloaded, if it was, and is still
-    /// the file that came.
-    async fn as_begun(&self, file: &File, folder: &Path) -> Result<Option<Identity>, FileError> {
-        let keeper = &self.pass.keeper;
-        let files = keeper.files(self.key.job.clone(), self.dump.name.version).await?;
-        let known = files.into_iter().find(|(key, _)| *key == self.key);
-        let Some(begun @ Identity::Source { .. }) = known.map(|(_, state)| state.identity) else {
-            return Ok(None);
-        };
-        let download = keeper.download(DownloadKey::new(self.dump.name, folder)).await?;
-        let on_disk = file.metadata().ok().map(|metadata| stamp(&metadata));
-        let is_it = download.is_some_and(|it| it.stamp == on_disk && it.identity() == begun);
-        Ok(is_it.then_some(begun))
+        open(self.input, &self.key, &self.pass.keeper).await
     }
 
     /// Opens the sink's lane. Where the sink holds less than the checkpoint says, the checkpoint
@@ -330,7 +267,7 @@ impl<'a> Extraction<'a> {
         let stop = self.pass.stop.child_token();
         let ends_with_this = stop.clone().drop_guard();
         let waits_for_bytes = Arc::new(AtomicBool::new(false));
-        let source = match (self.arrived, growing) {
+        let source = match (&self.input.arrived, growing) {
             (Some(arrived), Some(_)) => {
                 let waits = Arc::clone(&waits_for_bytes);
                 Source::growing(file, Growth::new(arrived.clone(), waits, stop.clone()))
@@ -396,12 +333,12 @@ impl<'a> Extraction<'a> {
 
     /// Which file the download is at.
     fn generation(&self) -> Option<u64> {
-        self.arrived.map(|arrived| arrived.borrow().generation)
+        self.input.arrived.as_ref().map(|arrived| arrived.borrow().generation)
     }
 
     /// The download's own error comes before what it looks like from here.
     fn download_failed(&self) -> Result<(), FileError> {
-        let state = self.arrived.map(|arrived| arrived.borrow().state.clone());
+        let state = self.input.arrived.as_ref().map(|arrived| arrived.borrow().state.clone());
         let Some(ArrivedState::Failed { why, mismatch }) = state else { return Ok(()) };
         Err(FileError::Download { file: self.dump.name.to_string(), why, mismatch })
     }
@@ -439,12 +376,7 @@ impl<'a> Extraction<'a> {
         }
         if let Identity::Source { .. } = identity {
             // It is known by its content from now on, as is any copy of it.
-            let identified = spawn_blocking(move || identify(&now_is.file)).await;
-            let identified = identified.map_err(io::Error::other).flatten();
-            let content = identified.map_err(|cause| {
-                let path = self.dump.path.clone();
-                FileError::Unreadable { path, cause }
-            })?;
+            let content = opening::content(self.dump).await?;
             self.pass.keeper.arrived(self.key.clone(), content).await?;
         }
         let (sink, name) = (Arc::clone(&self.pass.sink), self.dump.name);

@@ -7,6 +7,7 @@ mod deliver;
 pub mod download;
 mod error;
 mod extraction;
+mod opening;
 mod order;
 mod outbox;
 mod pass;

@@ -147,9 +147,14 @@ impl Rabbit {
         now
     }
 
-    /// Takes all messages out of a queue without acknowledging them, and gives them back: how
-    /// often the one that was delivered most often had been delivered before.
+    /// How often the message that was delivered most often had been delivered before.
     pub fn delivery_count(&self, kind: Kind) -> u64 {
+        self.delivery_counts(kind).into_iter().max().unwrap_or(0)
+    }
+
+    /// Takes all messages out of a queue without acknowledging them, and gives them back: how
+    /// often each had been delivered before.
+    pub fn delivery_counts(&self, kind: Kind) -> Vec<u64> {
         let channel = self.channel();
         let name: ShortString = self.queue_name(kind).into();
         let get = || wait(channel.basic_get(name.clone(), BasicGetOptions::default())).unwrap();
@@ -161,9 +166,9 @@ impl Rabbit {
                 Some(other) => panic!("{other:?}"),
             }
         });
-        let most = counts.max().unwrap_or(0);
+        let counts = counts.collect();
         wait(channel.close(200, "done".into())).unwrap();
-        most
+        counts
     }
 
     /// Publishes to a type's exchange, and waits until the broker has everything.
