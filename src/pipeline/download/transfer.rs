@@ -164,7 +164,9 @@ impl<'a> Transfer<'a> {
         };
         if let Some(total) = answer.total() {
             self.as_promised(total)?;
-            self.record.length = Some(total);
+            if self.record.length.replace(total) != Some(total) {
+                self.note(None).await?;
+            }
         }
         let promised = self.record.length.or(self.remote.size);
         if let Some(length) = promised {
