@@ -26,7 +26,7 @@ use support::{Place, Ran};
 const ARTISTS: &str = "discogs_20260101_artists.xml.gz";
 
 /// Bytes that look like nothing, another lot for each seed.
-pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut word = || {
         state ^= state << 13;
@@ -41,14 +41,13 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// A line as `sha256sum -b` prints it.
-pub fn checksum_line(name: &str, bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{hex} *{name}\n")
+pub(crate) fn checksum_line(name: &str, bytes: &[u8]) -> String {
+    let hash = discogs_extractor::model::Sha256(Sha256::digest(bytes).into());
+    format!("{hash} *{name}\n")
 }
 
 /// A month of small files and one of artists with these bytes, with right checksums.
-pub fn month(version: &str, artists: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn month(version: &str, artists: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut checksums = String::new();
     let mut artists = Some(artists);
@@ -63,25 +62,25 @@ pub fn month(version: &str, artists: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// `download` of a site into this place's `dumps`.
-pub fn download(place: &Place, site: &str, more: &[&str]) -> Ran {
+pub(crate) fn download(place: &Place, site: &str, more: &[&str]) -> Ran {
     place.run(&[&["download", "--into", "dumps", "--site", site], more].concat())
 }
 
 /// What is in a file in this place's `dumps`.
 #[track_caller]
-pub fn here(place: &Place, name: &str) -> Vec<u8> {
+pub(crate) fn here(place: &Place, name: &str) -> Vec<u8> {
     fs::read(place.path("dumps").join(name)).unwrap()
 }
 
 /// The download of artists, as `state list --json` shows it.
-pub fn of_artists(place: &Place) -> Value {
+pub(crate) fn of_artists(place: &Place) -> Value {
     let state = place.state();
     let downloads = state["downloads"].as_array().unwrap();
     downloads.iter().find(|download| download["type"] == "artists").unwrap().clone()
 }
 
 /// Names in the folder that are no dump's.
-pub fn left_over(place: &Place) -> Vec<String> {
+pub(crate) fn left_over(place: &Place) -> Vec<String> {
     let entries = fs::read_dir(place.path("dumps")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| !name.ends_with(".xml.gz")).collect()

@@ -156,7 +156,7 @@ impl Downloads {
         match here::look(self, remote).await? {
             Here::Whole(record) => {
                 let fetched = self.fetched(remote, &record, 0);
-                self.tell_whole(arrived, &fetched, record.generation);
+                tell_whole(arrived, &fetched, record.generation);
                 Ok(fetched)
             }
             Here::Part(record) => Transfer::new(self, remote, arrived, *record).await?.run().await,
@@ -193,21 +193,21 @@ impl Downloads {
         let bytes = record.length.unwrap_or(record.synced);
         Fetched { dump, verification: record.verification, bytes, new_bytes }
     }
+}
 
-    fn tell_whole(&self, arrived: &watch::Sender<Arrived>, fetched: &Fetched, generation: u64) {
-        arrived.send_replace(Arrived {
-            part: fetched.dump.path.clone(),
-            generation,
-            synced: fetched.bytes,
-            length: Some(fetched.bytes),
-            state: match fetched.verification {
-                Verification::Verified => ArrivedState::Verified,
-                Verification::Unverified | Verification::Pending | Verification::Mismatch => {
-                    ArrivedState::Unverified
-                }
-            },
-        });
-    }
+fn tell_whole(arrived: &watch::Sender<Arrived>, fetched: &Fetched, generation: u64) {
+    arrived.send_replace(Arrived {
+        part: fetched.dump.path.clone(),
+        generation,
+        synced: fetched.bytes,
+        length: Some(fetched.bytes),
+        state: match fetched.verification {
+            Verification::Verified => ArrivedState::Verified,
+            Verification::Unverified | Verification::Pending | Verification::Mismatch => {
+                ArrivedState::Unverified
+            }
+        },
+    });
 }
 
 fn part_path(folder: &Path, remote: &RemoteDump) -> PathBuf {

@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rustix::process::Signal;
 
-use crate::server::{Ask, Reply, Server, bucket, index, tag};
+use crate::server::{Ask, List, Reply, Server, bucket, index, tag};
 use crate::support::Place;
 use crate::support::running::Running;
 use crate::{ARTISTS, checksum_line, download, here, left_over, month, noise, of_artists};
@@ -16,7 +16,7 @@ const LENGTH: usize = 3_000_000;
 const ONLY: &[&str] = &["--types", "artists"];
 
 /// From `DISCOGS_TEST_SEED`, or a new one, which is printed.
-pub fn random() -> StdRng {
+pub(crate) fn random() -> StdRng {
     let seed = std::env::var("DISCOGS_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| rand::rng().random());
     println!("DISCOGS_TEST_SEED={seed}");
@@ -73,13 +73,12 @@ fn a_site_without_ranges_is_skipped_through_by_its_tag_and_else_started_over() {
 fn a_file_that_changes_under_way_starts_over_and_says_why() {
     let other = noise(LENGTH - 1_000, 8);
     let later = other.clone();
-    let (server, _) = site(move |ask, reply| match ask.time {
-        1 => Reply { cut: Some(LENGTH / 2), ..reply },
-        _ => {
-            let all = Reply { status: 200, from: 0, headers: Vec::new(), ..reply };
-            let body = later.clone().into();
-            Reply { body, ..all }.with("etag", &tag(&later))
+    let (server, _) = site(move |ask, reply| {
+        if ask.time == 1 {
+            return Reply { cut: Some(LENGTH / 2), ..reply };
         }
+        let all = Reply { status: 200, from: 0, headers: Vec::new(), ..reply };
+        Reply { body: later.clone().into(), ..all }.with("etag", &tag(&later))
     });
     server.replace("discogs_20260101_CHECKSUM.txt", checksum_line(ARTISTS, &other).into_bytes());
     let place = Place::new();
@@ -161,11 +160,10 @@ fn a_wrong_checksum_is_fetched_once_more_and_then_an_error() {
 #[test]
 fn another_length_than_was_promised_is_an_error_and_less_is_a_cut() {
     // The list says one byte less than there is.
-    let short: fn(&Ask, &[(String, usize)], std::net::SocketAddr) -> Option<Reply> =
-        |ask, files, address| {
-            let less = |(name, size): &(String, usize)| (name.clone(), size - 1);
-            bucket(ask, &files.iter().map(less).collect::<Vec<_>>(), address)
-        };
+    let short: List = |ask, files| {
+        let less = |(name, size): &(String, usize)| (name.clone(), size - 1);
+        bucket(ask, &files.iter().map(less).collect::<Vec<_>>())
+    };
     let server = Server::start(month("20260101", noise(5_000, 1)), short, |_, reply| reply);
     let place = Place::new();
     download(&place, &server.url(), ONLY).ends(1, &["5000 bytes", "4999 were promised", "hint: "]);

@@ -58,6 +58,12 @@ impl Reply {
     }
 }
 
+/// Names and sizes.
+pub type Files = [(String, usize)];
+
+/// What a list of these files looks like, if one is asked for.
+pub type List = fn(&Ask, &Files) -> Option<Reply>;
+
 type Rule = dyn Fn(&Ask, Reply) -> Reply + Send + Sync;
 
 /// The files of a site and how it sends them.
@@ -68,7 +74,7 @@ pub struct Server {
 
 struct Shared {
     files: Mutex<BTreeMap<String, Arc<Vec<u8>>>>,
-    list: fn(&Ask, &[(String, usize)], SocketAddr) -> Option<Reply>,
+    list: List,
     rule: Box<Rule>,
     asked: Mutex<Vec<Ask>>,
     sent: Mutex<BTreeMap<String, usize>>,
@@ -80,7 +86,7 @@ impl Server {
     /// Serves these files with this kind of list; `rule` may change every reply.
     pub fn start(
         files: BTreeMap<String, Vec<u8>>,
-        list: fn(&Ask, &[(String, usize)], SocketAddr) -> Option<Reply>,
+        list: List,
         rule: impl Fn(&Ask, Reply) -> Reply + Send + Sync + 'static,
     ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -103,7 +109,7 @@ impl Server {
                 }
                 let (client, serving) = (client.unwrap(), Arc::clone(&serving));
                 // A client that is gone ends its thread.
-                std::thread::spawn(move || serving.talk(&client, address));
+                std::thread::spawn(move || serving.talk(&client));
             }
         });
         Server { address, shared }
@@ -150,7 +156,7 @@ impl Drop for Server {
 }
 
 impl Shared {
-    fn talk(&self, client: &TcpStream, address: SocketAddr) -> Option<()> {
+    fn talk(&self, client: &TcpStream) -> Option<()> {
         let mut lines = BufReader::new(client.try_clone().ok()?).lines();
         loop {
             let request = lines.next()?.ok()?;
@@ -161,18 +167,12 @@ impl Shared {
                 let Some((name, value)) = line.split_once(':') else { break };
                 headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
             }
-            let reply = self.reply(target, headers, address);
-            let name = reply.1;
-            self.send(client, &reply.0, &name)?;
+            let (reply, name) = self.reply(target, headers);
+            self.send(client, &reply, &name)?;
         }
     }
 
-    fn reply(
-        &self,
-        target: String,
-        headers: BTreeMap<String, String>,
-        address: SocketAddr,
-    ) -> (Reply, String) {
+    fn reply(&self, target: String, headers: BTreeMap<String, String>) -> (Reply, String) {
         let files = self.files.lock().unwrap().clone();
         let decoded = target.replace("%2F", "/");
         let last = decoded.rsplit('/').next().unwrap_or_default();
@@ -187,7 +187,7 @@ impl Shared {
         drop(asked);
         let sizes: Vec<(String, usize)> =
             files.iter().map(|(name, bytes)| (name.clone(), bytes.len())).collect();
-        let listed = (self.list)(&ask, &sizes, address);
+        let listed = (self.list)(&ask, &sizes);
         let name = file.clone().unwrap_or_default();
         let plain = match (listed, file.and_then(|file| files.get(&file))) {
             (Some(listed), _) => listed,
@@ -202,7 +202,7 @@ impl Shared {
         let length = reply.length.unwrap_or(body.len());
         let mut head = format!("HTTP/1.1 {} .\r\ncontent-length: {length}\r\n", reply.status);
         for (name, value) in &reply.headers {
-            head += &format!("{name}: {value}\r\n");
+            head = head + name + ": " + value + "\r\n";
         }
         client.write_all((head + "\r\n").as_bytes()).ok()?;
         let end = reply.cut.or(reply.silent).unwrap_or(body.len()).min(body.len());
@@ -250,7 +250,7 @@ pub fn tag(bytes: &[u8]) -> String {
 }
 
 /// The public site's pages: years, and the files of a year behind `?download=`.
-pub fn year_pages(ask: &Ask, files: &[(String, usize)], _address: SocketAddr) -> Option<Reply> {
+pub fn year_pages(ask: &Ask, files: &Files) -> Option<Reply> {
     let year = |name: &str| name.split('_').nth(1).map(|version| version[..4].to_owned());
     let mut years: Vec<String> = files.iter().filter_map(|(name, _)| year(name)).collect();
     years.dedup();
@@ -274,14 +274,14 @@ pub fn year_pages(ask: &Ask, files: &[(String, usize)], _address: SocketAddr) ->
 }
 
 /// A plain index of one folder.
-pub fn index(ask: &Ask, files: &[(String, usize)], _address: SocketAddr) -> Option<Reply> {
+pub fn index(ask: &Ask, files: &Files) -> Option<Reply> {
     let link = |(name, _): &(String, usize)| format!("<a href=\"{name}\">{name}</a>\n");
     let page = || Reply::text(&files.iter().map(link).collect::<String>());
     (ask.target.split('?').next() == Some("/")).then(page)
 }
 
 /// An object store that lists three keys a page.
-pub fn bucket(ask: &Ask, files: &[(String, usize)], _address: SocketAddr) -> Option<Reply> {
+pub fn bucket(ask: &Ask, files: &Files) -> Option<Reply> {
     let path = ask.target.split('?').next().unwrap_or_default();
     if path != "/" {
         return None;
