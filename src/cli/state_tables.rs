@@ -19,7 +19,7 @@ use crate::state::{Owed, Status};
 pub fn list(inspection: &Inspection, filter: &Filter, now: Timestamp) -> String {
     let listed = view::list(inspection, filter);
     let mut text = String::new();
-    if listed.files.is_empty() {
+    if listed.files.is_empty() && listed.downloads.is_empty() {
         text.push_str("nothing is known yet\n");
     }
     let mut jobs: Vec<&Job> = listed.files.iter().map(|line| &line.job).collect();

@@ -147,12 +147,14 @@ pub fn judge(held: &Held, answer: &Answer) -> Verdict {
 mod tests {
     use super::*;
 
+    type Headers = [(&'static str, &'static str)];
+
     fn held(bytes: u64) -> Held {
         let (etag, last_modified) = (Some("\"a\"".to_owned()), None);
         Held { bytes, etag, last_modified, length: Some(10) }
     }
 
-    fn answer(status: u16, headers: &[(&str, &'static str)]) -> Answer {
+    fn answer(status: u16, headers: &Headers) -> Answer {
         let header = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
         Answer::read(status, header, Timestamp(1_767_323_045_000))
     }
@@ -162,7 +164,7 @@ mod tests {
         let (tag, other, weak) = (("etag", "\"a\""), ("etag", "\"b\""), ("etag", "W/\"a\""));
         let (ten, nine) = (("content-length", "10"), ("content-length", "9"));
         let part = ("content-range", "bytes 4-9/10");
-        let rows: &[(u64, u16, &[(&str, &'static str)], Verdict)] = &[
+        let rows: &[(u64, u16, &Headers, Verdict)] = &[
             (0, 200, &[tag, ten], Verdict::Over(None)),
             (0, 206, &[tag, ("content-range", "bytes 0-9/10")], Verdict::GoOn),
             (4, 206, &[tag, part], Verdict::GoOn),

@@ -4,7 +4,7 @@ use std::time::Duration;
 /// How long the first rest is at most.
 const FIRST: Duration = Duration::from_millis(500);
 /// How long a rest is at most: a site that comes back is noticed within a minute.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// How long a server may make us wait; what asks for more has no interest in being asked again.
 const LONGEST_ASKED_FOR: Duration = Duration::from_hours(2);
 

@@ -98,7 +98,12 @@ impl HttpSite {
             }
             status => return Err(Failed::Finally(SiteError::Status { site: site(), status })),
         }
-        let at = response.url().clone();
+        let mut at = response.url().clone();
+        if at.origin() == url.origin() {
+            // The client keeps who we are out of the URL; what the page links to needs it again.
+            _ = at.set_username(url.username());
+            _ = at.set_password(url.password());
+        }
         let mut text = Vec::new();
         let mut body = response.bytes_stream();
         while let Some(bytes) = body.next().await {

@@ -50,6 +50,6 @@ mod tests {
         assert_eq!(paid, 2 * second);
         // An hour later one second's worth is there after three quarters of a second.
         let later = Duration::from_hours(1);
-        assert_eq!(pay(paid, later, 1_000, 1_000), later + second - CREDIT);
+        assert_eq!(pay(paid, later, 1_000, 1_000) + CREDIT, later + second);
     }
 }

@@ -174,7 +174,7 @@ impl Downloads {
         match here::look(self, remote).await? {
             Here::Whole(record) => {
                 let fetched = self.fetched(remote, &record, 0);
-                self.tell_whole(arrived, &fetched, &record);
+                tell_whole(arrived, &fetched, &record);
                 Ok(fetched)
             }
             Here::Part(record) => Transfer::new(self, remote, arrived, *record).await?.run().await,
@@ -211,22 +211,22 @@ impl Downloads {
         let bytes = record.length.unwrap_or(record.synced);
         Fetched { dump, verification: record.verification, bytes, new_bytes }
     }
+}
 
-    fn tell_whole(&self, arrived: &watch::Sender<Arrived>, fetched: &Fetched, record: &Download) {
-        arrived.send_replace(Arrived {
-            part: fetched.dump.path.clone(),
-            identity: Some(record.identity()),
-            generation: record.generation,
-            synced: fetched.bytes,
-            length: Some(fetched.bytes),
-            state: match fetched.verification {
-                Verification::Verified => ArrivedState::Verified,
-                Verification::Unverified | Verification::Pending | Verification::Mismatch => {
-                    ArrivedState::Unverified
-                }
-            },
-        });
-    }
+fn tell_whole(arrived: &watch::Sender<Arrived>, fetched: &Fetched, record: &Download) {
+    arrived.send_replace(Arrived {
+        part: fetched.dump.path.clone(),
+        identity: Some(record.identity()),
+        generation: record.generation,
+        synced: fetched.bytes,
+        length: Some(fetched.bytes),
+        state: match fetched.verification {
+            Verification::Verified => ArrivedState::Verified,
+            Verification::Unverified | Verification::Pending | Verification::Mismatch => {
+                ArrivedState::Unverified
+            }
+        },
+    });
 }
 
 fn part_path(folder: &Path, remote: &RemoteDump) -> PathBuf {

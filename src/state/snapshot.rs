@@ -20,7 +20,6 @@ pub(super) const NAME: &str = "state.jsonl";
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a line lives only while it is read or written")]
 enum Line {
     Store { format: u32, sequence: u64, last_run: u64 },
     Job(JobEntry),

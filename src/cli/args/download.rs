@@ -85,7 +85,7 @@ pub struct VersionsArgs {
 
 #[derive(Args, Debug)]
 pub struct SiteArgs {
-    /// Where dumps are downloaded from: a URL or a folder [default: https://data.discogs.com]
+    /// Where dumps are downloaded from: a URL or a folder [default: the public site]
     #[arg(long, value_name = "SITE", env = "DISCOGS_SITE", hide_env_values = true)]
     pub site: Option<String>,
 

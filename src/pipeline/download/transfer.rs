@@ -12,7 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Arrived, ArrivedState, DownloadError, Downloads, Fetched, aside_path, part_path};
+use super::{
+    Arrived, ArrivedState, DownloadError, Downloads, Fetched, aside_path, part_path, tell_whole,
+};
 use crate::dump::{
     Broken, Held, Order, Part, RemoteDump, Synced, Verdict, jitter, judge, rest, stamp,
 };
@@ -164,7 +166,9 @@ impl<'a> Transfer<'a> {
         };
         if let Some(total) = answer.total() {
             self.as_promised(total)?;
-            self.record.length = Some(total);
+            if self.record.length.replace(total) != Some(total) {
+                self.note(None).await?;
+            }
         }
         let promised = self.record.length.or(self.remote.size);
         if let Some(length) = promised {
@@ -240,7 +244,7 @@ impl<'a> Transfer<'a> {
         let part = written.map_err(|error| DownloadError::disk("write", &self.path, &error))?;
         let safe = synced.borrow().clone();
         note_synced(self.downloads, self.remote, &mut record, self.arrived, safe).await?;
-        let this = Transfer { part, record, ..self };
+        let this = Transfer { record, part, ..self };
         match end {
             End::Stopped => Err(DownloadError::Stopped),
             End::Broke(Broken(why)) => Ok((this, Tried::Again { why, asked_for: None })),
@@ -354,7 +358,7 @@ impl<'a> Transfer<'a> {
         self.note(Some(format!("the download is complete, {verification}"))).await?;
         let fetched = self.downloads.fetched(self.remote, &self.record, self.new_bytes);
         tracing::info!(file = self.file(), bytes = fetched.bytes, "is here, {verification}");
-        self.downloads.tell_whole(self.arrived, &fetched, &self.record);
+        tell_whole(self.arrived, &fetched, &self.record);
         Ok(Ok(fetched))
     }
 

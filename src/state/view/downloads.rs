@@ -31,8 +31,8 @@ pub struct DownloadLine {
     /// The server's tag of the bytes.
     pub etag: Option<String>,
     /// When it was begun.
-    #[serde(serialize_with = "always")]
-    pub started_at: Timestamp,
+    #[serde(serialize_with = "moment")]
+    pub started_at: Option<Timestamp>,
     /// When bytes last came.
     #[serde(serialize_with = "moment")]
     pub last_activity_at: Option<Timestamp>,
@@ -41,10 +41,6 @@ pub struct DownloadLine {
     pub completed_at: Option<Timestamp>,
     /// Why it failed, or why it last had to be tried again.
     pub error: Option<String>,
-}
-
-fn always<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(at)
 }
 
 impl From<&Download> for DownloadLine {
@@ -61,7 +57,7 @@ impl From<&Download> for DownloadLine {
             percent: download.length.map(|length| percent(complete, download.synced, length)),
             verification: download.verification,
             etag: download.etag.clone(),
-            started_at: download.started_at,
+            started_at: Some(download.started_at),
             last_activity_at: download.last_activity,
             completed_at: download.completed_at,
             error: download.error.clone(),
