@@ -83,6 +83,8 @@ pub struct Session<'a> {
     bytes: usize,
     /// Whether one that was gathered was handed out often before, and one of those in the round.
     troubled: (bool, bool),
+    /// Whether a batch without such went through.
+    proven: bool,
     round: Option<Handling>,
     round_began: Instant,
     /// Messages of the round.
@@ -132,6 +134,7 @@ impl<'a> Session<'a> {
             gathered: Vec::new(),
             bytes: 0,
             troubled: (false, false),
+            proven: false,
             round: None,
             round_began: Instant::now(),
             handling: 0,
@@ -160,6 +163,7 @@ impl<'a> Session<'a> {
         let mut deadline = None;
         loop {
             self.begin_round();
+            self.widen_if_proven().await?;
             self.worker.in_flight(self.gathered.len() + self.handling);
             if self.drained && self.round.is_none() {
                 let ended = self.ending.take();
@@ -265,8 +269,18 @@ impl<'a> Session<'a> {
         if handled.has_end {
             self.look().await?;
         }
-        let careful = self.batch < self.worker.shared.target.batch() && !self.widening;
-        if careful && !self.troubled.1 && self.ending.is_none() {
+        self.proven |= !self.troubled.1;
+        Ok(())
+    }
+
+    /// Cancels the consumer to be given more at once, when a batch went through and as much waits
+    /// as may. Then nothing is on its way here: what is, when a consumer is cancelled, a quorum
+    /// queue takes back and counts as a delivery.
+    async fn widen_if_proven(&mut self) -> Result<(), Ended> {
+        let careful = self.batch < self.worker.shared.target.batch();
+        let full = self.gathered.len() == self.batch && self.handling == self.batch;
+        let untroubled = self.proven && self.troubled == (false, false);
+        if careful && full && untroubled && !self.widening && self.ending.is_none() {
             self.widening = true;
             self.cancel_consumer().await?;
         }
