@@ -50,7 +50,10 @@ pub struct DownloadArgs {
     pub connections: Option<u8>,
 
     /// Refuse a file that has no published checksum
-    #[arg(long, env = "DISCOGS_REQUIRE_CHECKSUM")]
+    #[arg(
+        long, env = "DISCOGS_REQUIRE_CHECKSUM",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
     pub require_checksum: bool,
 
     /// How progress is shown on standard error [default: auto]
