@@ -140,6 +140,26 @@ impl Downloads {
         fetched
     }
 
+    /// Makes sure that the disk can hold all that is still to come of these dumps, as far as their
+    /// sizes are known; of the others [`Downloads::fetch`] makes sure when the site says them.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn make_sure_of_room(&self, remotes: &[RemoteDump]) -> Result<(), DownloadError> {
+        for remote in remotes {
+            let known = self.keeper.download(self.key(remote)).await?;
+            let whole = self.folder.join(remote.name.to_string()).exists();
+            let length = remote.size.or(known.as_ref().and_then(|known| known.length));
+            if let Some(length) = length.filter(|_| !whole) {
+                let part = known.filter(|known| known.status != DownloadStatus::Complete);
+                let part = part.map_or(0, |part| part.synced);
+                let to_come = length.saturating_sub(part);
+                self.outstanding.expect(remote.name, to_come, &self.folder)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The key of a dump's record in the store.
     pub fn key(&self, remote: &RemoteDump) -> DownloadKey {
         DownloadKey::new(remote.name, &self.folder)
