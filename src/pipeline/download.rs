@@ -119,8 +119,9 @@ impl Downloads {
     }
 
     /// Fetches a dump, from where an earlier attempt got to; tells `arrived` how far it is. A dump
-    /// that is here and known costs no request. What is known of it is the store's record with
-    /// [`Downloads::key`].
+    /// that is here and known costs no request. What is known of it (site, checksum, tag, length)
+    /// is the store's record with [`Downloads::key`]. It is to be awaited to its end, which `stop`
+    /// brings about: a writer that was left alone might meet the next one in the same file.
     ///
     /// # Errors
     /// Why it is not here now. What came stays, and the next call goes on with it, unless the
