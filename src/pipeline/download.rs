@@ -1,6 +1,7 @@
 //! Dumps on their way from a site into a folder, resumed after any stop. It joins the site and the
 //! file (`dump`) with what is known of them (`state`): the store is never ahead of the disk.
 
+mod disk;
 mod error;
 mod here;
 mod outstanding;
