@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "download/arrival.rs"]
+mod arrival;
 #[path = "download/faults.rs"]
 mod faults;
 #[path = "download/kill.rs"]

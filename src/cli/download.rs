@@ -85,6 +85,7 @@ impl Work<'_> {
             Arc::clone(&self.clock),
             stop,
         );
+        downloads.make_sure_of_room(&dumps).await?;
         let ready = dumps.into_iter().map(|dump| {
             let (tell, arrived) = watch::channel(Arrived::nothing(&dump, &folder));
             ((dump.clone(), tell), Arrival { name: dump.name, arrived })

@@ -79,8 +79,14 @@ pub fn show(downloads: &[&Download], now: Timestamp) -> String {
     text
 }
 
+/// The first line of what is wrong; what to do about it is in `state show`.
 fn note(download: &Download, owned: bool) -> String {
-    let interrupted = download.status == DownloadStatus::Downloading && !owned;
-    let goes_on = || "interrupted, goes on at the next start".to_owned();
-    download.error.clone().unwrap_or_else(|| if interrupted { goes_on() } else { String::new() })
+    let error = download.error.as_deref().and_then(|error| error.lines().next());
+    match error {
+        Some(error) => error.to_owned(),
+        None if download.status == DownloadStatus::Downloading && !owned => {
+            "interrupted, goes on at the next start".to_owned()
+        }
+        None => String::new(),
+    }
 }

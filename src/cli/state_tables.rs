@@ -63,6 +63,9 @@ pub fn list(inspection: &Inspection, filter: &Filter, now: Timestamp) -> String 
         }
         _ = writeln!(text, "{table}");
     }
+    if !listed.files.is_empty() && !listed.downloads.is_empty() {
+        text.push('\n');
+    }
     text.push_str(&state_downloads::list(inspection, filter, now));
     if let Some(owner) = &listed.store.owner {
         _ = writeln!(text, "{owner} is at work");

@@ -44,8 +44,9 @@ fn links(text: &str, page: &Url) -> Listing {
         _ = url.set_username(page.username());
         _ = url.set_password(page.password());
         let below = |value: String| {
-            (url.path() == page.path() && value.len() > prefix.len()).then_some(())?;
-            (value.starts_with(&prefix) && safe(&value)).then_some(value)
+            let here = [page.path(), directory(page)].contains(&url.path());
+            let deeper = value.len() > prefix.len() && value.starts_with(&prefix);
+            (here && deeper && safe(&value)).then_some(value)
         };
         if let Some(path) = query(&url, DOWNLOAD).and_then(below) {
             listing.files.push(file(&path, &url, None));

@@ -34,7 +34,7 @@ fn holds(name: &str) -> Option<Holds> {
     match digits.len() {
         4 => number.map(Holds::Year),
         6 | 8 => number.map(Holds::Version),
-        _ => (name == "data").then_some(Holds::Anything),
+        _ => (name == "data" || name.contains("discogs")).then_some(Holds::Anything),
     }
 }
 
@@ -69,12 +69,12 @@ mod tests {
     #[test]
     fn only_what_can_hold_the_wanted_version_is_read() {
         let version = Wanted::Version("20240301".parse().unwrap());
-        let years = "2023 2024 2025 2026 images data";
+        let years = "2023 2024 2025 2026 images data discogs-dumps";
         let versions = "20240201 20240301 20250101 2025-02 discogs_20250301 20250401";
         let rows = [
-            (years, Wanted::Newest, "data 2026 2025"),
-            (years, version, "data 2024"),
-            (years, Wanted::All, "data 2026 2025 2024 2023"),
+            (years, Wanted::Newest, "data discogs-dumps 2026 2025"),
+            (years, version, "data discogs-dumps 2024"),
+            (years, Wanted::All, "data discogs-dumps 2026 2025 2024 2023"),
             (versions, Wanted::Newest, "20250401 discogs_20250301 20250101"),
             (versions, version, "20240301"),
             ("2024-03 2024-04", version, "2024-03"),

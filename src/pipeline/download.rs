@@ -1,6 +1,7 @@
 //! Dumps on their way from a site into a folder, resumed after any stop. It joins the site and the
 //! file (`dump`) with what is known of them (`state`): the store is never ahead of the disk.
 
+mod disk;
 mod error;
 mod here;
 mod outstanding;
@@ -135,8 +136,9 @@ impl Downloads {
     }
 
     /// Fetches a dump, from where an earlier attempt got to; tells `arrived` how far it is. A dump
-    /// that is here and known costs no request. What is known of it is the store's record with
-    /// [`Downloads::key`].
+    /// that is here and known costs no request. What is known of it (site, checksum, tag, length)
+    /// is the store's record with [`Downloads::key`]. It is to be awaited to its end, which `stop`
+    /// brings about: a writer that was left alone might meet the next one in the same file.
     ///
     /// # Errors
     /// Why it is not here now. What came stays, and the next call goes on with it, unless the
@@ -156,6 +158,26 @@ impl Downloads {
             self.note_failure(remote, error, words).await?;
         }
         fetched
+    }
+
+    /// Makes sure that the disk can hold all that is still to come of these dumps, as far as their
+    /// sizes are known; of the others [`Downloads::fetch`] makes sure when the site says them.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn make_sure_of_room(&self, remotes: &[RemoteDump]) -> Result<(), DownloadError> {
+        for remote in remotes {
+            let known = self.keeper.download(self.key(remote)).await?;
+            let whole = self.folder.join(remote.name.to_string()).exists();
+            let length = remote.size.or(known.as_ref().and_then(|known| known.length));
+            if let Some(length) = length.filter(|_| !whole) {
+                let part = known.filter(|known| known.status != DownloadStatus::Complete);
+                let part = part.map_or(0, |part| part.synced);
+                let to_come = length.saturating_sub(part);
+                self.outstanding.expect(remote.name, to_come, &self.folder)?;
+            }
+        }
+        Ok(())
     }
 
     /// The key of a dump's record in the store.

@@ -255,3 +255,18 @@ fn the_rate_is_kept_by_all_connections_together() {
     assert!(took >= Duration::from_millis(1_800), "{took:?}");
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
+
+#[test]
+fn a_disk_that_is_too_small_is_said_before_anything_is_asked_for() {
+    let huge: List = |ask, files| {
+        let more = |(name, size): &(String, usize)| (name.clone(), size + (1 << 55));
+        bucket(ask, &files.iter().map(more).collect::<Vec<_>>())
+    };
+    let server = Server::start(month("20260101", noise(5_000, 1)), huge, |_, reply| reply);
+    let place = Place::new();
+    let ran = download(&place, &server.url(), &[]);
+    let folder = place.path("dumps").display().to_string();
+    ran.ends(1, &[&folder, "bytes free", "are to come", "hint: free some space"]);
+    assert_eq!(server.asked(".xml.gz").len(), 0);
+    assert!(left_over(&place).is_empty());
+}

@@ -61,7 +61,10 @@ pub struct FetchArgs {
     pub connections: Option<u8>,
 
     /// Refuse a file that has no published checksum
-    #[arg(long, env = "DISCOGS_REQUIRE_CHECKSUM")]
+    #[arg(
+        long, env = "DISCOGS_REQUIRE_CHECKSUM",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
     pub require_checksum: bool,
 }
 

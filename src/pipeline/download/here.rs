@@ -7,6 +7,7 @@ use std::path::Path;
 
 use tokio::task::spawn_blocking;
 
+use super::disk::move_aside;
 use super::{DownloadError, Downloads, aside_path, part_path};
 use crate::dump::{RemoteDump, hash_file, stamp};
 use crate::model::{Sha256, Stamp, Verification};
@@ -72,8 +73,7 @@ pub(super) async fn look(
         }
         Verification::Pending | Verification::Mismatch => {
             let aside = aside_path(&downloads.folder, remote);
-            fs::rename(&path, &aside)
-                .map_err(|error| DownloadError::disk("move aside", &path, &error))?;
+            move_aside(&path, &aside)?;
             let aside = aside.display().to_string();
             tracing::warn!(file = %remote.name, aside, "is not the published file: moved aside");
             Ok(Here::Part(Box::new(part(downloads, remote, known))))

@@ -1,8 +1,7 @@
 //! One file on its way: ask, take in, rest and ask again, until all of it is here and proven.
 
-use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,12 +11,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::disk::{give_name, move_aside, open_part};
 use super::{
     Arrived, ArrivedState, DownloadError, Downloads, Fetched, aside_path, part_path, tell_whole,
 };
-use crate::dump::{
-    Broken, Held, Order, Part, RemoteDump, Synced, Verdict, jitter, judge, rest, stamp,
-};
+use crate::dump::{Broken, Held, Order, Part, RemoteDump, Synced, Verdict, jitter, judge, rest};
 use crate::model::Verification;
 use crate::model::fault::place;
 use crate::state::{Download, DownloadStatus};
@@ -322,8 +320,7 @@ impl<'a> Transfer<'a> {
             Some(published) => {
                 self.mismatches += 1;
                 let aside = aside_path(&self.downloads.folder, self.remote);
-                fs::rename(&self.path, &aside)
-                    .map_err(|error| DownloadError::disk("move aside", &self.path, &error))?;
+                move_aside(&self.path, &aside)?;
                 place("download.mismatch.aside");
                 self.record.verification = Verification::Mismatch;
                 let why = format!("its SHA-256 is {came}, and {published} was published");
@@ -339,11 +336,7 @@ impl<'a> Transfer<'a> {
                 Verification::Unverified
             }
         };
-        let (part, folder) = (self.path.clone(), self.downloads.folder.clone());
-        let named = folder.join(self.file());
-        let renamed = spawn_blocking(move || name_it(&part, &named, &folder)).await;
-        let renamed = renamed.unwrap_or_else(|died| Err(io::Error::other(died)));
-        let on_disk = renamed.map_err(|error| DownloadError::disk("rename", &self.path, &error))?;
+        let on_disk = give_name(&self.path, &self.downloads.folder, self.file()).await?;
         let now = self.downloads.clock.now();
         self.record = Download {
             status: DownloadStatus::Complete,
@@ -395,18 +388,6 @@ fn forget_bytes(record: &mut Download) {
     record.length = None;
 }
 
-async fn open_part(path: &Path, record: &Download) -> Result<Part, DownloadError> {
-    let (path, held) = (path.to_owned(), record.hash.clone().map(|hash| (record.synced, hash)));
-    let opened = spawn_blocking(move || {
-        let held = held.as_ref().map(|(bytes, hash)| (*bytes, hash));
-        Part::open(&path, held).map_err(|error| DownloadError::disk("open", &path, &error))
-    });
-    opened.await.unwrap_or_else(|died| {
-        let died = io::Error::other(died);
-        Err(DownloadError::disk("open", Path::new(&record.key.folder), &died))
-    })
-}
-
 /// Notes what is on disk, and only then tells of it.
 async fn note_synced(
     downloads: &Downloads,
@@ -435,14 +416,4 @@ async fn note_synced(
         arrived.identity = Some(record.identity());
     });
     Ok(())
-}
-
-/// Gives the whole and synced part its own name, durably.
-fn name_it(part: &Path, named: &Path, folder: &Path) -> io::Result<crate::model::Stamp> {
-    place("download.rename.before");
-    fs::rename(part, named)?;
-    place("download.rename.after");
-    File::open(folder)?.sync_all()?;
-    place("download.folder.synced");
-    Ok(stamp(&fs::metadata(named)?))
 }
