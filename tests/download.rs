@@ -11,8 +11,6 @@ mod arrival;
 mod faults;
 #[path = "download/kill.rs"]
 mod kill;
-#[path = "download/server.rs"]
-mod server;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,9 +18,8 @@ use std::fs;
 use discogs_extractor::model::Kind;
 use discogs_extractor::sample::Options;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use server::{Reply, Server, bucket, index, year_pages};
+use support::server::{self, Reply, Server, bucket, checksum_line, index, year_pages};
 use support::{Place, Ran};
 
 const ARTISTS: &str = "discogs_20260101_artists.xml.gz";
@@ -40,12 +37,6 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut bytes: Vec<u8> = std::iter::repeat_with(&mut word).take(words).flatten().collect();
     bytes.truncate(length);
     bytes
-}
-
-/// A line as `sha256sum -b` prints it.
-pub(crate) fn checksum_line(name: &str, bytes: &[u8]) -> String {
-    let hash = discogs_extractor::model::Sha256(Sha256::digest(bytes).into());
-    format!("{hash} *{name}\n")
 }
 
 /// A month of small files and one of artists with these bytes, with right checksums.

@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests; the seed is printed")]
 
-#[path = "download/server.rs"]
-mod server;
 mod support;
 
 use std::collections::BTreeMap;
@@ -19,10 +17,9 @@ use discogs_extractor::model::Kind;
 use discogs_extractor::sample::Options;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use sha2::{Digest, Sha256};
 
-use server::{Ask, Reply, Server, year_pages};
 use support::daemon::Daemon;
+use support::server::{Ask, Reply, Server, checksum_line, year_pages};
 use support::{Place, artists, gzip, http, rows};
 
 const RELEASES: &str = "discogs_20260101_releases.xml.gz";
@@ -45,10 +42,7 @@ fn month(version: &str, releases: u64) -> (Place, Files) {
 }
 
 fn add_checksums(version: &str, files: &mut Files) {
-    let line = |(name, bytes): (&String, &Vec<u8>)| {
-        let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{hash}  {name}\n")
-    };
+    let line = |(name, bytes): (&String, &Vec<u8>)| checksum_line(name, bytes);
     let lines: String = files.iter().filter(|(name, _)| name.contains(version)).map(line).collect();
     files.insert(format!("discogs_{version}_CHECKSUM.txt"), lines.into_bytes());
 }
@@ -120,7 +114,8 @@ fn from_an_empty_folder_come_the_tables_of_the_local_files_and_extraction_does_n
     let complete = at(&said, &format!("complete file={RELEASES}"));
     assert!(begun < here && here < complete, "{said}");
     assert!(!said.contains(" WARN ") && !said.contains(" ERROR "), "{said}");
-    for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".gz")) {
+    let dumps = || files.iter().filter(|(name, _)| !name.contains("CHECKSUM"));
+    for (name, bytes) in dumps() {
         assert_eq!(server.sent(name), bytes.len(), "{name}");
     }
     // The second time nothing is fetched, and nothing is read again.
@@ -131,7 +126,7 @@ fn from_an_empty_folder_come_the_tables_of_the_local_files_and_extraction_does_n
     assert!(!said.contains("extracting file="), "{said}");
     assert_eq!(server.asked("download=").len(), asked);
     // Nor when the files are gone: their records are where they should be.
-    for name in files.keys().filter(|name| name.ends_with(".gz")) {
+    for (name, _) in dumps() {
         fs::remove_file(place.path("dumps").join(name)).unwrap();
     }
     let mut running = Daemon::start(&mut daemon(&place, &server.url()));
@@ -378,13 +373,9 @@ fn a_signal_ends_it_while_it_downloads() {
 fn without_a_checksum_nothing_is_taken_where_one_is_required() {
     let mut files = small_month("20260101", 10);
     let checksums = "discogs_20260101_CHECKSUM.txt";
-    let without: String = String::from_utf8(files[checksums].clone()).unwrap();
-    let without: String = without
-        .lines()
-        .filter(|line| !line.contains("artists"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    files.insert(checksums.to_owned(), without.into_bytes());
+    let all = String::from_utf8(files[checksums].clone()).unwrap();
+    let others: Vec<_> = all.lines().filter(|line| !line.contains("artists")).collect();
+    files.insert(checksums.to_owned(), others.join("\n").into_bytes());
     let server = Server::start(files, year_pages, plainly);
     let place = Place::new();
     let mut running = Daemon::start(daemon(&place, &server.url()).arg("--require-checksum"));

@@ -20,6 +20,7 @@ use super::signals::Patience;
 use super::{download, environment, versions};
 use crate::daemon::http::{Http, Served};
 use crate::daemon::{Daemon, Folder, Plan, Schedule, Session, Supply, notify};
+use crate::dump::jitter;
 use crate::model::{Clock, SystemClock};
 use crate::observe::Metrics;
 use crate::sink::Target;
@@ -29,6 +30,9 @@ const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: 
 
 /// Who asks is answered at once; more wait at the door.
 const TRIGGERS: usize = 8;
+
+/// By how much checks are put off at random, at most.
+const JITTER: Duration = Duration::from_hours(1);
 
 const NO_STATE: &str = "the daemon goes on where it was after every stop, and standard output \
     cannot\nhint: use jsonl:DIR, or `discogs-extractor extract` for standard output";
@@ -76,7 +80,11 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
             version: delivery.version,
             newest_first: config.newest_first,
             keep: config.keep,
-            schedule: Schedule { check_every: config.check_every, retry_after: config.retry_after },
+            // Not everybody is to ask the site in the same second.
+            schedule: Schedule {
+                check_every: config.check_every + JITTER.mul_f64(jitter()),
+                retry_after: config.retry_after,
+            },
             force: owner::force_word(delivery.force.as_deref()),
             triggers,
             forgotten: &forgotten,

@@ -100,7 +100,10 @@ mod tests {
         Standing { here: part(), there: part(), begun: part(), complete: part(), failures }
     }
 
-    fn chosen(rows: &[(&str, &str, u32)], newest_first: bool) -> Option<String> {
+    /// Version, standing, failures.
+    type Row = (&'static str, &'static str, u32);
+
+    fn chosen(rows: &[Row], newest_first: bool) -> Option<String> {
         let versions = rows.iter().map(|(version, words, failures)| {
             (version.parse().unwrap(), standing(words, *failures))
         });
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn the_version_that_is_due() {
         #[rustfmt::skip]
-        let rows: &[(&[(&str, &str, u32)], Option<&str>)] = &[
+        let rows: &[(&[Row], Option<&str>)] = &[
             (&[], None),
             // The newest whole one, wherever its parts are.
             (&[("20260101", "al///", 0), ("20260201", "a/l//", 0)], Some("20260201")),

@@ -2,8 +2,10 @@
 //! the daemon, know when the next pass is due.
 
 mod choice;
+mod chosen;
 pub mod consumer;
 pub mod control;
+mod due;
 mod folder;
 mod gate;
 pub mod http;

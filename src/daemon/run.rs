@@ -2,13 +2,13 @@
 //! as it lives.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
-use super::choice::{self, Standing, Wishes};
+use super::chosen::Chosen;
+use super::due::Due;
 use super::folder::Folder;
 use super::prune::superfluous;
 use super::schedule::{Ended, Schedule, Wait};
@@ -16,10 +16,10 @@ use super::sightings::Whole;
 use super::supply::Supply;
 use super::{Session, Trigger};
 use crate::dump::{Dump, identify};
-use crate::model::{Clock, DumpName, Identity, Kind, Timestamp, Version};
+use crate::model::{DumpName, Identity, Kind, Timestamp, Version};
 use crate::observe::Stage;
 use crate::pipeline::{FileEnd, Finished, Input, PassError, Told};
-use crate::state::{ForceWord, StateError, Status};
+use crate::state::{ForceWord, StateError};
 
 /// What the daemon is to do, and who may wake it.
 pub struct Plan<'a> {
@@ -43,13 +43,13 @@ pub struct Plan<'a> {
 
 /// Passes over a folder of dumps, one after the other.
 pub struct Daemon<'a> {
-    session: Session,
-    plan: Plan<'a>,
-    folder: Folder,
+    pub(super) session: Session,
+    pub(super) plan: Plan<'a>,
+    pub(super) folder: Folder,
     /// The site, if there is one.
-    supply: Option<Supply>,
+    pub(super) supply: Option<Supply>,
     /// How often each dump failed in a row.
-    failures: BTreeMap<DumpName, u32>,
+    pub(super) failures: BTreeMap<DumpName, u32>,
     said: Said,
 }
 
@@ -70,17 +70,6 @@ struct Said {
     failure: Option<String>,
 }
 
-/// The dumps of a pass.
-struct Chosen {
-    version: Version,
-    /// Wanted types that are not to be had.
-    missing: Vec<Kind>,
-    /// The dumps that are here.
-    here: Vec<Whole>,
-    /// Types that are to be fetched.
-    there: Vec<Kind>,
-}
-
 /// What there is to be waited for between two passes.
 #[derive(Clone, Copy)]
 struct Waits {
@@ -88,26 +77,6 @@ struct Waits {
     pass: Wait,
     /// The next look at the site.
     site: Wait,
-}
-
-/// A moment to come, on both clocks: one stands still while the machine sleeps, the other may
-/// jump. Whichever gets there first counts.
-struct Due {
-    elapsed: Duration,
-    now: Timestamp,
-}
-
-impl Due {
-    fn after(time: Duration, clock: &dyn Clock) -> Due {
-        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let now = Timestamp(clock.now().0.saturating_add(millis));
-        Due { elapsed: clock.elapsed().saturating_add(time), now }
-    }
-
-    fn left(&self, clock: &dyn Clock) -> Duration {
-        let left = self.elapsed.saturating_sub(clock.elapsed());
-        left.min(self.now.since(clock.now()))
-    }
 }
 
 impl<'a> Daemon<'a> {
@@ -134,30 +103,38 @@ impl<'a> Daemon<'a> {
         let mut waits = Waits { pass: first, site: first };
         self.look_at_site(&mut waits).await;
         while !self.session.stop.is_cancelled() {
-            let passed = if let Some(version) = self.due().await? {
-                self.force(version).await?;
-                let chosen = self.plan_of(version).await?;
-                self.tell_missing(version, &chosen.missing);
-                let ended = self.pass(&chosen).await?;
-                waits.pass = self.plan.schedule.next(waits.pass, ended);
-                if ended == Ended::Done {
-                    self.prune().await?;
-                }
-                // What was fetched in this pass is no news.
-                let fetched = |whole: &Whole| {
-                    let name = whole.dump.name;
-                    name.version == version && chosen.there.contains(&name.kind)
-                };
-                self.folder.look().await;
-                let now_here = self.folder.whole().into_iter().filter(fetched);
-                chosen.here.iter().cloned().chain(now_here).collect()
-            } else {
-                waits.pass = self.plan.schedule.first();
-                Vec::new()
+            let passed = match self.due().await? {
+                Some(version) => Some(self.take(version, &mut waits).await?),
+                None => None,
             };
-            self.wait(&mut waits, &passed).await?;
+            self.wait(&mut waits, passed.as_deref()).await?;
         }
         Ok(())
+    }
+
+    /// Takes what is to be had of a version. Returns the dumps that are no news any more.
+    async fn take(
+        &mut self,
+        version: Version,
+        waits: &mut Waits,
+    ) -> Result<Vec<Whole>, StateError> {
+        self.force(version).await?;
+        let chosen = self.plan_of(version).await?;
+        self.tell_missing(version, &chosen.missing);
+        let nothing = chosen.here.is_empty() && chosen.there.is_empty();
+        let ended = if nothing { Ended::Done } else { self.pass(&chosen).await? };
+        waits.pass = self.plan.schedule.next(waits.pass, ended);
+        if ended == Ended::Done {
+            self.prune().await?;
+        }
+        // Nor are those that were fetched.
+        let fetched = |whole: &Whole| {
+            let name = whole.dump.name;
+            name.version == version && chosen.there.contains(&name.kind)
+        };
+        self.folder.look().await;
+        let now_here = self.folder.whole().into_iter().filter(fetched);
+        Ok(chosen.here.iter().cloned().chain(now_here).collect())
     }
 
     /// Looks at the site, if there is one.
@@ -175,60 +152,6 @@ impl<'a> Daemon<'a> {
             }
         }
         self.said.half_published = half;
-    }
-
-    /// Where every version stands.
-    async fn standings(&self) -> Result<BTreeMap<Version, Standing>, StateError> {
-        let mut standings: BTreeMap<Version, Standing> = BTreeMap::new();
-        for Whole { dump: Dump { name, .. }, .. } in self.folder.whole() {
-            standings.entry(name.version).or_default().here.insert(name.kind);
-        }
-        for (version, kinds) in self.supply.as_ref().map(Supply::offers).unwrap_or_default() {
-            standings.entry(version).or_default().there = kinds;
-        }
-        for entry in self.session.keeper.inspect().await?.files {
-            if entry.key.job != *self.session.sink.job()
-                || !self.plan.kinds.contains(&entry.key.kind)
-            {
-                continue;
-            }
-            let (version, kind) = (entry.key.version, entry.key.kind);
-            let standing = standings.entry(version).or_default();
-            if entry.state.attempts > 0 {
-                standing.begun.insert(kind);
-            }
-            if entry.state.status == Status::Complete {
-                standing.complete.insert(kind);
-                continue;
-            }
-            let failed = self.failures.get(&DumpName { version, kind }).copied().unwrap_or(0);
-            standing.failures = standing.failures.max(failed);
-        }
-        Ok(standings)
-    }
-
-    /// The version that is due.
-    async fn due(&self) -> Result<Option<Version>, StateError> {
-        let Plan { kinds, version, newest_first, .. } = &self.plan;
-        let wishes = Wishes { kinds, version: *version, newest_first: *newest_first };
-        Ok(choice::choose(&self.standings().await?, &wishes))
-    }
-
-    /// What of a version is here, to be fetched, or missing.
-    async fn plan_of(&self, version: Version) -> Result<Chosen, StateError> {
-        let mut standings = self.standings().await?;
-        let Standing { here, there, complete, .. } = standings.remove(&version).unwrap_or_default();
-        let wanted = || self.plan.kinds.iter().copied();
-        // What is complete needs its file no more.
-        let left = || wanted().filter(|kind| !here.contains(kind) && !complete.contains(kind));
-        let whole = self.folder.whole().into_iter();
-        let ours = |name: DumpName| name.version == version && self.plan.kinds.contains(&name.kind);
-        Ok(Chosen {
-            version,
-            missing: left().filter(|kind| !there.contains(kind)).collect(),
-            here: whole.filter(|whole| ours(whole.dump.name)).collect(),
-            there: left().filter(|kind| there.contains(kind)).collect(),
-        })
     }
 
     /// A dump that the store knows as it is on disk need not prove that it is whole.
@@ -380,7 +303,14 @@ impl<'a> Daemon<'a> {
     }
 
     /// Waits until there may be something to do, or until the end.
-    async fn wait(&mut self, waits: &mut Waits, passed: &[Whole]) -> Result<(), StateError> {
+    async fn wait(
+        &mut self,
+        waits: &mut Waits,
+        passed: Option<&[Whole]>,
+    ) -> Result<(), StateError> {
+        if passed.is_none() {
+            waits.pass = self.plan.schedule.first();
+        }
         let clock = self.session.clock.clone();
         let due = Due::after(waits.pass.time(), &*clock);
         let mut site_due = Due::after(waits.site.time(), &*clock);
@@ -399,12 +329,12 @@ impl<'a> Daemon<'a> {
             let now_whole = Some(self.folder.whole());
             if whole != now_whole {
                 whole = now_whole;
-                if self.is_news(waits.pass, passed).await? {
+                if self.is_news(waits.pass, passed.unwrap_or_default()).await? {
                     return Ok(());
                 }
             }
             if !std::mem::replace(&mut told, true) {
-                self.tell_wait(waits.pass, due.now, passed);
+                self.tell_wait(waits.pass, due.now, passed.is_some());
             }
             tokio::select! {
                 biased;
@@ -451,8 +381,8 @@ impl<'a> Daemon<'a> {
         tracing::warn!(%version, missing, "chosen, although not all wanted types are there");
     }
 
-    fn tell_wait(&mut self, wait: Wait, due: Timestamp, passed: &[Whole]) {
-        if passed.is_empty() {
+    fn tell_wait(&mut self, wait: Wait, due: Timestamp, passed: bool) {
+        if !passed {
             // A folder that is not there was told of.
             if self.folder.is_there() && !std::mem::replace(&mut self.said.empty, true) {
                 let root = self.folder.root().display();
@@ -477,37 +407,4 @@ impl<'a> Daemon<'a> {
 async fn identity(dump: Dump) -> Option<Identity> {
     let identified = spawn_blocking(move || identify(&std::fs::File::open(dump.path)?)).await;
     identified.ok()?.ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct At(Duration, Timestamp);
-
-    impl Clock for At {
-        fn now(&self) -> Timestamp {
-            self.1
-        }
-
-        fn elapsed(&self) -> Duration {
-            self.0
-        }
-    }
-
-    #[test]
-    fn a_moment_has_come_when_either_clock_says_so() {
-        const DAY: Duration = Duration::from_hours(24);
-        let at = |elapsed_hours, wall_hours: u64| {
-            let wall = Timestamp(Duration::from_hours(1_000 + wall_hours).as_secs() * 1_000);
-            At(Duration::from_hours(elapsed_hours), wall)
-        };
-        let due = Due::after(DAY, &at(10, 0));
-        let left = |elapsed, wall| due.left(&at(elapsed, wall)).as_secs() / 3_600;
-        assert_eq!(left(10, 0), 24);
-        assert_eq!(left(11, 1), 23);
-        assert_eq!(left(34, 24), 0);
-        assert_eq!(left(11, 25), 0, "the machine slept");
-        assert_eq!(left(34, 0), 0, "the clock was set back");
-    }
 }

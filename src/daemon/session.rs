@@ -168,6 +168,7 @@ impl Session {
                 FileNow {
                     name: DumpName { version: key.version, kind: key.kind },
                     size: 0,
+                    downloaded: None,
                     live: Live {
                         phase: if complete { Phase::Complete } else { Phase::Pending },
                         records: state.checkpoint.records,

@@ -114,6 +114,11 @@ impl Watch {
         for line in said {
             tracing::info!("{line}");
         }
+        for file in self.files.iter().map(File::now) {
+            let Some(bytes) = file.downloaded else { continue };
+            let percent = bytes * 100 / file.size.max(bytes).max(1);
+            tracing::info!(file = %file.name, bytes, of = file.size, percent, "downloading");
+        }
     }
 
     /// The last picture, and its lines.
@@ -190,6 +195,7 @@ impl File {
         FileNow {
             name: self.watched.dump.name,
             size: self.watched.size(),
+            downloaded: self.watched.downloaded(),
             completed_at: match live.phase {
                 Phase::Pending => self.completed_at,
                 Phase::Complete => self.completed_at.or(live.last_activity),

@@ -8,6 +8,10 @@ pub const RECORDS: &str = "discogs_extractor_records_total";
 pub const BAD_RECORDS: &str = "discogs_extractor_bad_records_total";
 /// Counter by `type`: compressed bytes that this process read.
 pub const GZIP_BYTES: &str = "discogs_extractor_gzip_bytes_total";
+/// Counter by `type`: compressed bytes that this process downloaded.
+pub const DOWNLOAD_BYTES: &str = "discogs_extractor_download_bytes_total";
+/// Counter by `type`: times that a download of this process broke off and was asked for again.
+pub const DOWNLOAD_RETRIES: &str = "discogs_extractor_download_retries_total";
 /// Histogram by `type`: seconds from sending a message to the broker's confirm.
 pub const CONFIRM_SECONDS: &str = "discogs_extractor_confirm_seconds";
 /// Counter by `type`: messages that this process sent again.
@@ -35,6 +39,8 @@ pub const STALLED: &str = "discogs_extractor_stalled";
 pub const DUMP_SIZE: &str = "discogs_extractor_dump_size_bytes";
 /// Gauge by `type`: how many of them are done.
 pub const DUMP_OFFSET: &str = "discogs_extractor_dump_offset_bytes";
+/// Gauge by `type`: how many of them are downloaded, while they are.
+pub const DOWNLOAD_OFFSET: &str = "discogs_extractor_download_offset_bytes";
 /// Gauge: messages and sweeps that are owed.
 pub const OWED: &str = "discogs_extractor_owed";
 /// Gauge by `version`: always 1.

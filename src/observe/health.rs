@@ -188,6 +188,7 @@ mod tests {
         FileNow {
             name: DumpName { version: "20260101".parse().unwrap(), kind },
             size: 100,
+            downloaded: None,
             live: Live {
                 phase,
                 records: 10,

@@ -37,10 +37,12 @@ pub struct Metric {
 }
 
 /// All there are.
-pub const METRICS: [Metric; 22] = [
+pub const METRICS: [Metric; 25] = [
     counts(metric::RECORDS, TYPE, "Records delivered by this process."),
     counts(metric::BAD_RECORDS, TYPE, "Records set aside by this process."),
     counts(metric::GZIP_BYTES, TYPE, "Compressed bytes read by this process."),
+    counts(metric::DOWNLOAD_BYTES, TYPE, "Compressed bytes downloaded by this process."),
+    counts(metric::DOWNLOAD_RETRIES, TYPE, "Times a download broke off and was asked for again."),
     counts(metric::REPEATS, TYPE, "Messages sent again by this process."),
     counts(metric::RECONNECTS, None, "Times the broker was connected to after it was lost."),
     counts(metric::BLOCKED_SECONDS, None, "Seconds that the broker was away or took nothing."),
@@ -61,6 +63,11 @@ pub const METRICS: [Metric; 22] = [
     shows(metric::STALLED, TYPE, "1 if the extraction is stalled, else 0."),
     shows(metric::DUMP_SIZE, TYPE, "Bytes of the compressed dump."),
     shows(metric::DUMP_OFFSET, TYPE, "Bytes of the compressed dump that are done."),
+    shows(
+        metric::DOWNLOAD_OFFSET,
+        TYPE,
+        "Bytes of the compressed dump that are downloaded, while they are.",
+    ),
     shows(metric::OWED, None, "Messages and sweeps that are owed."),
     shows(metric::BUILD_INFO, Some("version"), "Always 1; the program's version is the label."),
     shows(metric::PROCESS_START, None, "When this process began, in Unix time."),
@@ -181,6 +188,9 @@ fn gauges(snapshot: &Snapshot, owed: Option<usize>, now: Timestamp) -> Vec<Sampl
             sample(metric::DUMP_SIZE, number(file.size));
             sample(metric::DUMP_OFFSET, number(file.bytes_done()));
         }
+        if let Some(bytes) = file.downloaded {
+            sample(metric::DOWNLOAD_OFFSET, number(bytes));
+        }
     }
     if let Some(owed) = owed {
         samples.push(Sample { name: metric::OWED, label: None, value: number(owed as u64) });
@@ -255,6 +265,7 @@ mod tests {
         let file = FileNow {
             name,
             size: 100,
+            downloaded: None,
             live,
             completed_at: None,
             stalled: true,

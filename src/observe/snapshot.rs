@@ -10,6 +10,8 @@ pub struct FileNow {
     pub name: DumpName,
     /// Bytes of the compressed file; 0 if that is not known.
     pub size: u64,
+    /// How many of them are downloaded, while they are.
+    pub downloaded: Option<u64>,
     /// What its delivery knows. The counts are of the version, whichever process delivered.
     pub live: Live,
     /// When it was complete, if it is.
@@ -149,7 +151,8 @@ mod tests {
     fn file(kind: Kind, records: u64, completed_at: Option<Timestamp>, phase: Phase) -> FileNow {
         let name = DumpName { version: "20260101".parse().unwrap(), kind };
         let live = Live { phase, records, ..Live::PENDING };
-        FileNow { name, size: 0, live, completed_at, stalled: false, speed: Speed::default() }
+        let speed = Speed::default();
+        FileNow { name, size: 0, downloaded: None, live, completed_at, stalled: false, speed }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use super::download::Arrived;
+use super::download::{Arrived, ArrivedState};
 use super::error::FileError;
 use super::extraction::Extraction;
 use super::outbox::{self, Refused};
@@ -83,6 +83,12 @@ impl Watched {
     pub fn size(&self) -> u64 {
         let promised = |arrived: &watch::Receiver<Arrived>| arrived.borrow().length;
         self.arrived.as_ref().and_then(promised).unwrap_or(self.size)
+    }
+
+    /// Bytes that are downloaded, while there are more to come.
+    pub fn downloaded(&self) -> Option<u64> {
+        let arrived = self.arrived.as_ref()?.borrow();
+        (arrived.state == ArrivedState::Growing).then_some(arrived.synced)
     }
 }
 

@@ -117,7 +117,7 @@ fn after_tries_that_bring_nothing_it_gives_up_and_keeps_what_came() {
     let words = error.to_string();
     assert!(words.contains("2 tries in a row") && words.contains("answers 503"), "{words}");
     let (last, known, on_disk) = seen.last().unwrap();
-    assert!(matches!(last.state, ArrivedState::Failed(_)), "{last:?}");
+    assert!(matches!(last.state, ArrivedState::Failed { .. }), "{last:?}");
     assert!(*known >= (LENGTH / 2 - (1 << 20)) as u64, "{known}");
     assert_eq!(known, on_disk);
 }

@@ -107,7 +107,8 @@ fn extracting(kind: Kind, records: u64) -> FileNow {
         ..Live::PENDING
     };
     let (completed_at, speed) = (None, Speed::default());
-    FileNow { name: name(kind), size: 100, live, completed_at, stalled: false, speed }
+    let (downloaded, stalled) = (None, false);
+    FileNow { name: name(kind), size: 100, downloaded, live, completed_at, stalled, speed }
 }
 
 fn complete(kind: Kind, records: u64) -> FileNow {

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod daemon;
 pub mod http;
 pub mod running;
+pub mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use metrics::counter;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -16,8 +17,8 @@ use super::{
     Arrived, ArrivedState, DownloadError, Downloads, Fetched, aside_path, part_path, tell_whole,
 };
 use crate::dump::{Broken, Held, Order, Part, RemoteDump, Synced, Verdict, jitter, judge, rest};
-use crate::model::Verification;
 use crate::model::fault::place;
+use crate::model::{Verification, metric};
 use crate::state::{Download, DownloadStatus};
 
 /// Pieces that wait to be written, of some ten kB each: enough to outlast a sync of the disk.
@@ -291,6 +292,8 @@ impl<'a> Transfer<'a> {
         why: String,
         asked_for: Option<Duration>,
     ) -> Result<(), DownloadError> {
+        let kind = self.remote.name.kind.name();
+        counter!(metric::DOWNLOAD_RETRIES, "type" => kind).increment(1);
         self.record.failures = if progress { 1 } else { self.record.failures + 1 };
         let tries = self.record.failures;
         if self.downloads.limits.tries.is_some_and(|most| tries >= most) {
@@ -401,6 +404,8 @@ async fn note_synced(
     };
     place("download.synced");
     let now = downloads.clock.now();
+    counter!(metric::DOWNLOAD_BYTES, "type" => remote.name.kind.name())
+        .increment(bytes.saturating_sub(record.synced));
     record.synced = bytes;
     record.hash = Some(hash);
     record.last_activity = Some(now);

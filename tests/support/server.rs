@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 /// How much is written at once; a reply may say how long to rest between.
 const PIECE: usize = 32 << 10;
 
@@ -302,4 +304,10 @@ pub fn bucket(ask: &Ask, files: &Files) -> Option<Reply> {
         "<IsTruncated>false</IsTruncated>".to_owned()
     };
     Some(Reply::text(&format!("<ListBucketResult>{more}{keys}</ListBucketResult>")))
+}
+
+/// A line as `sha256sum -b` prints it.
+pub fn checksum_line(name: &str, bytes: &[u8]) -> String {
+    let hash = discogs_extractor::model::Sha256(Sha256::digest(bytes).into());
+    format!("{hash} *{name}\n")
 }

@@ -1,0 +1,79 @@
+//! What the daemon takes next, from what is here, what the site has and what the store knows.
+
+use std::collections::BTreeMap;
+
+use super::choice::{self, Standing, Wishes};
+use super::run::{Daemon, Plan};
+use super::sightings::Whole;
+use super::supply::Supply;
+use crate::dump::Dump;
+use crate::model::{DumpName, Kind, Version};
+use crate::state::{StateError, Status};
+
+/// The dumps of a pass.
+pub(super) struct Chosen {
+    /// Of this version.
+    pub version: Version,
+    /// Wanted types that are not to be had.
+    pub missing: Vec<Kind>,
+    /// The dumps that are here.
+    pub here: Vec<Whole>,
+    /// Types that are to be fetched.
+    pub there: Vec<Kind>,
+}
+
+impl Daemon<'_> {
+    /// Where every version stands.
+    pub(super) async fn standings(&self) -> Result<BTreeMap<Version, Standing>, StateError> {
+        let mut standings: BTreeMap<Version, Standing> = BTreeMap::new();
+        for Whole { dump: Dump { name, .. }, .. } in self.folder.whole() {
+            standings.entry(name.version).or_default().here.insert(name.kind);
+        }
+        for (version, kinds) in self.supply.as_ref().map(Supply::offers).unwrap_or_default() {
+            standings.entry(version).or_default().there = kinds;
+        }
+        for entry in self.session.keeper.inspect().await?.files {
+            if entry.key.job != *self.session.sink.job()
+                || !self.plan.kinds.contains(&entry.key.kind)
+            {
+                continue;
+            }
+            let (version, kind) = (entry.key.version, entry.key.kind);
+            let standing = standings.entry(version).or_default();
+            if entry.state.attempts > 0 {
+                standing.begun.insert(kind);
+            }
+            if entry.state.status == Status::Complete {
+                standing.complete.insert(kind);
+                continue;
+            }
+            let failed = self.failures.get(&DumpName { version, kind }).copied().unwrap_or(0);
+            standing.failures = standing.failures.max(failed);
+        }
+        Ok(standings)
+    }
+
+    /// The version that is due.
+    pub(super) async fn due(&self) -> Result<Option<Version>, StateError> {
+        let Plan { kinds, version, newest_first, .. } = &self.plan;
+        let wishes = Wishes { kinds, version: *version, newest_first: *newest_first };
+        Ok(choice::choose(&self.standings().await?, &wishes))
+    }
+
+    /// What of a version is here, to be fetched, or missing.
+    pub(super) async fn plan_of(&self, version: Version) -> Result<Chosen, StateError> {
+        let mut standings = self.standings().await?;
+        let Standing { here, there, complete, .. } = standings.remove(&version).unwrap_or_default();
+        let wanted = || self.plan.kinds.iter().copied();
+        // What is complete needs its file no more.
+        let left = || wanted().filter(|kind| !here.contains(kind) && !complete.contains(kind));
+        let whole = self.folder.whole().into_iter();
+        let ours = |name: DumpName| name.version == version && self.plan.kinds.contains(&name.kind);
+        Ok(Chosen {
+            version,
+            missing: left().filter(|kind| !there.contains(kind)).collect(),
+            here: whole.filter(|whole| ours(whole.dump.name)).collect(),
+            there: left().filter(|kind| there.contains(kind)).collect(),
+        })
+    }
+}
