@@ -319,6 +319,17 @@ fn what_was_begun_is_finished_before_a_newer_version_begins_unless_it_cannot_be(
     assert!(!running.said().contains(&format!("complete file={ARTISTS}")));
     running.kill();
 
+    // Or one of its files failed three times.
+    let mut wrong = older.clone();
+    wrong.insert(ARTISTS.to_owned(), gzip(artists(59_999).as_bytes()));
+    let (server, place) = (Server::start(wrong, year_pages, slow), Place::new());
+    begin(&place, &server);
+    publish(&server);
+    let mut running = Daemon::start(&mut daemon(&place, &server.url()));
+    running.says(newer_begins);
+    let said = running.stops();
+    assert_eq!(said.matches("trying again what failed").count(), 3, "{said}");
+
     // Or it can no longer be had.
     let gone = Arc::new(AtomicBool::new(false));
     let is_gone = Arc::clone(&gone);

@@ -41,31 +41,38 @@ impl Growth {
         Growth { arrived, generation, at: 0, waits, runtime: Handle::current(), stop }
     }
 
-    /// Waits, on a thread of its own, until there are bytes to be read, and says how many. Of a
-    /// file that is wholly here there may be none; before that its end is not reached.
-    fn wait(&mut self) -> io::Result<u64> {
+    /// Waits, on a thread of its own, until there are bytes to be read, and says how many; none
+    /// if the file is wholly here, so that its end is an end.
+    fn wait(&mut self) -> io::Result<Option<u64>> {
         loop {
             let now = self.arrived.borrow_and_update().clone();
             if now.generation != self.generation {
                 return Err(io::Error::other("the download started over"));
             }
             match now.state {
-                ArrivedState::Growing if now.synced > self.at => return Ok(now.synced - self.at),
+                ArrivedState::Growing if now.synced > self.at => {
+                    return Ok(Some(now.synced - self.at));
+                }
                 ArrivedState::Growing => {}
-                ArrivedState::Verified | ArrivedState::Unverified => return Ok(u64::MAX),
+                ArrivedState::Verified | ArrivedState::Unverified => return Ok(None),
                 ArrivedState::Failed { why, .. } => return Err(io::Error::other(why)),
             }
-            self.waits.store(true, Ordering::Relaxed);
-            let heard = self.runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    () = self.stop.cancelled() => Err("stopped"),
-                    changed = self.arrived.changed() => changed.map_err(|_| "the download ended"),
-                }
-            });
-            self.waits.store(false, Ordering::Relaxed);
-            heard.map_err(io::Error::other)?;
+            self.hear()?;
         }
+    }
+
+    /// Waits until something is told of the download.
+    fn hear(&mut self) -> io::Result<()> {
+        self.waits.store(true, Ordering::Relaxed);
+        let heard = self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => Err("stopped"),
+                changed = self.arrived.changed() => changed.map_err(|_| "the download ended"),
+            }
+        });
+        self.waits.store(false, Ordering::Relaxed);
+        heard.map_err(io::Error::other)
     }
 }
 
@@ -84,11 +91,19 @@ impl Source {
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(growth) = &mut self.growth else { return self.file.read(buffer) };
-        let here = usize::try_from(growth.wait()?).unwrap_or(usize::MAX);
-        let most = buffer.len().min(here);
-        let read = self.file.read(&mut buffer[..most])?;
-        growth.at += read as u64;
-        Ok(read)
+        while !buffer.is_empty() {
+            let Some(here) = growth.wait()? else { return self.file.read(buffer) };
+            let here = usize::try_from(here).unwrap_or(usize::MAX);
+            let most = buffer.len().min(here);
+            let read = self.file.read(&mut buffer[..most])?;
+            if read > 0 {
+                growth.at += read as u64;
+                return Ok(read);
+            }
+            // The bytes were taken away: they start over, which is told after that.
+            growth.hear()?;
+        }
+        Ok(0)
     }
 }
 
@@ -141,6 +156,9 @@ mod tests {
         tell.send_replace(arrived(ArrivedState::Verified, 1, 10));
         assert_eq!(got.recv().await.unwrap(), b"");
         assert_eq!(got.recv().await.unwrap(), b"01234567");
+        // The bytes go before it is told: that is no end.
+        tell.send_replace(arrived(ArrivedState::Growing, 1, 10));
+        file.as_file().set_len(0).unwrap();
         tell.send_replace(arrived(ArrivedState::Growing, 2, 10));
         let ended: io::Result<()> =
             tokio::task::spawn_blocking(|| reading.join().unwrap()).await.unwrap();
