@@ -284,6 +284,31 @@ fn a_site_that_is_away_is_told_once_and_keeps_nobody_from_work() {
 }
 
 #[test]
+fn a_site_that_says_nothing_or_wants_to_be_left_alone_holds_up_nobody() {
+    let place = Place::new();
+    place.sample(&Options::new(200, 5, "20260101".parse().unwrap()));
+    place.age();
+    let published = small_month("20260201", 10);
+    let silently = |_: &Ask, reply| Reply { silent: Some(0), ..reply };
+    let silent = Server::start(published, year_pages, silently);
+    let mut running = Daemon::start(&mut daemon(&place, &silent.url()));
+    running.says("does not answer within 5 s");
+    running.says("waiting next=");
+    assert_eq!(status(&place, RELEASES), "complete");
+    running.stops();
+    let busy = Server::start(Files::new(), year_pages, |_, _| {
+        Reply::status(429).with("retry-after", "3600")
+    });
+    let mut running = Daemon::start(&mut daemon(&place, &busy.url()));
+    running.says("going on with the dumps that are here");
+    running.says("waiting next=");
+    // It is tried again after a second, unless it says when.
+    running.is_silent(Duration::from_secs(3));
+    running.stops();
+    assert_eq!(busy.asked("/").len(), 1);
+}
+
+#[test]
 fn what_was_begun_is_finished_before_a_newer_version_begins_unless_it_cannot_be() {
     let begin = |place: &Place, server: &Server| {
         let mut running = Daemon::start(&mut daemon(place, &server.url()));

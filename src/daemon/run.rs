@@ -2,6 +2,7 @@
 //! as it lives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
@@ -13,7 +14,7 @@ use super::folder::Folder;
 use super::prune::superfluous;
 use super::schedule::{Ended, Schedule, Wait};
 use super::sightings::Whole;
-use super::supply::Supply;
+use super::supply::{Looked, Supply};
 use super::{Session, Trigger};
 use crate::dump::{Dump, identify};
 use crate::model::{DumpName, Identity, Kind, Timestamp, Version};
@@ -69,6 +70,11 @@ struct Said {
     /// Why the last pass could not even begin.
     failure: Option<String>,
 }
+
+/// How long the site may take to tell what it has; and how long where there are dumps here that
+/// could be extracted meanwhile.
+const LOOK: Duration = Duration::from_secs(30);
+const SHORT_LOOK: Duration = Duration::from_secs(5);
 
 /// What there is to be waited for between two passes.
 #[derive(Clone, Copy)]
@@ -140,10 +146,18 @@ impl<'a> Daemon<'a> {
     /// Looks at the site, if there is one.
     async fn look_at_site(&mut self, waits: &mut Waits) {
         let Some(supply) = &mut self.supply else { return };
-        let looking = supply.look(self.plan.version);
-        let looked = self.session.stop.run_until_cancelled(looking).await;
-        let ended = if looked == Some(true) { Ended::Done } else { Ended::Failed };
-        waits.site = self.plan.schedule.next(waits.site, ended);
+        let within = if self.folder.whole().is_empty() { LOOK } else { SHORT_LOOK };
+        let looking = supply.look(self.plan.version, within);
+        match self.session.stop.run_until_cancelled(looking).await {
+            None => return,
+            Some(Looked::Seen) => {
+                waits.site = self.plan.schedule.next(waits.site, Ended::Done);
+            }
+            Some(Looked::Away { come_back }) => {
+                let retry = self.plan.schedule.next(waits.site, Ended::Failed);
+                waits.site = retry.at_least(come_back.unwrap_or_default());
+            }
+        }
         let half = supply.half_published();
         if let Some((version, missing)) = &half {
             waits.site = self.plan.schedule.soon(waits.site);

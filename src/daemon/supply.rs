@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::dump::{Checksums, Dump, Needs, RemoteDump, RemoteVersion, Site, SiteError, Wanted};
@@ -32,6 +34,18 @@ pub struct Supply {
     told: Option<String>,
 }
 
+/// What a look at the site came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// It is known what it has.
+    Seen,
+    /// It could not be read.
+    Away {
+        /// When it wants to be asked again, if it said so.
+        come_back: Option<Duration>,
+    },
+}
+
 /// Dumps on their way: what is extracted meanwhile, and what fetches them.
 pub struct OnTheWay<'a> {
     /// What is to be extracted.
@@ -52,21 +66,26 @@ impl Supply {
         Supply { site, folder, limits, connections, listed, gone, told }
     }
 
-    /// Looks at what the site has; whether it could be read. That it cannot is told once, and that
-    /// it can again too.
-    pub async fn look(&mut self, version: Option<Version>) -> bool {
+    /// Looks at what the site has, within a time. That it cannot be read is told once, and that it
+    /// can again too.
+    pub async fn look(&mut self, version: Option<Version>, within: Duration) -> Looked {
         let wanted = version.map_or(Wanted::Newest, Wanted::Version);
-        match self.site.versions(wanted).await {
-            Ok(listed) => {
+        match timeout(within, self.site.versions(wanted)).await {
+            Ok(Ok(listed)) => {
                 if self.told.take().is_some() {
                     tracing::info!(site = self.site.shown(), "the site is back");
                 }
                 self.listed = listed;
-                true
+                Looked::Seen
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 self.tell(&error);
-                false
+                Looked::Away { come_back: error.come_back() }
+            }
+            Err(_) => {
+                let site = self.site.shown();
+                self.tell_words(&format!("{site} does not answer within {} s", within.as_secs()));
+                Looked::Away { come_back: None }
             }
         }
     }

@@ -26,6 +26,8 @@ const PAGE: usize = 8 << 20;
 const PAGES: usize = 200;
 /// How deep folders may lie in each other: `data/2026/20260101/`.
 const DEPTH: usize = 3;
+/// How long a page is waited for, if the site asks for that; what asks for more is away.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a page is asked for before the site counts as away.
 const TRIES: u32 = 5;
 
@@ -60,7 +62,7 @@ impl HttpSite {
             .referer(false)
             .tls_certs_only(certificates)
             .build()
-            .map_err(|error| SiteError::Unreadable { site: shown.clone(), why: words(&error) })?;
+            .map_err(|error| SiteError::unreadable(&shown, words(&error)))?;
         Ok(HttpSite { client, root, shown, clock, one_at_a_time: Mutex::new(()) })
     }
 
@@ -75,11 +77,13 @@ impl HttpSite {
                 Err(Failed::Finally(error)) => return Err(error),
                 Err(Failed::ForNow { why, asked_for }) => (why, asked_for),
             };
-            if tries == TRIES {
-                return Err(SiteError::Unreadable { site: self.shown.clone(), why });
-            }
             let wait = rest(tries, asked_for, jitter());
-            tracing::warn!(site = self.shown, why, ?wait, "the list is asked for again");
+            if tries == TRIES || wait > PATIENCE {
+                let site = self.shown.clone();
+                return Err(SiteError::Unreadable { site, why, come_back: asked_for });
+            }
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(site = self.shown, why, wait_ms, "the list is asked for again");
             tokio::time::sleep(wait).await;
         }
     }
@@ -186,10 +190,7 @@ impl Site for HttpSite {
     fn checksums(&self, place: &str) -> BoxFuture<'_, Result<Checksums, SiteError>> {
         let url = place.parse::<Url>();
         async move {
-            let url = url.map_err(|error| SiteError::Unreadable {
-                site: self.shown.clone(),
-                why: error.to_string(),
-            })?;
+            let url = url.map_err(|error| SiteError::unreadable(&self.shown, error.to_string()))?;
             let (text, _) = self.page(&url).await?;
             Ok(Checksums::parse(&text))
         }

@@ -75,6 +75,8 @@ pub enum SiteError {
         site: String,
         /// In words.
         why: String,
+        /// When it wants to be asked again, if it said so.
+        come_back: Option<Duration>,
     },
     /// It answers something else.
     #[error("{site} answers {status}\nhint: check the address (--site)")]
@@ -92,6 +94,21 @@ pub enum SiteError {
         /// The most that is read.
         limit: usize,
     },
+}
+
+impl SiteError {
+    /// A site that does not answer.
+    pub(super) fn unreadable(site: &str, why: String) -> SiteError {
+        SiteError::Unreadable { site: site.to_owned(), why, come_back: None }
+    }
+
+    /// When the site wants to be asked again, if it said so.
+    pub const fn come_back(&self) -> Option<Duration> {
+        match self {
+            SiteError::Unreadable { come_back, .. } => *come_back,
+            SiteError::NoSite { .. } | SiteError::Status { .. } | SiteError::TooLong { .. } => None,
+        }
+    }
 }
 
 /// Opens a site by its name: a URL, or a folder. A site that says nothing for `silence` counts as
