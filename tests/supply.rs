@@ -425,3 +425,31 @@ fn without_a_checksum_nothing_is_taken_where_one_is_required() {
     assert_eq!(artists_in(&place), 10);
     running.stops();
 }
+
+#[test]
+fn local_files_are_compared_where_a_checksum_is_required() {
+    let files = small_month("20260101", 10);
+    let server = Server::start(files.clone(), year_pages, plainly);
+    let place = Place::new();
+    for (name, bytes) in files.iter().filter(|(name, _)| !name.contains("CHECKSUM")) {
+        place.dump(name, bytes);
+    }
+    place.dump(ARTISTS, &gzip(artists(9).as_bytes()));
+    place.age();
+    let mut alone = Daemon::start(daemon(&place, "none").arg("--require-checksum"));
+    for _ in Kind::ALL {
+        alone.says("left out: a checksum is required");
+    }
+    alone.says("waiting for dumps");
+    alone.stops();
+    let mut running = Daemon::start(daemon(&place, &server.url()).arg("--require-checksum"));
+    running.says("waiting next=");
+    running.stops();
+    assert_eq!(artists_in(&place), 10);
+    // Only the wrong one was fetched, and the others were read once.
+    assert_eq!(server.asked("download=").len(), 2, "{:?}", server.asked("download="));
+    let mut again = Daemon::start(daemon(&place, &server.url()).arg("--require-checksum"));
+    again.says("waiting next=");
+    let said = again.stops();
+    assert!(!said.contains("compared with its checksum"), "{said}");
+}

@@ -79,6 +79,7 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
             kinds: delivery.kinds.clone(),
             version: delivery.version,
             newest_first: config.newest_first,
+            require_checksum: config.require_checksum,
             keep: config.keep,
             // Not everybody is to ask the site in the same second.
             schedule: Schedule {

@@ -30,6 +30,8 @@ pub struct Plan<'a> {
     pub version: Option<Version>,
     /// Whether a newer version begins although an older one is unfinished.
     pub newest_first: bool,
+    /// Whether only dumps are taken of which the published checksum was compared.
+    pub require_checksum: bool,
     /// So many versions of files are kept; all, if none is given.
     pub keep: Option<usize>,
     /// When passes are due.
@@ -63,6 +65,8 @@ struct Said {
     empty: bool,
     /// Versions of which types are missing.
     missing: BTreeSet<Version>,
+    /// Dumps of which nobody can say what they should be.
+    refused: BTreeSet<DumpName>,
     /// What the newest version at the site lacks.
     half_published: Option<(Version, String)>,
     /// How files failed in the last pass.
@@ -109,6 +113,7 @@ impl<'a> Daemon<'a> {
         let mut waits = Waits { pass: first, site: first };
         self.look_at_site(&mut waits).await;
         while !self.session.stop.is_cancelled() {
+            self.tell_refused().await?;
             let passed = match self.due().await? {
                 Some(version) => Some(self.take(version, &mut waits).await?),
                 None => None,
@@ -393,6 +398,15 @@ impl<'a> Daemon<'a> {
         let missing: Vec<_> = missing.iter().map(|kind| kind.name()).collect();
         let missing = missing.join(", ");
         tracing::warn!(%version, missing, "chosen, although not all wanted types are there");
+    }
+
+    async fn tell_refused(&mut self) -> Result<(), StateError> {
+        let refused = self.refused().await?;
+        for file in refused.difference(&self.said.refused) {
+            tracing::warn!(%file, "left out: a checksum is required, and none is to be had for it");
+        }
+        self.said.refused = refused;
+        Ok(())
     }
 
     fn tell_wait(&mut self, wait: Wait, due: Timestamp, passed: bool) {

@@ -17,6 +17,9 @@ use crate::pipeline::Input;
 use crate::pipeline::download::{Arrived, DownloadError, DownloadLimits, Downloads};
 use crate::state::{DownloadKey, Keeper};
 
+/// How long the site may take to tell its checksums.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A site, and how dumps are fetched from it.
 pub struct Supply {
     site: Arc<dyn Site>,
@@ -140,10 +143,20 @@ impl Supply {
     ) -> Result<OnTheWay<'static>, ()> {
         let listed = self.listed.iter().find(|listed| listed.version == version);
         let checksums = match listed.and_then(|listed| listed.checksums.as_deref()) {
-            Some(place) => self.site.checksums(place).await,
-            None => Ok(Checksums::default()),
+            Some(place) => {
+                let reading = timeout(PATIENCE, self.site.checksums(place));
+                let site = self.site.shown().to_owned();
+                match stop.run_until_cancelled(reading).await {
+                    Some(Ok(read)) => read.map_err(|error| self.tell(&error))?,
+                    Some(Err(_)) => {
+                        self.tell_words(&format!("{site} tells no checksums in time"));
+                        return Err(());
+                    }
+                    None => return Err(()),
+                }
+            }
+            None => Checksums::default(),
         };
-        let checksums = checksums.map_err(|error| self.tell(&error))?;
         let listed = self.listed.iter().find(|listed| listed.version == version);
         let dumps = listed.map(|listed| listed.dumps.clone()).unwrap_or_default();
         let wanted = dumps.into_iter().filter(|dump| kinds.contains(&dump.name.kind));
