@@ -94,6 +94,14 @@ impl Daemon<'_> {
         Ok(choice::choose(&self.standings().await?, &wishes))
     }
 
+    /// Whether something is here that is not complete.
+    pub(super) async fn has_work(&self) -> Result<bool, StateError> {
+        let Some(version) = self.due().await? else { return Ok(false) };
+        let standing = self.standings().await?.remove(&version).unwrap_or_default();
+        let wanted = |kind: &&Kind| self.plan.kinds.contains(kind);
+        Ok(standing.here.difference(&standing.complete).any(|kind| wanted(&kind)))
+    }
+
     /// What of a version is here, to be fetched, or missing.
     pub(super) async fn plan_of(&self, version: Version) -> Result<Chosen, StateError> {
         let mut standings = self.standings().await?;

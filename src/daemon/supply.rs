@@ -17,7 +17,7 @@ use crate::pipeline::Input;
 use crate::pipeline::download::{Arrived, DownloadError, DownloadLimits, Downloads};
 use crate::state::{DownloadKey, Keeper};
 
-/// How long the site may take to tell its checksums.
+/// How long the site may take to tell what it has, or its checksums.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A site, and how dumps are fetched from it.
@@ -36,6 +36,11 @@ pub struct Supply {
     /// Why it could not be read, as it was last told.
     told: Option<String>,
 }
+
+/// What a look brought: nothing, if it took too long.
+pub type Seen = Option<Result<Vec<RemoteVersion>, SiteError>>;
+/// A look at a site that is under way.
+pub type Look = BoxFuture<'static, Seen>;
 
 /// What a look at the site came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,25 +74,31 @@ impl Supply {
         Supply { site, folder, limits, connections, listed, gone, told }
     }
 
-    /// Looks at what the site has, within a time. That it cannot be read is told once, and that it
-    /// can again too.
-    pub async fn look(&mut self, version: Option<Version>, within: Duration) -> Looked {
+    /// A look at what the site has. It may be dropped.
+    pub fn look(&self, version: Option<Version>) -> Look {
         let wanted = version.map_or(Wanted::Newest, Wanted::Version);
-        match timeout(within, self.site.versions(wanted)).await {
-            Ok(Ok(listed)) => {
+        let site = Arc::clone(&self.site);
+        async move { timeout(PATIENCE, site.versions(wanted)).await.ok() }.boxed()
+    }
+
+    /// Takes note of what a look brought. That the site cannot be read is told once, and that it
+    /// can again too.
+    pub fn note(&mut self, seen: Seen) -> Looked {
+        match seen {
+            Some(Ok(listed)) => {
                 if self.told.take().is_some() {
                     tracing::info!(site = self.site.shown(), "the site is back");
                 }
                 self.listed = listed;
                 Looked::Seen
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 self.tell(&error);
                 Looked::Away { come_back: error.come_back() }
             }
-            Err(_) => {
+            None => {
                 let site = self.site.shown();
-                self.tell_words(&format!("{site} does not answer within {} s", within.as_secs()));
+                self.tell_words(&format!("{site} does not answer within {} s", PATIENCE.as_secs()));
                 Looked::Away { come_back: None }
             }
         }

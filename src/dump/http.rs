@@ -28,8 +28,6 @@ const PAGES: usize = 200;
 const DEPTH: usize = 3;
 /// How long a page is waited for, if the site asks for that; what asks for more is away.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How often a page is asked for before the site counts as away.
-const TRIES: u32 = 5;
 
 /// A site over HTTP: the public one, a folder index, or an object store.
 pub(super) struct HttpSite {
@@ -37,6 +35,8 @@ pub(super) struct HttpSite {
     root: Url,
     shown: String,
     clock: Arc<dyn Clock>,
+    /// How often a page is asked for before the site counts as away.
+    tries: u32,
     /// Pages are asked for one after the other: nobody is flooded for a list.
     one_at_a_time: Mutex<()>,
 }
@@ -49,6 +49,7 @@ impl HttpSite {
     pub(super) fn new(
         root: Url,
         silence: Duration,
+        tries: u32,
         clock: Arc<dyn Clock>,
     ) -> Result<HttpSite, SiteError> {
         let shown = without_secrets(root.as_str());
@@ -63,7 +64,7 @@ impl HttpSite {
             .tls_certs_only(certificates)
             .build()
             .map_err(|error| SiteError::unreadable(&shown, words(&error)))?;
-        Ok(HttpSite { client, root, shown, clock, one_at_a_time: Mutex::new(()) })
+        Ok(HttpSite { client, root, shown, clock, tries, one_at_a_time: Mutex::new(()) })
     }
 
     /// A page and where it was in the end.
@@ -78,7 +79,7 @@ impl HttpSite {
                 Err(Failed::ForNow { why, asked_for }) => (why, asked_for),
             };
             let wait = rest(tries, asked_for, jitter());
-            if tries == TRIES || wait > PATIENCE {
+            if tries >= self.tries || wait > PATIENCE {
                 let site = self.shown.clone();
                 return Err(SiteError::Unreadable { site, why, come_back: asked_for });
             }

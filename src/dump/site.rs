@@ -112,13 +112,14 @@ impl SiteError {
 }
 
 /// Opens a site by its name: a URL, or a folder. A site that says nothing for `silence` counts as
-/// broken off.
+/// broken off, and a list is asked for so often before the site counts as away.
 ///
 /// # Errors
 /// If the name says neither.
 pub fn open_site(
     name: &str,
     silence: Duration,
+    tries: u32,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Site>, SiteError> {
     let no_site =
@@ -128,7 +129,7 @@ pub fn open_site(
     }
     let url: Url = name.parse().map_err(|error| no_site(&format!("{error}")))?;
     match url.scheme() {
-        "http" | "https" => Ok(Arc::new(HttpSite::new(url, silence, clock)?)),
+        "http" | "https" => Ok(Arc::new(HttpSite::new(url, silence, tries, clock)?)),
         "file" => {
             let path = url.to_file_path().map_err(|()| no_site("it names no local folder"))?;
             Ok(Arc::new(Shelf::open(&path)?))
@@ -155,7 +156,7 @@ mod tests {
     use crate::model::SystemClock;
 
     fn open(name: &str) -> Result<Arc<dyn Site>, SiteError> {
-        open_site(name, Duration::from_secs(1), Arc::new(SystemClock::new()))
+        open_site(name, Duration::from_secs(1), 1, Arc::new(SystemClock::new()))
     }
 
     #[test]
