@@ -69,7 +69,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A wait of at most [`SOON`].
+    /// A wait of an hour at most: the site is publishing.
     #[must_use]
     pub fn soon(&self, wait: Wait) -> Wait {
         match wait {
