@@ -112,7 +112,9 @@ impl Supply {
         if self.told.as_deref() == Some(words) {
             tracing::debug!(error = words, "the site is still away");
         } else {
-            tracing::warn!(error = words, "going on with the dumps that are here");
+            let (error, hint) = words.split_once("\nhint: ").unzip();
+            let error = error.unwrap_or(words);
+            tracing::warn!(error, hint, "going on with the dumps that are here");
         }
         self.told = Some(words.to_owned());
     }
