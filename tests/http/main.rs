@@ -4,6 +4,7 @@
 
 mod exposition;
 mod metrics;
+mod page;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
