@@ -12,6 +12,7 @@ mod fixture;
 mod rabbit;
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -98,9 +99,11 @@ fn nothing_is_left(rabbit: &Rabbit) {
 
 #[track_caller]
 fn same(clean: &[String], found: &[String]) {
-    let missing: Vec<_> = clean.iter().filter(|it| !found.contains(it)).take(5).collect();
-    let more: Vec<_> = found.iter().filter(|it| !clean.contains(it)).take(5).collect();
-    assert!(clean == found, "missing {missing:#?}\nmore {more:#?}");
+    let (clean, found): (BTreeSet<_>, BTreeSet<_>) =
+        (clean.iter().collect(), found.iter().collect());
+    let missing: Vec<_> = clean.difference(&found).take(5).collect();
+    let more: Vec<_> = found.difference(&clean).take(5).collect();
+    assert!(missing.is_empty() && more.is_empty(), "missing {missing:#?}\nmore {more:#?}");
 }
 
 #[test]

@@ -107,6 +107,8 @@ fn from_an_empty_folder_come_the_tables_of_the_local_files_and_extraction_does_n
     let place = Place::new();
     let mut running = Daemon::start(&mut daemon(&place, &server.url()));
     running.says("waiting next=");
+    // What it fetched itself is no news to it.
+    running.is_silent(Duration::from_secs(1));
     let said = running.stops();
     same_tables(&expected, &place);
     let begun = at(&said, &format!("extracting file={RELEASES}"));
@@ -276,11 +278,37 @@ fn a_site_that_is_away_is_told_once_and_keeps_nobody_from_work() {
     place.age();
     let nobody = format!("http://{}/", free_port());
     let mut running = Daemon::start(&mut daemon(&place, &nobody));
-    running.says("going on with the dumps that are here");
     running.says("waiting next=");
+    running.says("going on with the dumps that are here");
     let said = running.stops();
     assert_eq!(said.matches("going on with the dumps").count(), 1, "{said}");
     assert_eq!(status(&place, RELEASES), "complete");
+}
+
+#[test]
+fn a_site_that_says_nothing_or_wants_to_be_left_alone_holds_up_nobody() {
+    let place = Place::new();
+    place.sample(&Options::new(200, 5, "20260101".parse().unwrap()));
+    place.age();
+    let published = small_month("20260201", 10);
+    let silently = |_: &Ask, reply| Reply { silent: Some(0), ..reply };
+    let silent = Server::start(published, year_pages, silently);
+    let mut command = daemon(&place, &silent.url());
+    let mut running = Daemon::start(command.env("DISCOGS_READ_TIMEOUT", "2"));
+    running.says("waiting next=");
+    assert_eq!(status(&place, RELEASES), "complete");
+    running.says("going on with the dumps that are here");
+    running.stops();
+    let busy = Server::start(Files::new(), year_pages, |_, _| {
+        Reply::status(429).with("retry-after", "3600")
+    });
+    let mut running = Daemon::start(&mut daemon(&place, &busy.url()));
+    running.says("going on with the dumps that are here");
+    running.says("waiting next=");
+    // It is tried again after a second, unless it says when.
+    running.is_silent(Duration::from_secs(3));
+    running.stops();
+    assert_eq!(busy.asked("/").len(), 1);
 }
 
 #[test]
@@ -399,4 +427,32 @@ fn without_a_checksum_nothing_is_taken_where_one_is_required() {
     running.says("waiting next=");
     assert_eq!(artists_in(&place), 10);
     running.stops();
+}
+
+#[test]
+fn local_files_are_compared_where_a_checksum_is_required() {
+    let files = small_month("20260101", 10);
+    let server = Server::start(files.clone(), year_pages, plainly);
+    let place = Place::new();
+    for (name, bytes) in files.iter().filter(|(name, _)| !name.contains("CHECKSUM")) {
+        place.dump(name, bytes);
+    }
+    place.dump(ARTISTS, &gzip(artists(9).as_bytes()));
+    place.age();
+    let mut alone = Daemon::start(daemon(&place, "none").arg("--require-checksum"));
+    for _ in Kind::ALL {
+        alone.says("left out: a checksum is required");
+    }
+    alone.says("waiting for dumps");
+    alone.stops();
+    let mut running = Daemon::start(daemon(&place, &server.url()).arg("--require-checksum"));
+    running.says("waiting next=");
+    running.stops();
+    assert_eq!(artists_in(&place), 10);
+    // Only the wrong one was fetched, and the others were read once.
+    assert_eq!(server.asked("download=").len(), 2, "{:?}", server.asked("download="));
+    let mut again = Daemon::start(daemon(&place, &server.url()).arg("--require-checksum"));
+    again.says("waiting next=");
+    let said = again.stops();
+    assert!(!said.contains("compared with its checksum"), "{said}");
 }

@@ -178,6 +178,8 @@ pub struct Run {
     pub fetch: Option<Fetch>,
     /// Whether a newer version begins although an older one is unfinished.
     pub newest_first: bool,
+    /// Whether only dumps are taken of which the published checksum was compared.
+    pub require_checksum: bool,
     /// So many versions of files are kept; all, if none is given.
     pub keep: Option<usize>,
     /// When to look again, even if nothing happened.
@@ -314,6 +316,7 @@ impl Run {
         let fetch = Fetch::resolve(args.fetch, &mut file);
         Run {
             root: root.unwrap_or_else(|| PathBuf::from("/discogs-data")),
+            require_checksum: fetch.require_checksum,
             fetch: Some(fetch).filter(|fetch| fetch.site.name != NO_SITE),
             newest_first: args.newest_first || file.newest_first.unwrap_or(false),
             keep: args.keep.or(file.keep.map(NonZero::get)).map(usize::from),

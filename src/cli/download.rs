@@ -37,7 +37,7 @@ pub fn run(config: &Download, state_dir: &Path, bars: &MultiProgress) -> Result<
     owner::check_environment()?;
     let Some(into) = &config.into else { bail!(Usage(NO_FOLDER.into())) };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let site = versions::open(&config.fetch.site, Arc::clone(&clock))?;
+    let site = versions::open(&config.fetch.site, versions::TRIES, Arc::clone(&clock))?;
     let runtime = owner::runtime()?;
     let work = Work { config, into, state_dir, bars, clock, site };
     let (ended, signal) = runtime.block_on(async {

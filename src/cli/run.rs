@@ -79,6 +79,7 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
             kinds: delivery.kinds.clone(),
             version: delivery.version,
             newest_first: config.newest_first,
+            require_checksum: config.require_checksum,
             keep: config.keep,
             // Not everybody is to ask the site in the same second.
             schedule: Schedule {
@@ -113,7 +114,8 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
 
 /// The site that dumps are fetched from into the folder, which is made for them.
 fn supply(config: &Run, fetch: &Fetch, clock: &Arc<dyn Clock>) -> Result<Supply> {
-    let site = versions::open(&fetch.site, Arc::clone(clock))?;
+    // The daemon has a schedule of its own for asking again.
+    let site = versions::open(&fetch.site, 1, Arc::clone(clock))?;
     // The folder itself is looked at, and told of, by the daemon.
     _ = std::fs::create_dir_all(&config.root);
     // It is asked for until it answers: nobody is there to start again.

@@ -21,7 +21,7 @@ use crate::state::{Download, DownloadKey};
 /// Runs the command.
 pub fn run(config: &Versions, state_dir: &Path) -> Result<Exit> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let site = open(&config.site, clock)?;
+    let site = open(&config.site, TRIES, clock)?;
     let wanted = if config.all { Wanted::All } else { Wanted::Newest };
     let found = owner::runtime()?.block_on(site.versions(wanted))?;
     let here = match &config.into {
@@ -39,9 +39,12 @@ pub fn run(config: &Versions, state_dir: &Path) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// How often a list is asked for, while somebody waits for it.
+pub const TRIES: u32 = 5;
+
 /// Opens a site; a name that is none is a usage error.
-pub fn open(site: &SiteName, clock: Arc<dyn Clock>) -> Result<Arc<dyn Site>> {
-    open_site(&site.name, site.silence, clock).map_err(|error| match error {
+pub fn open(site: &SiteName, tries: u32, clock: Arc<dyn Clock>) -> Result<Arc<dyn Site>> {
+    open_site(&site.name, site.silence, tries, clock).map_err(|error| match error {
         SiteError::NoSite { .. } => anyhow!(Usage(error.to_string())),
         other => anyhow!(other),
     })

@@ -94,13 +94,13 @@ impl Folder {
                 () = hear(self.ear.as_mut(), &mut self.closed) => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(time_left) => {}
             }
-            while hear(self.ear.as_mut(), &mut self.closed).now_or_never().is_some() {}
         }
         self.look().await;
     }
 
-    /// Looks at it now.
+    /// Looks at it now, with all that was heard until now.
     pub async fn look(&mut self) {
+        while hear(self.ear.as_mut(), &mut self.closed).now_or_never().is_some() {}
         let (root, heard) = (self.root.clone(), self.ear.as_ref().map(|ear| ear.folder));
         let looked = spawn_blocking(move || look(&root, heard)).await;
         let looked = looked.unwrap_or_else(|died| Err(died.to_string()));

@@ -2,8 +2,10 @@
 //! as it lives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
@@ -13,7 +15,7 @@ use super::folder::Folder;
 use super::prune::superfluous;
 use super::schedule::{Ended, Schedule, Wait};
 use super::sightings::Whole;
-use super::supply::Supply;
+use super::supply::{Look, Looked, Seen, Supply};
 use super::{Session, Trigger};
 use crate::dump::{Dump, identify};
 use crate::model::{DumpName, Identity, Kind, Timestamp, Version};
@@ -29,6 +31,8 @@ pub struct Plan<'a> {
     pub version: Option<Version>,
     /// Whether a newer version begins although an older one is unfinished.
     pub newest_first: bool,
+    /// Whether only dumps are taken of which the published checksum was compared.
+    pub require_checksum: bool,
     /// So many versions of files are kept; all, if none is given.
     pub keep: Option<usize>,
     /// When passes are due.
@@ -48,6 +52,7 @@ pub struct Daemon<'a> {
     pub(super) folder: Folder,
     /// The site, if there is one.
     pub(super) supply: Option<Supply>,
+    site: NextLook,
     /// How often each dump failed in a row.
     pub(super) failures: BTreeMap<DumpName, u32>,
     said: Said,
@@ -62,6 +67,8 @@ struct Said {
     empty: bool,
     /// Versions of which types are missing.
     missing: BTreeSet<Version>,
+    /// Dumps of which nobody can say what they should be.
+    refused: BTreeSet<DumpName>,
     /// What the newest version at the site lacks.
     half_published: Option<(Version, String)>,
     /// How files failed in the last pass.
@@ -70,13 +77,11 @@ struct Said {
     failure: Option<String>,
 }
 
-/// What there is to be waited for between two passes.
-#[derive(Clone, Copy)]
-struct Waits {
-    /// The next pass.
-    pass: Wait,
-    /// The next look at the site.
-    site: Wait,
+/// When the site is looked at again.
+struct NextLook {
+    /// What the last look made of it.
+    wait: Wait,
+    due: Due,
 }
 
 impl<'a> Daemon<'a> {
@@ -88,7 +93,9 @@ impl<'a> Daemon<'a> {
         supply: Option<Supply>,
     ) -> Daemon<'a> {
         let (failures, said) = (BTreeMap::new(), Said::default());
-        Daemon { session, plan, folder, supply, failures, said }
+        let due = Due::after(Duration::ZERO, &*session.clock);
+        let site = NextLook { wait: plan.schedule.first(), due };
+        Daemon { session, plan, folder, supply, site, failures, said }
     }
 
     /// Runs until it is told to stop.
@@ -99,31 +106,39 @@ impl<'a> Daemon<'a> {
         let newest = self.session.newest_known().await?;
         self.session.show_known(newest.into_iter()).await?;
         self.trust_known().await?;
-        let first = self.plan.schedule.first();
-        let mut waits = Waits { pass: first, site: first };
-        self.look_at_site(&mut waits).await;
+        let mut wait = self.plan.schedule.first();
+        // What is here and not done is not held up by a site that may be away.
+        let has_work = self.has_work().await?;
+        if let Some(supply) = self.supply.as_ref().filter(|_| !has_work) {
+            let looking = supply.look(self.plan.version);
+            if let Some(seen) = self.session.stop.run_until_cancelled(looking).await {
+                self.note(seen);
+            }
+        }
         while !self.session.stop.is_cancelled() {
+            self.tell_refused().await?;
             let passed = match self.due().await? {
-                Some(version) => Some(self.take(version, &mut waits).await?),
+                Some(version) => Some(self.take(version, &mut wait).await?),
                 None => None,
             };
-            self.wait(&mut waits, passed.as_deref()).await?;
+            if passed.is_none() {
+                wait = self.plan.schedule.first();
+            }
+            self.wait(wait, passed.as_deref()).await?;
         }
         Ok(())
     }
 
     /// Takes what is to be had of a version. Returns the dumps that are no news any more.
-    async fn take(
-        &mut self,
-        version: Version,
-        waits: &mut Waits,
-    ) -> Result<Vec<Whole>, StateError> {
+    async fn take(&mut self, version: Version, wait: &mut Wait) -> Result<Vec<Whole>, StateError> {
         self.force(version).await?;
         let chosen = self.plan_of(version).await?;
         self.tell_missing(version, &chosen.missing);
         let nothing = chosen.here.is_empty() && chosen.there.is_empty();
         let ended = if nothing { Ended::Done } else { self.pass(&chosen).await? };
-        waits.pass = self.plan.schedule.next(waits.pass, ended);
+        *wait = self.plan.schedule.next(*wait, ended);
+        // What was fetched lies here now.
+        self.folder.look().await;
         if ended == Ended::Done {
             self.prune().await?;
         }
@@ -132,25 +147,28 @@ impl<'a> Daemon<'a> {
             let name = whole.dump.name;
             name.version == version && chosen.there.contains(&name.kind)
         };
-        self.folder.look().await;
         let now_here = self.folder.whole().into_iter().filter(fetched);
         Ok(chosen.here.iter().cloned().chain(now_here).collect())
     }
 
-    /// Looks at the site, if there is one.
-    async fn look_at_site(&mut self, waits: &mut Waits) {
+    /// Takes note of what a look at the site brought, and when the next one is due.
+    fn note(&mut self, seen: Seen) {
         let Some(supply) = &mut self.supply else { return };
-        let looking = supply.look(self.plan.version);
-        let looked = self.session.stop.run_until_cancelled(looking).await;
-        let ended = if looked == Some(true) { Ended::Done } else { Ended::Failed };
-        waits.site = self.plan.schedule.next(waits.site, ended);
-        let half = supply.half_published();
-        if let Some((version, missing)) = &half {
-            waits.site = self.plan.schedule.soon(waits.site);
-            if self.said.half_published != half {
-                tracing::info!(%version, missing, "is not completely published yet");
+        let schedule = &self.plan.schedule;
+        let wait = match supply.note(seen) {
+            Looked::Seen => schedule.next(self.site.wait, Ended::Done),
+            Looked::Away { come_back } => {
+                let retry = schedule.next(self.site.wait, Ended::Failed);
+                retry.at_least(come_back.unwrap_or_default())
             }
+        };
+        let half = supply.half_published();
+        if let Some((version, missing)) = half.as_ref().filter(|_| self.said.half_published != half)
+        {
+            tracing::info!(%version, missing, "is not completely published yet");
         }
+        self.site.wait = if half.is_some() { schedule.soon(wait) } else { wait };
+        self.site.due = Due::after(self.site.wait.time(), &*self.session.clock);
         self.said.half_published = half;
     }
 
@@ -303,53 +321,50 @@ impl<'a> Daemon<'a> {
     }
 
     /// Waits until there may be something to do, or until the end.
-    async fn wait(
-        &mut self,
-        waits: &mut Waits,
-        passed: Option<&[Whole]>,
-    ) -> Result<(), StateError> {
-        if passed.is_none() {
-            waits.pass = self.plan.schedule.first();
-        }
+    async fn wait(&mut self, wait: Wait, passed: Option<&[Whole]>) -> Result<(), StateError> {
         let clock = self.session.clock.clone();
-        let due = Due::after(waits.pass.time(), &*clock);
-        let mut site_due = Due::after(waits.site.time(), &*clock);
+        let due = Due::after(wait.time(), &*clock);
         let stop = self.session.stop.clone();
-        let (mut told, mut whole) = (false, None);
-        while !stop.is_cancelled() {
-            if due.left(&*clock).is_zero() {
-                self.look_at_site(waits).await;
-                return Ok(());
-            }
-            if self.supply.is_some() && site_due.left(&*clock).is_zero() {
-                self.look_at_site(waits).await;
-                site_due = Due::after(waits.site.time(), &*clock);
-                whole = None;
+        let (mut told, mut whole, mut looking) = (false, None, None::<Look>);
+        while !stop.is_cancelled() && !due.left(&*clock).is_zero() {
+            if looking.is_none() && self.site.due.left(&*clock).is_zero() {
+                let supply = self.supply.as_ref();
+                looking = supply.map(|supply| supply.look(self.plan.version));
             }
             let now_whole = Some(self.folder.whole());
             if whole != now_whole {
                 whole = now_whole;
-                if self.is_news(waits.pass, passed.unwrap_or_default()).await? {
+                if self.is_news(wait, passed.unwrap_or_default()).await? {
                     return Ok(());
                 }
             }
-            if !std::mem::replace(&mut told, true) {
-                self.tell_wait(waits.pass, due.now, passed.is_some());
+            // Whether there is nothing is known when the site has told.
+            if (passed.is_some() || looking.is_none()) && !std::mem::replace(&mut told, true) {
+                self.tell_wait(wait, due.now, passed.is_some());
             }
+            let look_in = match (&self.supply, &looking) {
+                (Some(_), None) => self.site.due.left(&*clock),
+                (Some(_), Some(_)) | (None, _) => Duration::MAX,
+            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 // Whoever got no answer in time was told that nothing begins.
                 Some(trigger) = self.plan.triggers.recv() => if !trigger.answer.is_closed() {
+                    self.site.due = Due::after(Duration::ZERO, &*clock);
                     self.asked(trigger);
-                    self.look_at_site(waits).await;
                     return Ok(());
                 },
                 () = self.plan.forgotten.notified() => return Ok(()),
-                () = tokio::time::sleep(due.left(&*clock).min(site_due.left(&*clock))) => {}
+                Some(seen) = OptionFuture::from(looking.as_mut()) => {
+                    (looking, whole) = (None, None);
+                    self.note(seen);
+                }
+                () = tokio::time::sleep(due.left(&*clock).min(look_in)) => {}
                 () = self.folder.looked() => {}
             }
         }
+        self.site.due = Due::after(Duration::ZERO, &*clock);
         Ok(())
     }
 
@@ -379,6 +394,15 @@ impl<'a> Daemon<'a> {
         let missing: Vec<_> = missing.iter().map(|kind| kind.name()).collect();
         let missing = missing.join(", ");
         tracing::warn!(%version, missing, "chosen, although not all wanted types are there");
+    }
+
+    async fn tell_refused(&mut self) -> Result<(), StateError> {
+        let refused = self.refused().await?;
+        for file in refused.difference(&self.said.refused) {
+            tracing::warn!(%file, "left out: a checksum is required, and none is to be had for it");
+        }
+        self.said.refused = refused;
+        Ok(())
     }
 
     fn tell_wait(&mut self, wait: Wait, due: Timestamp, passed: bool) {

@@ -42,6 +42,15 @@ impl Wait {
         }
     }
 
+    /// The same wait, but no shorter than that.
+    #[must_use]
+    pub fn at_least(self, least: Duration) -> Wait {
+        match self {
+            Wait::Check(time) => Wait::Check(time.max(least)),
+            Wait::Retry { after, failures } => Wait::Retry { after: after.max(least), failures },
+        }
+    }
+
     const fn failures(self) -> u32 {
         match self {
             Wait::Check(_) => 0,
@@ -60,7 +69,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A wait of at most [`SOON`].
+    /// A wait of an hour at most: the site is publishing.
     #[must_use]
     pub fn soon(&self, wait: Wait) -> Wait {
         match wait {

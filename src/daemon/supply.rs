@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::dump::{Checksums, Dump, Needs, RemoteDump, RemoteVersion, Site, SiteError, Wanted};
@@ -14,6 +16,9 @@ use crate::model::{Clock, DumpName, Kind, Version};
 use crate::pipeline::Input;
 use crate::pipeline::download::{Arrived, DownloadError, DownloadLimits, Downloads};
 use crate::state::{DownloadKey, Keeper};
+
+/// How long the site may take to tell what it has, or its checksums.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A site, and how dumps are fetched from it.
 pub struct Supply {
@@ -30,6 +35,23 @@ pub struct Supply {
     gone: BTreeSet<DumpName>,
     /// Why it could not be read, as it was last told.
     told: Option<String>,
+}
+
+/// What a look brought: nothing, if it took too long.
+pub type Seen = Option<Result<Vec<RemoteVersion>, SiteError>>;
+/// A look at a site that is under way.
+pub type Look = BoxFuture<'static, Seen>;
+
+/// What a look at the site came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// It is known what it has.
+    Seen,
+    /// It could not be read.
+    Away {
+        /// When it wants to be asked again, if it said so.
+        come_back: Option<Duration>,
+    },
 }
 
 /// Dumps on their way: what is extracted meanwhile, and what fetches them.
@@ -52,21 +74,32 @@ impl Supply {
         Supply { site, folder, limits, connections, listed, gone, told }
     }
 
-    /// Looks at what the site has; whether it could be read. That it cannot is told once, and that
-    /// it can again too.
-    pub async fn look(&mut self, version: Option<Version>) -> bool {
+    /// A look at what the site has. It may be dropped.
+    pub fn look(&self, version: Option<Version>) -> Look {
         let wanted = version.map_or(Wanted::Newest, Wanted::Version);
-        match self.site.versions(wanted).await {
-            Ok(listed) => {
+        let site = Arc::clone(&self.site);
+        async move { timeout(PATIENCE, site.versions(wanted)).await.ok() }.boxed()
+    }
+
+    /// Takes note of what a look brought. That the site cannot be read is told once, and that it
+    /// can again too.
+    pub fn note(&mut self, seen: Seen) -> Looked {
+        match seen {
+            Some(Ok(listed)) => {
                 if self.told.take().is_some() {
                     tracing::info!(site = self.site.shown(), "the site is back");
                 }
                 self.listed = listed;
-                true
+                Looked::Seen
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 self.tell(&error);
-                false
+                Looked::Away { come_back: error.come_back() }
+            }
+            None => {
+                let site = self.site.shown();
+                self.tell_words(&format!("{site} does not answer within {} s", PATIENCE.as_secs()));
+                Looked::Away { come_back: None }
             }
         }
     }
@@ -121,10 +154,20 @@ impl Supply {
     ) -> Result<OnTheWay<'static>, ()> {
         let listed = self.listed.iter().find(|listed| listed.version == version);
         let checksums = match listed.and_then(|listed| listed.checksums.as_deref()) {
-            Some(place) => self.site.checksums(place).await,
-            None => Ok(Checksums::default()),
+            Some(place) => {
+                let reading = timeout(PATIENCE, self.site.checksums(place));
+                let site = self.site.shown().to_owned();
+                match stop.run_until_cancelled(reading).await {
+                    Some(Ok(read)) => read.map_err(|error| self.tell(&error))?,
+                    Some(Err(_)) => {
+                        self.tell_words(&format!("{site} tells no checksums in time"));
+                        return Err(());
+                    }
+                    None => return Err(()),
+                }
+            }
+            None => Checksums::default(),
         };
-        let checksums = checksums.map_err(|error| self.tell(&error))?;
         let listed = self.listed.iter().find(|listed| listed.version == version);
         let dumps = listed.map(|listed| listed.dumps.clone()).unwrap_or_default();
         let wanted = dumps.into_iter().filter(|dump| kinds.contains(&dump.name.kind));

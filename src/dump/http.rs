@@ -26,8 +26,8 @@ const PAGE: usize = 8 << 20;
 const PAGES: usize = 200;
 /// How deep folders may lie in each other: `data/2026/20260101/`.
 const DEPTH: usize = 3;
-/// How often a page is asked for before the site counts as away.
-const TRIES: u32 = 5;
+/// How long a page is waited for, if the site asks for that; what asks for more is away.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A site over HTTP: the public one, a folder index, or an object store.
 pub(super) struct HttpSite {
@@ -35,6 +35,8 @@ pub(super) struct HttpSite {
     root: Url,
     shown: String,
     clock: Arc<dyn Clock>,
+    /// How often a page is asked for before the site counts as away.
+    tries: u32,
     /// Pages are asked for one after the other: nobody is flooded for a list.
     one_at_a_time: Mutex<()>,
 }
@@ -47,6 +49,7 @@ impl HttpSite {
     pub(super) fn new(
         root: Url,
         silence: Duration,
+        tries: u32,
         clock: Arc<dyn Clock>,
     ) -> Result<HttpSite, SiteError> {
         let shown = without_secrets(root.as_str());
@@ -60,8 +63,8 @@ impl HttpSite {
             .referer(false)
             .tls_certs_only(certificates)
             .build()
-            .map_err(|error| SiteError::Unreadable { site: shown.clone(), why: words(&error) })?;
-        Ok(HttpSite { client, root, shown, clock, one_at_a_time: Mutex::new(()) })
+            .map_err(|error| SiteError::unreadable(&shown, words(&error)))?;
+        Ok(HttpSite { client, root, shown, clock, tries, one_at_a_time: Mutex::new(()) })
     }
 
     /// A page and where it was in the end.
@@ -75,11 +78,13 @@ impl HttpSite {
                 Err(Failed::Finally(error)) => return Err(error),
                 Err(Failed::ForNow { why, asked_for }) => (why, asked_for),
             };
-            if tries == TRIES {
-                return Err(SiteError::Unreadable { site: self.shown.clone(), why });
-            }
             let wait = rest(tries, asked_for, jitter());
-            tracing::warn!(site = self.shown, why, ?wait, "the list is asked for again");
+            if tries >= self.tries || wait > PATIENCE {
+                let site = self.shown.clone();
+                return Err(SiteError::Unreadable { site, why, come_back: asked_for });
+            }
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(site = self.shown, why, wait_ms, "the list is asked for again");
             tokio::time::sleep(wait).await;
         }
     }
@@ -186,10 +191,7 @@ impl Site for HttpSite {
     fn checksums(&self, place: &str) -> BoxFuture<'_, Result<Checksums, SiteError>> {
         let url = place.parse::<Url>();
         async move {
-            let url = url.map_err(|error| SiteError::Unreadable {
-                site: self.shown.clone(),
-                why: error.to_string(),
-            })?;
+            let url = url.map_err(|error| SiteError::unreadable(&self.shown, error.to_string()))?;
             let (text, _) = self.page(&url).await?;
             Ok(Checksums::parse(&text))
         }

@@ -34,7 +34,7 @@ impl Shelf {
 }
 
 fn unreadable(site: &str, error: &io::Error) -> SiteError {
-    SiteError::Unreadable { site: site.to_owned(), why: error.to_string() }
+    SiteError::unreadable(site, error.to_string())
 }
 
 impl Site for Shelf {

@@ -75,6 +75,8 @@ pub enum SiteError {
         site: String,
         /// In words.
         why: String,
+        /// When it wants to be asked again, if it said so.
+        come_back: Option<Duration>,
     },
     /// It answers something else.
     #[error("{site} answers {status}\nhint: check the address (--site)")]
@@ -94,14 +96,30 @@ pub enum SiteError {
     },
 }
 
+impl SiteError {
+    /// A site that does not answer.
+    pub(super) fn unreadable(site: &str, why: String) -> SiteError {
+        SiteError::Unreadable { site: site.to_owned(), why, come_back: None }
+    }
+
+    /// When the site wants to be asked again, if it said so.
+    pub const fn come_back(&self) -> Option<Duration> {
+        match self {
+            SiteError::Unreadable { come_back, .. } => *come_back,
+            SiteError::NoSite { .. } | SiteError::Status { .. } | SiteError::TooLong { .. } => None,
+        }
+    }
+}
+
 /// Opens a site by its name: a URL, or a folder. A site that says nothing for `silence` counts as
-/// broken off.
+/// broken off, and a list is asked for so often before the site counts as away.
 ///
 /// # Errors
 /// If the name says neither.
 pub fn open_site(
     name: &str,
     silence: Duration,
+    tries: u32,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Site>, SiteError> {
     let no_site =
@@ -111,7 +129,7 @@ pub fn open_site(
     }
     let url: Url = name.parse().map_err(|error| no_site(&format!("{error}")))?;
     match url.scheme() {
-        "http" | "https" => Ok(Arc::new(HttpSite::new(url, silence, clock)?)),
+        "http" | "https" => Ok(Arc::new(HttpSite::new(url, silence, tries, clock)?)),
         "file" => {
             let path = url.to_file_path().map_err(|()| no_site("it names no local folder"))?;
             Ok(Arc::new(Shelf::open(&path)?))
@@ -138,7 +156,7 @@ mod tests {
     use crate::model::SystemClock;
 
     fn open(name: &str) -> Result<Arc<dyn Site>, SiteError> {
-        open_site(name, Duration::from_secs(1), Arc::new(SystemClock::new()))
+        open_site(name, Duration::from_secs(1), 1, Arc::new(SystemClock::new()))
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn watch(server: &Server, limits: DownloadLimits) -> Watched {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let keeper = Keeper::open(&folder.join("state"), Arc::clone(&clock)).await.unwrap();
-        let site = open_site(&server.url(), Duration::from_secs(5), Arc::clone(&clock)).unwrap();
+        let site = open_site(&server.url(), Duration::from_secs(5), 1, Arc::clone(&clock)).unwrap();
         let version = site.versions(Wanted::Newest).await.unwrap().remove(0);
         let checksums = site.checksums(&version.checksums.unwrap()).await.unwrap();
         let checksum = checksums.of(ARTISTS);
