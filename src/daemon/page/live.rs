@@ -174,12 +174,11 @@ async fn events<S: Source>(
     let pictures =
         unfold((first, latest, lease, seat), async |(first, mut latest, lease, seat)| {
             lease.renew();
-            let event = match first {
-                Some(event) => event,
-                None => {
-                    latest.changed().await.ok()?;
-                    latest.borrow_and_update().clone()
-                }
+            let event = if let Some(event) = first {
+                event
+            } else {
+                latest.changed().await.ok()?;
+                latest.borrow_and_update().clone()
             };
             Some((Ok::<_, Infallible>(event), (None, latest, lease, seat)))
         });

@@ -83,7 +83,7 @@ fn cell(cell: &Cell) -> String {
             let (percent, done, of) = (done.min(of) * 100 / of, bytes(*done), bytes(*of));
             format!(
                 "<progress max=\"100\" value=\"{percent}\" aria-label=\"done\">{percent} %\
-                 </progress> {percent} %<small>{done} of {of}</small>"
+                 </progress> {percent}&nbsp;%<small>{done} of {of}</small>"
             )
         }
         Cell::Rate { now, curve } => format!("{}/s{}", grouped(*now), drawn(curve)),
