@@ -1,4 +1,4 @@
-//! What a consumer shows of itself: its lines, its health, its metrics.
+//! What a consumer shows of itself: its lines, its health, its metrics, its page.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::http::{Http, stored};
+use super::page::{self, Live, Picture, Source};
 use crate::consume::TypeNow;
 use crate::model::complete::Note;
 use crate::model::{Clock, Kind, Timestamp, Version};
@@ -77,8 +78,42 @@ pub async fn serve(http: Http, shown: Shown, metrics: Metrics) -> Infallible {
         .fallback(async || {
             (StatusCode::NOT_FOUND, Json(json!({ "error": "there is nothing here" })))
         })
-        .with_state(shown);
-    http.answer(router, metrics).await
+        .with_state(shown.clone());
+    let live = Live::new(shown, http.is_loopback());
+    let router = router.merge(page::routes(Arc::clone(&live)));
+    tokio::select! {
+        never = http.answer(router, metrics) => match never {},
+        never = live.run() => match never {},
+    }
+}
+
+impl Source for Shown {
+    async fn glance(&self, curves: &[Vec<f64>; 4]) -> Picture {
+        let types = self.now().into_iter().map(|now| {
+            let completed = completed_at(&now).filter(|_| is_complete(&now));
+            (now, completed)
+        });
+        let (types, stalled) = (types.collect::<Vec<_>>(), self.stalled.borrow().clone());
+        let (types, stalled) = (types.as_slice(), stalled.as_slice());
+        page::of_types(
+            &page::Consumer { service: self.service, types, stalled, curves },
+            self.clock.now(),
+        )
+    }
+
+    fn urgent(&self) -> String {
+        let types = self.now().into_iter().map(|now| (now.reads, now.cancelled, is_complete(&now)));
+        format!("{:?} {:?}", types.collect::<Vec<_>>(), *self.stalled.borrow())
+    }
+
+    fn records(&self) -> [u64; 4] {
+        let types = self.now();
+        Kind::ALL.map(|kind| types.iter().filter(|t| t.kind == kind).map(|t| t.records).sum())
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
 }
 
 async fn health(State(shown): State<Shown>) -> Response {

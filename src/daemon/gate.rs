@@ -1,4 +1,4 @@
-//! Who may start a pass over HTTP. Functions of what a request says of itself.
+//! Who may look at the page, and who may start a pass, over HTTP. Functions of what a request says of itself.
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -28,12 +28,9 @@ pub enum Refusal {
     Wrong,
 }
 
-/// Lets a request pass, or says why not. `loopback` is whether only this machine can ask.
-pub fn admit(
-    headers: &HeaderMap,
-    loopback: bool,
-    token: Option<&SecretString>,
-) -> Result<(), Refusal> {
+/// Lets a request pass that was made here and not by another site's page, or says why not.
+/// `loopback` is whether only this machine can ask.
+pub fn from_here(headers: &HeaderMap, loopback: bool) -> Result<(), Refusal> {
     let host = only(headers, &HOST).ok_or(Refusal::Host)?;
     if loopback && !is_this_machine(host) {
         return Err(Refusal::Host);
@@ -41,6 +38,16 @@ pub fn admit(
     if headers.contains_key(ORIGIN) && only(headers, &ORIGIN).and_then(authority) != Some(host) {
         return Err(Refusal::Origin);
     }
+    Ok(())
+}
+
+/// Lets whoever asks for a pass have it, or says why not.
+pub fn admit(
+    headers: &HeaderMap,
+    loopback: bool,
+    token: Option<&SecretString>,
+) -> Result<(), Refusal> {
+    from_here(headers, loopback)?;
     match token {
         None if loopback => Ok(()),
         None => Err(Refusal::NoToken),

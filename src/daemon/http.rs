@@ -13,7 +13,7 @@ use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -27,6 +27,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Trigger;
 use super::gate::{Refusal, admit};
+use super::lease::Lease;
+use super::page::{self, Live, Picture, Source};
 use crate::model::{Clock, Job};
 use crate::observe::{Health, Metrics, Snapshot, Stage};
 use crate::state::{Inspection, Keeper, view};
@@ -35,12 +37,15 @@ use crate::state::{Inspection, Keeper, view};
 const AT_ONCE: usize = 64;
 
 /// How long a client may take from connecting to the last byte of its answer. A connection
-/// carries one request, so that none is held by somebody who only listens.
+/// carries one request. Whoever listens to the page's events has it anew with each that it reads.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long the store or the daemon may take to answer us: less than the client's deadline, so
 /// that it still hears of it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the page waits for the store before it shows the rest without it.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// How long to wait with the next client when the system cannot give us one.
 const BREATH: Duration = Duration::from_secs(1);
@@ -105,8 +110,19 @@ impl Http {
     pub async fn serve(self, mut served: Served) -> Infallible {
         served.token = served.token.filter(|token| !token.expose_secret().is_empty());
         let metrics = served.metrics.clone();
-        let loopback = self.address.ip().to_canonical().is_loopback();
-        self.answer(router(Face { served, loopback }), metrics).await
+        let loopback = self.is_loopback();
+        let face = Arc::new(Face { served, loopback });
+        let live = Live::new(Arc::clone(&face), loopback);
+        let router = router(face).merge(page::routes(Arc::clone(&live)));
+        tokio::select! {
+            never = self.answer(router, metrics) => match never {},
+            never = live.run() => match never {},
+        }
+    }
+
+    /// Whether only this machine can connect.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
     }
 
     /// Answers with a router until it is dropped.
@@ -118,7 +134,7 @@ impl Http {
             tokio::select! {
                 client = self.listener.accept(), if clients.len() < AT_ONCE => match client {
                     Ok((client, _)) => {
-                        clients.spawn(timeout(DEADLINE, converse(client, router.clone())));
+                        clients.spawn(converse(client, router.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "cannot take an http client");
@@ -138,18 +154,23 @@ impl Http {
 
 /// One request and its answer.
 async fn converse(client: TcpStream, router: Router) {
+    let lease = Lease::new(DEADLINE);
+    let router = router.layer(Extension(lease.clone()));
     let conversation = http1::Builder::new()
         .timer(TokioTimer::new())
         .keep_alive(false)
         .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(client), TowerToHyperService::new(router));
     // A client that breaks off, or talks something else, is its own affair.
-    if let Err(error) = conversation.await {
-        tracing::debug!(%error, "an http client went away");
+    tokio::select! {
+        ended = conversation => if let Err(error) = ended {
+            tracing::debug!(%error, "an http client went away");
+        },
+        () = lease.over() => tracing::debug!("an http client took too long"),
     }
 }
 
-fn router(face: Face) -> Router {
+fn router(face: Arc<Face>) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/ready", get(ready))
@@ -161,7 +182,7 @@ fn router(face: Face) -> Router {
             told(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
         })
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .with_state(Arc::new(face))
+        .with_state(face)
 }
 
 fn answer(status: StatusCode, body: impl Serialize) -> Response {
@@ -262,6 +283,28 @@ fn refused(refusal: Refusal) -> Response {
     let mut response = told(StatusCode::UNAUTHORIZED, &refusal.to_string());
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
+}
+
+impl Source for Arc<Face> {
+    async fn glance(&self, curves: &[Vec<f64>; 4]) -> Picture {
+        let Served { keeper, job, clock, .. } = &self.served;
+        let store = timeout(GLANCE, keeper.inspect()).await.ok().and_then(Result::ok);
+        page::of_files(&self.picture(), store.as_ref(), job, curves, clock.now())
+    }
+
+    fn urgent(&self) -> String {
+        let now = self.picture();
+        let files = now.files.iter().map(|file| (file.name, file.live.phase, file.stalled));
+        format!("{:?} {:?}", now.stage, files.collect::<Vec<_>>())
+    }
+
+    fn records(&self) -> [u64; 4] {
+        self.picture().records()
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.served.clock
+    }
 }
 
 impl Face {

@@ -1,0 +1,247 @@
+//! The daemon's picture. A function of what goes on and what the store holds.
+
+use super::picture::{Cell, Picture, Row, State, Table};
+use crate::model::{Job, Kind, Phase, Timestamp, WaitsFor};
+use crate::observe::{FileNow, PROGRAM_VERSION, Snapshot, Stage};
+use crate::state::view::{self, Filter};
+use crate::state::{DownloadStatus, Inspection, Owed};
+
+/// So many runs are the last ones.
+const RUNS: usize = 8;
+
+/// What is shown of a snapshot, and of a job's store if it answers.
+pub fn of_files(
+    now: &Snapshot,
+    store: Option<&Inspection>,
+    job: &Job,
+    curves: &[Vec<f64>; 4],
+    at: Timestamp,
+) -> Picture {
+    let (overall, stage) = stage(now);
+    let mut files: Vec<_> = now.files.iter().collect();
+    files.sort_by_key(|file| (std::cmp::Reverse(file.name.version), file.name.kind));
+    let mut alerts: Vec<_> = files.iter().filter_map(|file| alert(file)).collect();
+    let mut tables = vec![Table {
+        caption: "Files",
+        columns: &[
+            "File",
+            "State",
+            "Progress",
+            "Records",
+            "Rate",
+            "Time left",
+            "Last activity",
+            "Completed",
+        ],
+        rows: files.iter().map(|file| self::file(file, &curves[file.name.kind as usize])).collect(),
+        empty: "There are no files yet.",
+    }];
+    match store {
+        Some(store) => {
+            let newest = now.files.iter().map(|file| file.name.version).max();
+            let failed = store.files.iter().filter(|entry| {
+                entry.key.job == *job && newest.is_none_or(|newest| entry.key.version == newest)
+            });
+            alerts.extend(failed.filter_map(|entry| {
+                let error = entry.state.error.as_ref()?;
+                Some(format!("{}: {error}", entry.key.file))
+            }));
+            tables.extend([owed(store, job), downloads(store), runs(store, job)]);
+        }
+        None => alerts.push("the store does not answer".to_owned()),
+    }
+    let (service, version) = ("discogs-extractor", PROGRAM_VERSION);
+    Picture { service, version, at, state: overall, stage, alerts, tables }
+}
+
+fn stage(now: &Snapshot) -> (State, String) {
+    match now.stage {
+        Stage::Idle => (State::Calm, "idle, waiting for dumps".to_owned()),
+        Stage::Running if now.files.iter().any(FileNow::is_stalled) => {
+            (State::Stalled, "running, stalled".to_owned())
+        }
+        Stage::Running => (State::Busy, "running".to_owned()),
+        Stage::Waiting(next) => (State::Done, format!("waiting until {next}")),
+        Stage::Failed(next) => (State::Failed, format!("failed, tried again at {next}")),
+    }
+}
+
+/// What stands in a file's way.
+fn alert(file: &FileNow) -> Option<String> {
+    let why = &file.live.waits_for;
+    let blocked = matches!(why, WaitsFor::SinkBlocked(_) | WaitsFor::Unroutable(_));
+    match file.active() {
+        true if file.stalled => Some(format!("{} is stalled: {why}", file.name)),
+        true if blocked => Some(format!("{}: {why}", file.name)),
+        _ => None,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is a small number that is not negative"
+)]
+fn file(file: &FileNow, curve: &[f64]) -> Row {
+    let active = file.active();
+    let (state, word) = match file.live.phase {
+        Phase::Extracting if file.stalled => (State::Stalled, "stalled"),
+        Phase::Extracting => (State::Busy, "extracting"),
+        Phase::Pending => (State::Calm, "pending"),
+        Phase::Complete => (State::Done, "complete"),
+        Phase::Failed => (State::Failed, "failed"),
+        Phase::Stopped => (State::Calm, "stopped"),
+    };
+    let word = match file.downloaded {
+        Some(_) if active => format!("{word}, downloading"),
+        _ => word.to_owned(),
+    };
+    let (done, of) = (file.bytes_done(), file.size);
+    let left = file.speed.time_for(of.saturating_sub(done)).filter(|_| active && of > done);
+    let left = left.map(|left| humantime::format_duration(left).to_string());
+    let now = file.speed.records.round() as u64;
+    let rate = Cell::Rate { now, curve: curve.to_vec() };
+    Row {
+        state,
+        cells: vec![
+            Cell::Text(file.name.to_string()),
+            Cell::Text(word),
+            // Of what was complete before this process began, the store tells no size here.
+            if of == 0 && done == 0 { Cell::None } else { Cell::Progress { done, of } },
+            Cell::Number(file.live.records),
+            if active { rate } else { Cell::None },
+            left.into(),
+            file.last_activity().into(),
+            file.completed_at.into(),
+        ],
+    }
+}
+
+fn owed(store: &Inspection, job: &Job) -> Table {
+    let owed = store.owed.iter().filter(|entry| entry.job == *job);
+    let rows = owed.map(|entry| {
+        let what = match entry.owed {
+            Owed::FileComplete { .. } => "completion message",
+            Owed::Sweep { .. } => "removal of what is gone",
+            Owed::ExtractionComplete { .. } => "end of the version",
+        };
+        let of = entry.owed.kind().map_or("all types", Kind::name);
+        Row {
+            state: if entry.refused.is_some() { State::Failed } else { State::Busy },
+            cells: vec![
+                Cell::Text(what.to_owned()),
+                Cell::Text(format!("{of} of {}", entry.owed.version())),
+                Cell::Time(entry.since),
+                entry.refused.clone().into(),
+            ],
+        }
+    });
+    let columns = &["What", "Of", "Since", "Refused because"];
+    Table { caption: "Owed", columns, rows: rows.collect(), empty: "Nothing is owed." }
+}
+
+fn downloads(store: &Inspection) -> Table {
+    let rows = view::select_downloads(store, &Filter::default()).into_iter().map(|download| {
+        let state = match download.status {
+            DownloadStatus::Downloading => State::Busy,
+            DownloadStatus::Complete => State::Done,
+            DownloadStatus::Failed => State::Failed,
+        };
+        let (done, of) = (download.synced, download.length.unwrap_or_default());
+        Row {
+            state,
+            cells: vec![
+                Cell::Text(download.key.file.clone()),
+                Cell::Text(download.status.name().to_owned()),
+                Cell::Progress { done, of },
+                download.last_activity.into(),
+                download.error.clone().into(),
+            ],
+        }
+    });
+    let columns = &["File", "State", "Progress", "Last activity", "Error"];
+    Table { caption: "Downloads", columns, rows: rows.collect(), empty: "There are none." }
+}
+
+fn runs(store: &Inspection, job: &Job) -> Table {
+    let runs = store.runs.iter().rev().filter(|run| run.key.job == *job).take(RUNS);
+    let rows = runs.map(|run| Row {
+        state: if run.ended_at.is_some() { State::Calm } else { State::Busy },
+        cells: vec![
+            Cell::Text(run.key.file.clone()),
+            run.reason.clone().into(),
+            Cell::Time(run.started_at),
+            run.ended_at.into(),
+            if run.ended_at.is_some() { Cell::Number(run.records) } else { Cell::None },
+            if run.ended_at.is_some() { Cell::Number(run.bad_records) } else { Cell::None },
+        ],
+    });
+    let columns = &["File", "End", "Began", "Ended", "Records", "Bad"];
+    Table { caption: "Last runs", columns, rows: rows.collect(), empty: "There were none." }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DumpName, GzipOffset, Live};
+    use crate::observe::Speed;
+
+    const AT: Timestamp = Timestamp(1_767_323_045_000);
+
+    fn shown(stage: Stage, phase: Phase, stalled: bool) -> Picture {
+        let name = DumpName { version: "20260101".parse().unwrap(), kind: Kind::Artists };
+        let live = Live {
+            phase,
+            gzip: GzipOffset(40),
+            waits_for: WaitsFor::SinkBlocked("no disk".to_owned()),
+            ..Live::PENDING
+        };
+        let speed = Speed { records: 2.4, bytes: 10.0 };
+        let (downloaded, completed_at) = (None, None);
+        let file = FileNow { name, size: 100, downloaded, live, completed_at, stalled, speed };
+        let now = Snapshot { stage, files: vec![file] };
+        of_files(&now, Some(&Inspection::default()), &Job::new("null:"), &Default::default(), AT)
+    }
+
+    #[test]
+    fn each_stage_has_its_words() {
+        let of = |stage| {
+            let picture = shown(stage, Phase::Pending, false);
+            (picture.state, picture.stage)
+        };
+        assert_eq!(of(Stage::Idle), (State::Calm, "idle, waiting for dumps".to_owned()));
+        assert_eq!(of(Stage::Running), (State::Busy, "running".to_owned()));
+        let at = "2026-01-02T03:04:05Z";
+        assert_eq!(of(Stage::Waiting(AT)), (State::Done, format!("waiting until {at}")));
+        assert_eq!(of(Stage::Failed(AT)), (State::Failed, format!("failed, tried again at {at}")));
+    }
+
+    #[test]
+    fn each_phase_has_its_state_and_a_stall_its_reason() {
+        for (phase, stalled, state, word) in [
+            (Phase::Pending, false, State::Calm, "pending"),
+            (Phase::Extracting, false, State::Busy, "extracting"),
+            (Phase::Extracting, true, State::Stalled, "stalled"),
+            (Phase::Complete, false, State::Done, "complete"),
+            (Phase::Failed, false, State::Failed, "failed"),
+            (Phase::Stopped, false, State::Calm, "stopped"),
+        ] {
+            let picture = shown(Stage::Running, phase, stalled);
+            let row = &picture.tables[0].rows[0];
+            assert_eq!((row.state, &row.cells[1]), (state, &Cell::Text(word.to_owned())));
+            let told = picture.alerts.iter().any(|alert| alert.contains("sink blocked: no disk"));
+            assert_eq!(told, phase == Phase::Extracting, "{word}");
+        }
+        let picture = shown(Stage::Running, Phase::Extracting, false);
+        let cells = &picture.tables[0].rows[0].cells;
+        assert_eq!(cells[4], Cell::Rate { now: 2, curve: Vec::new() });
+        assert_eq!(cells[5], Cell::Text("6s".to_owned()));
+    }
+
+    #[test]
+    fn a_store_that_is_silent_is_told_of() {
+        let now = Snapshot::default();
+        let picture = of_files(&now, None, &Job::new("null:"), &Default::default(), AT);
+        assert_eq!(picture.alerts, ["the store does not answer"]);
+    }
+}
