@@ -2,6 +2,7 @@
 //! `DISCOGS_TEST_PROMTOOL`, which `tests/run` sets.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "what is left out is said")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
