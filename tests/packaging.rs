@@ -1,7 +1,5 @@
 //! What is packaged beside the program speaks of things that the program has.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeSet;
 
 use discogs_extractor::observe::{METRICS, Type};
