@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "model", "dump", "gzip", "record", "state", "tables", "amqp", "observe", "sink",
-            "pipeline", "consume",
+            "graph", "pipeline", "consume",
         ],
     ),
     (
@@ -122,7 +122,7 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("hyper", &["daemon"]),
         ("hyper_util", &["daemon"]),
         ("metrics_exporter_prometheus", &["observe"]),
-        ("reqwest", &["dump"]),
+        ("reqwest", &["dump", "amqp"]),
     ];
     for path in rust_files(&root().join("src")) {
         let folder = folder_of(&path);

@@ -58,6 +58,26 @@ impl Broker {
         self.uri.clone()
     }
 
+    /// The virtual host.
+    pub(super) fn vhost(&self) -> &str {
+        &self.uri.vhost
+    }
+
+    /// User and password.
+    pub(super) fn credentials(&self) -> (&str, &str) {
+        let user = &self.uri.authority.userinfo;
+        (&user.username, &user.password)
+    }
+
+    /// A URL of another service on the broker's host, without TLS; none where the broker itself is
+    /// only spoken to with TLS.
+    pub(super) fn beside(&self, port: u16) -> Option<Url> {
+        let AMQPUri { scheme: AMQPScheme::AMQP, authority, .. } = &self.uri else { return None };
+        let host = &authority.host;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        format!("http://{host}:{port}/").parse().ok()
+    }
+
     /// Reads what TLS needs; read at every connection, so that renewed certificates are taken up.
     ///
     /// # Errors

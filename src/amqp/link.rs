@@ -239,7 +239,7 @@ impl Keeper {
 }
 
 /// Says goodbye, unless the broker takes nothing now.
-async fn goodbye(connection: &Connection) {
+pub(super) async fn goodbye(connection: &Connection) {
     if !connection.status().blocked() {
         // A broker that does not answer has been told all the same.
         _ = timeout(GOODBYE, connection.close(200, "done".into())).await;
@@ -247,10 +247,10 @@ async fn goodbye(connection: &Connection) {
 }
 
 /// Why there is no connection.
-struct Failure {
-    why: String,
+pub(super) struct Failure {
+    pub(super) why: String,
     /// Whether the broker is there and does not let us in.
-    refused: bool,
+    pub(super) refused: bool,
 }
 
 /// A time without a connection, and what was said of it.
@@ -261,14 +261,14 @@ struct Outage {
 }
 
 /// A connection and its socket, by which it can be cut off.
-struct Dialled {
-    connection: Connection,
-    socket: Socket,
+pub(super) struct Dialled {
+    pub(super) connection: Connection,
+    pub(super) socket: Socket,
 }
 
 /// Connects once. A try that takes too long is cut off at its socket: the library's thread would
 /// wait for a silent peer for ever.
-async fn dial(broker: &Broker, name: &str) -> Result<Dialled, Failure> {
+pub(super) async fn dial(broker: &Broker, name: &str) -> Result<Dialled, Failure> {
     let failed = |why: String| Failure { why, refused: false };
     let tls = broker.tls().map_err(|error| failed(error.to_string()))?;
     let runtime = lapin::runtime::default_runtime().map_err(|error| failed(words(&error)))?;

@@ -2,9 +2,12 @@
 //! both ends declare.
 
 mod broker;
+mod checkup;
 mod link;
+mod management;
 mod topology;
 
 pub use broker::{Broker, BrokerError};
+pub use checkup::{Expected, checkup};
 pub use link::{Link, Standing};
 pub use topology::{Declared, Topology, TopologyError, Waiting, words};

@@ -4,6 +4,7 @@ use lapin::options::{
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{Channel, Error, ErrorKind, ExchangeKind};
+use uuid::Uuid;
 
 use crate::model::Kind;
 
@@ -165,19 +166,72 @@ impl Topology {
             let dead = self.dead_letters(consumer, kind);
             queue_declare(channel, &dead, classic).await?;
             bind(channel, &dead, &dead_letters).await?;
-            let mut quorum = FieldTable::default();
-            quorum.insert("x-queue-type".into(), text("quorum"));
-            quorum.insert("x-dead-letter-exchange".into(), text(dead_letters.as_str()));
-            quorum.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
-            waiting.push(queue_declare(channel, &queue, quorum).await?);
+            waiting.push(queue_declare(channel, &queue, quorum(&dead_letters)).await?);
             bind(channel, &queue, &self.exchange(kind)).await?;
         }
         Ok(waiting)
     }
 
+    /// How many messages wait in a queue and how many read it, if it is there; the channel is of no
+    /// more use if it is not.
+    ///
+    /// # Errors
+    /// Those that pass, and `PRECONDITION_FAILED` if it is something else.
+    pub(super) async fn look(
+        &self,
+        channel: &Channel,
+        consumer: &str,
+        kind: Kind,
+    ) -> Result<Option<(u32, u32)>, Error> {
+        let queue = self.queue(consumer, kind);
+        let Some(seen) = passive(channel, &queue).await? else { return Ok(None) };
+        let dead_letters = name(format!("{queue}.dlx"));
+        queue_declare(channel, &queue, quorum(&dead_letters)).await?;
+        Ok(Some(seen))
+    }
+
+    /// How many dead letters of a consumer there are, if there is a queue for them; the channel is
+    /// of no more use if there is not.
+    ///
+    /// # Errors
+    /// Those that pass.
+    pub(super) async fn dead(
+        &self,
+        channel: &Channel,
+        consumer: &str,
+        kind: Kind,
+    ) -> Result<u32, Error> {
+        let seen = passive(channel, &self.dead_letters(consumer, kind)).await?;
+        Ok(seen.map_or(0, |(messages, _)| messages))
+    }
+
+    /// A name for something that is only tried, under the same rights as the others.
+    pub(super) fn trial(&self) -> ShortString {
+        name(format!("{}-doctor-{}", self.prefix, Uuid::new_v4()))
+    }
+
     async fn fanout(&self, channel: &Channel, exchange: ShortString) -> Result<(), Error> {
         let (kind, options) = (ExchangeKind::Fanout, durable_exchange());
         channel.exchange_declare(exchange, kind, options, FieldTable::default()).await
+    }
+}
+
+/// The arguments of a consumer's queue.
+fn quorum(dead_letters: &ShortString) -> FieldTable {
+    let mut quorum = FieldTable::default();
+    quorum.insert("x-queue-type".into(), text("quorum"));
+    quorum.insert("x-dead-letter-exchange".into(), text(dead_letters.as_str()));
+    quorum.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
+    quorum
+}
+
+/// A queue's messages and consumers, if it is there.
+async fn passive(channel: &Channel, queue: &ShortString) -> Result<Option<(u32, u32)>, Error> {
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    match channel.queue_declare(queue.clone(), options, FieldTable::default()).await {
+        Ok(queue) => Ok(Some((queue.message_count(), queue.consumer_count()))),
+        Err(error) if is(&error, &AMQPSoftError::NOTFOUND) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -206,12 +260,12 @@ fn name(name: String) -> ShortString {
     ShortString::try_new(name).unwrap_or_default()
 }
 
-fn text(text: &str) -> AMQPValue {
+pub(super) fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
 }
 
 /// Whether the broker closed the channel for this reason.
-fn is(error: &Error, reason: &AMQPSoftError) -> bool {
+pub(super) fn is(error: &Error, reason: &AMQPSoftError) -> bool {
     match error.kind() {
         ErrorKind::ProtocolError(error) => {
             matches!(error.kind(), AMQPErrorKind::Soft(soft) if soft == reason)

@@ -2,6 +2,7 @@
 
 mod consume;
 mod delivery;
+mod doctor;
 mod download;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::model::{Kind, Version};
 
 pub use consume::{ConsumeArgs, ConsumeCommand, ConsumerArgs, ConsumerName};
 pub use delivery::{DeliveryArgs, ExtractArgs, RunArgs};
+pub use doctor::{DoctorArgs, DoctorCommand, HowArgs};
 pub use download::{DownloadArgs, FetchArgs, Rate, SiteArgs, VersionsArgs};
 
 const EXAMPLES: &str = "\
@@ -25,6 +27,7 @@ Examples:
   discogs-extractor run --root dumps/ --to sqlite:discogs.db
   discogs-extractor consume tables --from amqp://localhost --to sqlite:discogs.db
   discogs-extractor state
+  discogs-extractor doctor --root dumps/ --to sqlite:discogs.db
   discogs-extractor sample --records 10000 --seed 1 --into dumps/
 
 Every option can be set in the environment (shown as [env: …]) and in a TOML file (--config);
@@ -117,6 +120,9 @@ pub enum Command {
     Versions(VersionsArgs),
     /// Download a version's dumps and verify them; goes on where it was
     Download(DownloadArgs),
+    /// Look whether all that `run` or `consume` needs is there and in order
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(Box<DoctorArgs>),
     /// Make a dump set of any size to try things with
     Sample(SampleArgs),
     /// Print shell completions

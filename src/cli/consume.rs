@@ -1,6 +1,6 @@
 //! `consume`: the other end of the broker.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +137,28 @@ async fn target(
     noter: Noter,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Target>> {
+    Ok(match address(consumer, to)? {
+        Place::Sqlite(path) => Arc::new(Sqlite::open(&path, noter, clock)?),
+        Place::Postgres(server) => Arc::new(Postgres::open(&server, noter, clock).await?),
+        Place::Graph(address) => Arc::new(Graph::open(&address, noter, clock).await?),
+    })
+}
+
+/// What is filled.
+pub(super) enum Place {
+    /// A database file.
+    Sqlite(PathBuf),
+    /// A database of a server.
+    Postgres(Box<Server>),
+    /// A graph.
+    Graph(Address),
+}
+
+/// What a consumer fills: what was typed, else what the platform's variables say.
+///
+/// # Errors
+/// If that names nothing that it can fill.
+pub(super) fn address(consumer: ConsumerName, to: Option<&str>) -> Result<Place> {
     let variables = &environment::variable;
     let set = match (to, consumer) {
         (Some(_), _) => None,
@@ -144,32 +166,32 @@ async fn target(
         (None, ConsumerName::Graph) => environment::graph(variables)?,
     };
     let to = to.or(set.as_ref().map(ExposeSecret::expose_secret));
+    let usage = |error: String| anyhow!(Usage(error));
     match (consumer, to.and_then(|to| to.split_once(':'))) {
         (ConsumerName::Tables, Some(("sqlite", path))) if !path.is_empty() => {
-            Ok(Arc::new(Sqlite::open(Path::new(path), noter, clock)?))
+            Ok(Place::Sqlite(path.into()))
         }
         (ConsumerName::Tables, Some(("postgres" | "postgresql", _))) => {
-            let server: Server =
-                to.unwrap_or_default().parse().map_err(|error| Usage(format!("{error}")))?;
+            let server = to.unwrap_or_default().parse::<Server>();
+            let server = server.map_err(|error| usage(error.to_string()))?;
             server.check()?;
-            Ok(Arc::new(Postgres::open(&server, noter, clock).await?))
+            Ok(Place::Postgres(Box::new(server)))
         }
         (ConsumerName::Tables, _) => bail!(Usage(NO_DATABASE.into())),
         (ConsumerName::Graph, Some((scheme, _))) if SCHEMES.contains(&scheme) => {
-            let address: Address =
-                to.unwrap_or_default().parse().map_err(|error| Usage(format!("{error}")))?;
-            Ok(Arc::new(Graph::open(&address, noter, clock).await?))
+            let address = to.unwrap_or_default().parse::<Address>();
+            Ok(Place::Graph(address.map_err(|error| usage(error.to_string()))?))
         }
         (ConsumerName::Graph, _) => bail!(Usage(NO_GRAPH.into())),
     }
 }
 
-fn topology(prefix: String, consumer: &str) -> Result<Topology> {
+pub(super) fn topology(prefix: String, consumer: &str) -> Result<Topology> {
     Topology::new(prefix, vec![consumer.to_owned()])
         .map_err(|error| anyhow!(Usage(error.to_string())))
 }
 
-fn broker(from: Option<&str>) -> Result<Broker> {
+pub(super) fn broker(from: Option<&str>) -> Result<Broker> {
     let broker = match from {
         Some(from) => from.parse::<Broker>(),
         None => environment::broker(&environment::variable)?.expose_secret().parse(),

@@ -5,6 +5,7 @@ mod args;
 mod arrivals;
 mod config;
 mod consume;
+mod doctor;
 mod download;
 mod environment;
 mod exit;
@@ -97,6 +98,7 @@ fn command(cli: Cli) -> Result<Exit> {
             let state_dir = config::state_dir(&cli.global, &file, EXTRACTOR)?;
             download::run(&Download::resolve(args, file), &state_dir, &bars)
         }
+        Command::Doctor(args) => doctor::run(*args, &cli.global, file),
         Command::Sample(args) => sample::run(&args),
         Command::Completions { shell } => reference::completions(shell),
         Command::Man { into } => reference::man(into.as_deref()),

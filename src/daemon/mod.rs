@@ -5,6 +5,7 @@ mod choice;
 mod chosen;
 pub mod consumer;
 pub mod control;
+pub mod doctor;
 mod due;
 mod folder;
 mod gate;

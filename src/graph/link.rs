@@ -178,6 +178,10 @@ impl Tx {
         Ok(rows)
     }
 
+    pub(super) async fn rollback(self) -> Result<(), GraphError> {
+        Ok(self.0.rollback().await?)
+    }
+
     pub(super) async fn commit(self) -> Result<(), GraphError> {
         Ok(self.0.commit().await?)
     }

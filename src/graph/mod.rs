@@ -2,6 +2,7 @@
 //! that neither the order of arrival nor repeats matter. `docs/ARCHITECTURE.md` has the rules.
 
 mod aggregate;
+mod checkup;
 pub mod complete;
 mod credit;
 mod decide;
@@ -16,6 +17,7 @@ mod sweep;
 mod withdraw;
 mod writer;
 
+pub use checkup::checkup;
 pub use decide::Stamp;
 pub use delivered::delivered;
 pub use fault::{Fault, GraphError};

@@ -247,9 +247,13 @@ impl Sink for Jsonl {
     }
 
     fn needs(&self, gzip_bytes: u64) -> Option<Need> {
-        let bytes = gzip_bytes.saturating_mul(LINES_PER_GZIP);
-        Some(Need { folder: self.folder.clone(), bytes })
+        Some(need(&self.folder, gzip_bytes))
     }
+}
+
+/// What a folder of lines will roughly need.
+pub(super) fn need(folder: &Path, gzip_bytes: u64) -> Need {
+    Need { folder: folder.to_owned(), bytes: gzip_bytes.saturating_mul(LINES_PER_GZIP) }
 }
 
 /// What the writing thread tells the syncing one.

@@ -5,8 +5,10 @@ mod amqp;
 mod jsonl;
 mod lines;
 mod null;
-mod postgres;
-mod sqlite;
+/// `postgres://…`
+pub mod postgres;
+/// `sqlite:PATH`
+pub mod sqlite;
 mod target;
 
 use std::borrow::Cow;

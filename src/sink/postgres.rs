@@ -1,3 +1,4 @@
+mod checkup;
 mod lane;
 mod link;
 
@@ -17,6 +18,7 @@ use crate::tables::postgres::{
 use crate::tables::schema::SchemaError;
 use crate::tables::sweep::{self, Rows};
 use crate::tables::{Order, Which};
+pub use checkup::checkup;
 use lane::Lane;
 use link::{Base, Failure, Link, Outage};
 

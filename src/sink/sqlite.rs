@@ -1,3 +1,4 @@
+mod checkup;
 mod writer;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use crate::tables::sqlite::{
 };
 use crate::tables::sweep::{self, Rows};
 use crate::tables::{Order, Which};
+pub use checkup::checkup;
 use writer::NewLane;
 
 /// How long dropping the sink waits for its thread.
@@ -214,9 +216,14 @@ impl Sink for Sqlite {
     }
 
     fn needs(&self, gzip_bytes: u64) -> Option<Need> {
-        let folder = self.database.path.parent()?.to_owned();
-        Some(Need { folder, bytes: gzip_bytes.saturating_mul(DATABASE_PER_GZIP) })
+        need(&self.database.path, gzip_bytes)
     }
+}
+
+/// What a database will roughly need.
+pub(super) fn need(path: &Path, gzip_bytes: u64) -> Option<Need> {
+    let folder = path.parent()?.to_owned();
+    Some(Need { folder, bytes: gzip_bytes.saturating_mul(DATABASE_PER_GZIP) })
 }
 
 impl Drop for Sqlite {

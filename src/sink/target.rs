@@ -3,7 +3,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{Amqp, Jsonl, Lines, Null, Opening, Postgres, Sink, SinkError, Sqlite};
+use super::{
+    Amqp, Jsonl, Lines, Need, Null, Opening, Postgres, Sink, SinkError, Sqlite, jsonl, sqlite,
+};
 use crate::amqp::{Broker, BrokerError};
 use crate::tables::postgres::{Server, ServerError};
 
@@ -38,6 +40,23 @@ impl Target {
             Target::Amqp(broker) => Arc::new(Amqp::open(broker, opening)?),
             Target::Null => Arc::new(Null::new()),
         })
+    }
+}
+
+impl Target {
+    /// What delivering dumps of `gzip_bytes` will roughly need on a disk of this machine, beyond
+    /// what is there already; none if nothing is written to one.
+    pub fn needs(&self, gzip_bytes: u64) -> Option<Need> {
+        match self {
+            Target::Sqlite(path) => {
+                // The next version's rows take the place of those that are there.
+                let there = path.metadata().map_or(0, |metadata| metadata.len());
+                let Need { folder, bytes } = sqlite::need(path, gzip_bytes)?;
+                Some(Need { folder, bytes: bytes.saturating_sub(there) })
+            }
+            Target::Folder(folder) => Some(jsonl::need(folder, gzip_bytes)),
+            Target::Postgres(_) | Target::StandardOutput | Target::Amqp(_) | Target::Null => None,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
 
 pub use connect::{ConnectError, Connected, Server, ServerError};
 pub use indexes::{INDEXES, Index, create, missing};
-pub use migrate::{POSTGRES, migrate};
+pub use migrate::{POSTGRES, migrate, pending};
 pub use stretch::{Stretch, next_stretch, remove_stale};
 
 /// One record on its way into its table.

@@ -20,7 +20,7 @@ use crate::model::{
 };
 
 pub use busy::{BUSY_PAUSE, patiently};
-pub use migrate::{SQLITE, migrate};
+pub use migrate::{SQLITE, migrate, pending};
 pub use open::{connect, connect_reader, prepare};
 pub use stretch::{Stretch, next_stretch, remove_stale};
 

@@ -199,7 +199,7 @@ fn passing(why: String) -> Failure {
     Failure::Passing(Trouble { why, hint, refusing: false })
 }
 
-fn hint(state: Option<&SqlState>) -> Option<&'static str> {
+pub(super) fn hint(state: Option<&SqlState>) -> Option<&'static str> {
     let state = state?;
     let rows = [
         (SqlState::INVALID_CATALOG_NAME, "create the database, or correct its name in the URL"),

@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, GenericClient};
 
 use crate::model::Timestamp;
-use crate::tables::schema::{Applied, Migration, SchemaError, pending};
+use crate::tables::schema::{self, Applied, Migration, SchemaError};
 
 /// The migrations of PostgreSQL in order; the first has number 1.
 pub const POSTGRES: &[Migration] = &[
@@ -40,7 +40,7 @@ pub async fn migrate(
     known: &[Migration],
     now: Timestamp,
 ) -> Result<(), SchemaError<Error>> {
-    while !pending(known, &applied(client).await?)?.is_empty() {
+    while !pending(client, known).await?.is_empty() {
         let transaction = client.transaction().await?;
         transaction
             .execute_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
@@ -58,7 +58,7 @@ pub async fn migrate(
             .await?;
         // Another process may have done it while this one waited for the lock.
         let applied = applied(&transaction).await?;
-        if let Some(next) = pending(known, &applied)?.first() {
+        if let Some(next) = schema::pending(known, &applied)?.first() {
             transaction.batch_execute(next.sql).await?;
             let number = applied.len().cast_signed() as i64 + 1;
             transaction
@@ -77,6 +77,17 @@ pub async fn migrate(
         transaction.commit().await?;
     }
     Ok(())
+}
+
+/// Which migrations a database lacks.
+///
+/// # Errors
+/// If it does not fit, or cannot be read.
+pub async fn pending<'a>(
+    client: &impl GenericClient,
+    known: &'a [Migration],
+) -> Result<&'a [Migration], SchemaError<Error>> {
+    Ok(schema::pending(known, &applied(client).await?)?)
 }
 
 async fn applied(client: &impl GenericClient) -> Result<Vec<Applied>, Error> {

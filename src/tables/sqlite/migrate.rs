@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::model::Timestamp;
-use crate::tables::schema::{Applied, Migration, SchemaError, pending};
+use crate::tables::schema::{self, Applied, Migration, SchemaError};
 
 /// The migrations of SQLite in order; the first has number 1.
 pub const SQLITE: &[Migration] = &[
@@ -32,7 +32,7 @@ pub fn migrate(
     known: &[Migration],
     now: Timestamp,
 ) -> Result<(), SchemaError<rusqlite::Error>> {
-    if pending(known, &applied(connection)?)?.is_empty() {
+    if pending(connection, known)?.is_empty() {
         return Ok(());
     }
     connection.execute_batch(
@@ -55,6 +55,17 @@ pub fn migrate(
     }
 }
 
+/// Which migrations a database lacks.
+///
+/// # Errors
+/// If it does not fit, or cannot be read.
+pub fn pending<'a>(
+    connection: &Connection,
+    known: &'a [Migration],
+) -> Result<&'a [Migration], SchemaError<rusqlite::Error>> {
+    Ok(schema::pending(known, &applied(connection)?)?)
+}
+
 /// Applies the next migration inside a transaction; false if there is none.
 fn apply_next(
     connection: &Connection,
@@ -62,7 +73,7 @@ fn apply_next(
     now: Timestamp,
 ) -> Result<bool, SchemaError<rusqlite::Error>> {
     let applied = applied(connection)?;
-    let Some(next) = pending(known, &applied)?.first() else { return Ok(false) };
+    let Some(next) = schema::pending(known, &applied)?.first() else { return Ok(false) };
     connection.execute_batch(next.sql)?;
     connection.execute(
         "INSERT INTO extractor_migrations (version, name, sha256, applied_at)

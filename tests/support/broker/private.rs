@@ -45,11 +45,22 @@ pub struct Private {
 impl Private {
     /// Starts one with more lines of configuration.
     pub fn start_with(configuration: &str) -> Private {
+        Private::start_with_plugins(configuration, "")
+    }
+
+    /// One whose management plugin answers at this port.
+    pub fn managed(port: u16) -> Private {
+        let configuration = format!("management.tcp.port = {port}\nmanagement.tcp.ip = 127.0.0.1");
+        Private::start_with_plugins(&configuration, "rabbitmq_management")
+    }
+
+    fn start_with_plugins(configuration: &str, plugins: &str) -> Private {
         let dir = tempfile::tempdir().unwrap();
         let (port, distribution_port) = (free_port(), free_port());
         let node = format!("discogs-test-{port}@localhost");
         let listener = format!("listeners.tcp.1 = 127.0.0.1:{port}\n{configuration}\n");
         fs::write(dir.path().join("own.conf"), listener).unwrap();
+        fs::write(dir.path().join("plugins"), format!("[{plugins}].")).unwrap();
         let mut broker = Private { dir, node, port, distribution_port, child: None };
         broker.start();
         broker
@@ -74,7 +85,7 @@ impl Private {
             ("RABBITMQ_NODENAME", PathBuf::from(&self.node)),
             ("RABBITMQ_CONFIG_FILE", dir.join("own.conf")),
             ("RABBITMQ_CONF_ENV_FILE", PathBuf::from("/dev/null")),
-            ("RABBITMQ_ENABLED_PLUGINS_FILE", PathBuf::from("/dev/null")),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", dir.join("plugins")),
             ("RABBITMQ_DIST_PORT", PathBuf::from(self.distribution_port.to_string())),
             ("RABBITMQ_MNESIA_BASE", dir.join("data")),
             ("RABBITMQ_LOG_BASE", dir.join("log")),

@@ -1,0 +1,236 @@
+//! `doctor`: looks whether all that a command needs is there and in order.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use url::Url;
+
+use super::args::{ConsumerName, DoctorArgs, DoctorCommand, GlobalArgs, HowArgs};
+use super::config::{self, ConfigFile, Consume, Run};
+use super::exit::Exit;
+use super::owner::{self, Usage};
+use super::{EXTRACTOR, consume, environment, versions};
+use crate::amqp::{self, Broker, Expected, Topology};
+use crate::daemon::doctor::{self, Room, Wants};
+use crate::dump::Dump;
+use crate::graph;
+use crate::model::{Clock, Finding, Level, SystemClock, Timestamp};
+use crate::sink::{Target, postgres, sqlite};
+use crate::state::Inspection;
+
+/// A version's dumps together, where nobody says how large the next one is: those of 2025, rounded
+/// up.
+const VERSION_BYTES: u64 = 14_000_000_000;
+
+/// The platform's consumers, whose queues are looked for in any case.
+const CONSUMERS: [&str; 2] = ["tableinator", "graphinator"];
+
+/// Runs the command.
+pub fn run(args: DoctorArgs, global: &GlobalArgs, file: ConfigFile) -> Result<Exit> {
+    owner::check_environment()?;
+    let runtime = owner::runtime()?;
+    let mut report = Report::default();
+    let json = match args.command {
+        None => {
+            let state_dir = config::state_dir(global, &file, EXTRACTOR)?;
+            let HowArgs { json, management } = args.how;
+            report.json = json;
+            let config = Run::resolve(args.run, file);
+            runtime.block_on(extractor(&config, &state_dir, management.as_ref(), &mut report))?;
+            json
+        }
+        Some(command) => {
+            let (name, args) = match command {
+                DoctorCommand::Tables(args) => (ConsumerName::Tables, args),
+                DoctorCommand::Graph(args) => (ConsumerName::Graph, args),
+            };
+            let state_dir = config::state_dir(global, &file, name.name())?;
+            let HowArgs { json, management } = args.how;
+            report.json = json;
+            let config = Consume::resolve(name, *args.consumer, file);
+            runtime.block_on(consumer(&config, &state_dir, management.as_ref(), &mut report))?;
+            json
+        }
+    };
+    let status = report.status();
+    if json {
+        let all = serde_json::to_string_pretty(&Checks { status, checks: &report.findings })?;
+        print(&(all + "\n"))?;
+    } else {
+        print(&report.summary())?;
+    }
+    Ok(if status == Level::Failure { Exit::Failed } else { Exit::Done })
+}
+
+/// What was found so far; without JSON it is printed as it comes.
+#[derive(Default)]
+struct Report {
+    json: bool,
+    findings: Vec<Finding>,
+}
+
+/// All of it as JSON.
+#[derive(Serialize)]
+struct Checks<'a> {
+    status: Level,
+    checks: &'a [Finding],
+}
+
+impl Report {
+    fn add(&mut self, finding: Finding) -> Result<()> {
+        if !self.json {
+            let Finding { check, status, message, hint } = &finding;
+            print(&format!("{:8} {check:12}  {message}\n", status.name()))?;
+            if let Some(hint) = hint {
+                print(&format!("{:23}hint: {hint}\n", ""))?;
+            }
+        }
+        self.findings.push(finding);
+        Ok(())
+    }
+
+    fn all(&mut self, findings: impl IntoIterator<Item = Finding>) -> Result<()> {
+        findings.into_iter().try_for_each(|finding| self.add(finding))
+    }
+
+    /// The last line.
+    fn summary(&self) -> String {
+        let count = |level| self.findings.iter().filter(|found| found.status == level).count();
+        let several = |n: usize, name| format!("{n} {name}{}", if n == 1 { "" } else { "s" });
+        match (count(Level::Failure), count(Level::Warning)) {
+            (0, 0) => "all is in order\n".to_owned(),
+            (0, warnings) => several(warnings, "warning") + "\n",
+            (failures, 0) => several(failures, "failure") + "\n",
+            (failures, warnings) => {
+                format!("{}, {}\n", several(failures, "failure"), several(warnings, "warning"))
+            }
+        }
+    }
+
+    fn status(&self) -> Level {
+        self.findings.iter().map(|finding| finding.status).max().unwrap_or(Level::Ok)
+    }
+}
+
+async fn extractor(
+    config: &Run,
+    state_dir: &Path,
+    management: Option<&Url>,
+    report: &mut Report,
+) -> Result<()> {
+    let delivery = &config.delivery;
+    let target: Target = match &delivery.to {
+        Some(to) => to.parse(),
+        None => environment::broker(&environment::variable)?.expose_secret().parse(),
+    }
+    .map_err(|error| Usage(format!("{error}")))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let known = machine(state_dir, &clock, report).await?;
+    let (kinds, version) = (&delivery.kinds, delivery.version);
+    let wants = Wants { kinds, version, fetched: config.fetch.is_some() };
+    let (found, here) = doctor::folder(&config.root, wants);
+    report.add(found)?;
+    let mut to_come = None;
+    if let Some(fetch) = &config.fetch {
+        let site = versions::open(&fetch.site, 1, Arc::clone(&clock))?;
+        let (found, next) = doctor::site(&*site, wants).await;
+        report.add(found)?;
+        let sizes = next.map(|next| {
+            let dumps = next.dumps.iter().filter(|dump| kinds.contains(&dump.name.kind));
+            dumps.map(|dump| (dump.name, dump.size.unwrap_or_default())).collect::<Vec<_>>()
+        });
+        to_come = Some(sizes);
+    }
+    let there = |dump: &Dump| dump.path.metadata().map_or(0, |metadata| metadata.len());
+    let bytes_here: u64 = here.iter().map(there).sum();
+    // What is here need not come again; of a version that nobody knows yet, all must.
+    let (whole, missing) = match &to_come {
+        Some(Some(sizes)) => {
+            let here = |name| here.iter().any(|dump| dump.name == name);
+            let missing =
+                sizes.iter().filter(|(name, _)| !here(*name)).map(|(_, bytes)| bytes).sum();
+            (sizes.iter().map(|(_, bytes)| bytes).sum(), missing)
+        }
+        Some(None) => (bytes_here.max(VERSION_BYTES), bytes_here.max(VERSION_BYTES)),
+        None => (bytes_here, 0),
+    };
+    let mut rooms = vec![Room { what: "downloads", folder: config.root.clone(), bytes: missing }];
+    if let Some(need) = target.needs(whole) {
+        rooms.push(Room { what: "the sink", folder: need.folder, bytes: need.bytes });
+    }
+    report.all(doctor::disks(&rooms))?;
+    match &target {
+        Target::Sqlite(path) => report.add(sqlite::checkup(path)),
+        Target::Postgres(server) => report.all(postgres::checkup(server, &*clock).await),
+        Target::Folder(folder) => report.add(doctor::lines(folder)),
+        Target::StandardOutput | Target::Null => Ok(()),
+        Target::Amqp(broker) => {
+            let consumers = &delivery.consumers;
+            let topology = Topology::new(delivery.exchange_prefix.clone(), consumers.clone())
+                .map_err(|error| Usage(error.to_string()))?;
+            let job = broker.job(&delivery.exchange_prefix);
+            let of_job = |file: &crate::state::view::FileEntry| {
+                file.key.job == job && file.state.checkpoint.records > 0
+            };
+            let also =
+                CONSUMERS.iter().copied().filter(|name| !consumers.iter().any(|c| c == name));
+            let names: Vec<&str> = consumers.iter().map(String::as_str).chain(also).collect();
+            let expected = Expected {
+                consumers: &names,
+                made: !consumers.is_empty(),
+                delivered: known.is_some_and(|known| known.files.iter().any(of_job)),
+            };
+            report.all(amqp::checkup(broker, &topology, expected, management).await)
+        }
+    }
+}
+
+async fn consumer(
+    config: &Consume,
+    state_dir: &Path,
+    management: Option<&Url>,
+    report: &mut Report,
+) -> Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    machine(state_dir, &clock, report).await?;
+    let name = config.consumer.name();
+    let broker: Broker = consume::broker(config.from.as_deref())?;
+    let topology = consume::topology(config.exchange_prefix.clone(), name)?;
+    let expected = Expected { consumers: &[name], made: true, delivered: false };
+    report.all(amqp::checkup(&broker, &topology, expected, management).await)?;
+    match consume::address(config.consumer, config.to.as_deref())? {
+        consume::Place::Sqlite(path) => report.add(sqlite::checkup(&path)),
+        consume::Place::Postgres(server) => report.all(postgres::checkup(&server, &*clock).await),
+        consume::Place::Graph(address) => report.add(graph::checkup(&address).await),
+    }
+}
+
+/// What every command needs of this machine, and what its store holds.
+async fn machine(
+    state_dir: &Path,
+    clock: &Arc<dyn Clock>,
+    report: &mut Report,
+) -> Result<Option<Inspection>> {
+    report.add(doctor::program())?;
+    let (found, known) = doctor::store(state_dir, &**clock).await;
+    let latest = known.as_ref().and_then(latest);
+    report.add(doctor::clock(&**clock, latest))?;
+    report.add(doctor::open_files())?;
+    report.all(found)?;
+    Ok(known)
+}
+
+/// When the last thing happened that the store knows of.
+fn latest(known: &Inspection) -> Option<Timestamp> {
+    let active = known.files.iter().filter_map(|file| file.state.last_activity);
+    known.events.iter().map(|event| event.at).chain(active).max()
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print")
+}

@@ -1,0 +1,111 @@
+//! The state directory.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::may_write;
+use crate::daemon::control::{self, Request, Response};
+use crate::model::{Clock, Finding, Level, Timestamp};
+use crate::state::view::CRASH_LOOP;
+use crate::state::{self, FORMAT, Inspection, StateError, Status};
+
+/// How long something may be owed before it is told: a sink that is there takes it in seconds.
+const OWED: Duration = Duration::from_hours(1);
+
+/// Looks at the store, and gives what it holds if it can be read.
+pub async fn store(dir: &Path, clock: &dyn Clock) -> (Vec<Finding>, Option<Inspection>) {
+    if !may_write(dir) {
+        let found = Finding::failure(
+            "store",
+            format!("{} may not be written", dir.display()),
+            "let the user this runs as write there, or choose another place with --state-dir",
+        );
+        return (vec![found], None);
+    }
+    if !dir.exists() {
+        let found = Finding::ok("store", format!("{} is made at the start", dir.display()));
+        return (vec![found], Some(Inspection::default()));
+    }
+    let owned = match control::ask(dir, &Request::Inspect).await {
+        Ok(Some(Response::Inspection(inspection))) => Ok(*inspection),
+        Ok(Some(Response::Refused { why })) => {
+            let hint = "look at the log of the process that has it";
+            return (vec![Finding::failure("store", why, hint)], None);
+        }
+        Ok(Some(Response::Forgotten { .. }) | None) => state::open_for_inspection(dir),
+        Err(error) => {
+            let said = format!("the process that has {} gives no answer: {error}", dir.display());
+            let hint = "it may be of another release: stop it, and start this one";
+            return (vec![Finding::warning("store", said, hint)], None);
+        }
+    };
+    match owned {
+        Ok(inspection) => {
+            let mut found = vec![known(dir, &inspection)];
+            found.extend(concerns(&inspection, clock.now()));
+            (found, Some(inspection))
+        }
+        Err(error @ StateError::Owned { .. }) => {
+            let found = Finding::of_error("store", &error);
+            (vec![Finding { status: Level::Warning, ..found }], None)
+        }
+        Err(error) => (vec![Finding::of_error("store", &error)], None),
+    }
+}
+
+fn known(dir: &Path, inspection: &Inspection) -> Finding {
+    let files = inspection.files.len();
+    let owner = match &inspection.owner {
+        Some(owner) => format!(", in use by {owner}, which answers"),
+        None => String::new(),
+    };
+    let older = match inspection.format {
+        format if format < FORMAT => {
+            format!(", of format {format}, brought up to date at the start")
+        }
+        _ => String::new(),
+    };
+    Finding::ok("store", format!("{}: {files} files known{owner}{older}", dir.display()))
+}
+
+/// What of all it knows somebody should look at, in the newest version of each job.
+fn concerns(inspection: &Inspection, now: Timestamp) -> Vec<Finding> {
+    let files = state::view::select(inspection, &state::view::Filter::default());
+    let files = files.into_iter().filter_map(|file| {
+        let (name, state) = (&file.key.file, &file.state);
+        match (state.status, &state.error) {
+            (Status::Failed, why) => Some(Finding::warning(
+                "files",
+                format!("{name} failed: {}", first_line(why.as_deref().unwrap_or("no reason is known"))),
+                "put the cause right; the next pass tries again, and `discogs-extractor state show` \
+                 has everything about it",
+            )),
+            (Status::Extracting | Status::Pending, _) if state.fruitless >= CRASH_LOOP => {
+                Some(Finding::warning(
+                    "files",
+                    format!("{name} was started {} times without getting on", state.fruitless),
+                    "the log of the last starts says why they ended",
+                ))
+            }
+            _ => None,
+        }
+    });
+    let owed = inspection.owed.iter().filter_map(|entry| match &entry.refused {
+        Some(why) => Some(Finding::warning(
+            "owed",
+            format!("a sweep was refused: {}", first_line(why)),
+            "look whether so much is really gone; then run once with --sweep-anyway",
+        )),
+        None if now.since(entry.since) > OWED => Some(Finding::warning(
+            "owed",
+            format!("something is owed since {}", entry.since),
+            "`discogs-extractor state outbox` says what; a running owner with its sink pays it",
+        )),
+        None => None,
+    });
+    files.chain(owed).collect()
+}
+
+fn first_line(words: &str) -> &str {
+    words.lines().next().unwrap_or_default()
+}

@@ -1,0 +1,72 @@
+use serde::Serialize;
+
+/// What a look at something found, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at: `broker`, `disk`.
+    pub check: &'static str,
+    /// How it is.
+    pub status: Level,
+    /// The same in words.
+    pub message: String,
+    /// What to do next, where something is to be done.
+    pub hint: Option<String>,
+}
+
+/// How something is, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing is to be done.
+    Ok,
+    /// It works, and will not for ever, or not as it should.
+    Warning,
+    /// It does not work.
+    Failure,
+}
+
+impl Level {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Ok => "ok",
+            Level::Warning => "warning",
+            Level::Failure => "failure",
+        }
+    }
+}
+
+impl Finding {
+    /// Nothing is to be done.
+    pub fn ok(check: &'static str, message: impl Into<String>) -> Finding {
+        Finding { check, status: Level::Ok, message: message.into(), hint: None }
+    }
+
+    /// Somebody should do something.
+    pub fn warning(
+        check: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Finding {
+        let (message, hint) = (message.into(), Some(hint.into()));
+        Finding { check, status: Level::Warning, message, hint }
+    }
+
+    /// Somebody must.
+    pub fn failure(
+        check: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Finding {
+        Finding { status: Level::Failure, ..Finding::warning(check, message, hint) }
+    }
+
+    /// An error that says its own hint behind `hint:`, as ours do.
+    pub fn of_error(check: &'static str, error: &dyn std::error::Error) -> Finding {
+        let words = error.to_string();
+        match words.split_once("\nhint: ") {
+            Some((message, hint)) => Finding::failure(check, message, hint),
+            None => Finding { hint: None, ..Finding::failure(check, words, "") },
+        }
+    }
+}
