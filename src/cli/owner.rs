@@ -12,6 +12,7 @@ use indicatif::MultiProgress;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Delivery;
@@ -25,6 +26,9 @@ use crate::observe::Snapshot;
 use crate::pipeline::Settings;
 use crate::sink::{Opening, Sink, SinkEnd, SinkError, Target};
 use crate::state::{ForceWord, Keeper};
+
+/// How long the opening of a sink may take to hear that it is no longer wanted.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// A usage error: told with exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -151,14 +155,18 @@ impl Owner<'_> {
             prefix: self.config.exchange_prefix.clone(),
             consumers: self.config.consumers.clone(),
         };
-        let opening = spawn_blocking(move || target.open(&opening));
+        let mut opening = spawn_blocking(move || target.open(&opening));
         tokio::select! {
-            opened = opening => match opened {
+            opened = &mut opening => match opened {
                 Ok(Err(error)) if error.end == SinkEnd::Stopped => Ok(None),
                 Ok(opened) => opened.map(Some),
                 Err(died) => Err(SinkError::new(format!("the sink's opening died: {died}"))),
             },
-            () = self.stop.cancelled() => Ok(None),
+            () = self.stop.cancelled() => {
+                // It hears of the end itself, and would not survive the runtime's.
+                _ = timeout(OPENING, opening).await;
+                Ok(None)
+            }
         }
     }
 
