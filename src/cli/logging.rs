@@ -1,6 +1,7 @@
 //! Log lines on standard error, above the bars where there are bars.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
@@ -9,6 +10,14 @@ use tracing_subscriber::prelude::*;
 
 use super::args::{LogFormat, LogLevel};
 use super::config::Logging;
+
+/// What lines look like, once that is known.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Whether lines are JSON, so that whatever else is said there must be, too.
+pub fn as_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
 
 /// Starts logging. Lines go through `bars`, so that neither garbles the other.
 pub fn start(logging: Logging, bars: &MultiProgress) {
@@ -29,6 +38,8 @@ pub fn start(logging: Logging, bars: &MultiProgress) {
         .with_ansi(colour)
         .with_target(false);
     let registry = tracing_subscriber::registry().with(ours);
+    // It is set here only.
+    _ = FORMAT.set(logging.format);
     match logging.format {
         LogFormat::Text => registry.with(layer).init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),

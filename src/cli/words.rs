@@ -2,22 +2,33 @@
 
 use std::io::Write;
 
-/// Prints an error to standard error.
+use super::logging;
+use crate::model::parted;
+
+/// Prints an error to standard error; where lines are JSON, as one.
 pub fn tell(error: &anyhow::Error) {
+    let (said, hints) = parts(error);
+    if logging::as_json() {
+        let hint = (!hints.is_empty()).then(|| hints.join("; "));
+        tracing::error!(hint, "{said}");
+        return;
+    }
     // There is nowhere to say that standard error is gone.
-    _ = writeln!(std::io::stderr(), "{}", self::error(error));
+    _ = writeln!(std::io::stderr(), "{}", text(&said, &hints));
 }
 
-/// An error and its causes on one line, each cause once, then the hints.
-pub fn error(error: &anyhow::Error) -> String {
+/// An error on one line, then the hints.
+fn text(said: &str, hints: &[String]) -> String {
+    hints.iter().fold(format!("error: {said}"), |text, hint| text + "\nhint: " + hint)
+}
+
+/// An error and its causes, each cause once, and the hints.
+fn parts(error: &anyhow::Error) -> (String, Vec<String>) {
     let mut said = String::new();
     let mut hints = Vec::new();
     for cause in error.chain() {
         let words = cause.to_string();
-        let (what, hint) = match words.split_once("\nhint: ") {
-            Some((what, hint)) => (what, Some(hint)),
-            None => (words.as_str(), None),
-        };
+        let (what, hint) = parted(&words);
         if !said.contains(what) {
             if !said.is_empty() {
                 said.push_str(": ");
@@ -26,7 +37,7 @@ pub fn error(error: &anyhow::Error) -> String {
         }
         hints.extend(hint.map(str::to_owned).filter(|hint| !hints.contains(hint)));
     }
-    hints.iter().fold(format!("error: {said}"), |text, hint| text + "\nhint: " + hint)
+    (said, hints)
 }
 
 #[cfg(test)]
@@ -36,6 +47,10 @@ mod tests {
 
     #[test]
     fn causes_are_chained_once_and_hints_stand_at_the_end() {
+        let error = |error| {
+            let (said, hints) = parts(error);
+            text(&said, &hints)
+        };
         let cause = anyhow!("no space left\nhint: make room");
         let chained = Err::<(), _>(cause).context("cannot write a.db: no space left").unwrap_err();
         let chained = Err::<(), _>(chained).context("artists failed").unwrap_err();

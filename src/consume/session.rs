@@ -211,7 +211,7 @@ impl<'a> Session<'a> {
         if deliveries >= MANY_DELIVERIES {
             counter!(metric::MANY_DELIVERIES, "type" => kind.name()).increment(1);
             let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
-            tracing::warn!(%kind, deliveries, id, "a message comes again and again");
+            tracing::warn!(r#type = %kind, deliveries, id, "a message comes again and again");
         }
         self.troubled.0 |= deliveries >= TROUBLED;
         let message = message::read(&delivery.properties, &delivery.data);
@@ -255,7 +255,7 @@ impl<'a> Session<'a> {
         self.worker.shared.outage.ends();
         histogram!(metric::BATCH_SECONDS, "type" => kind.name()).record(self.round_began.elapsed());
         for (tag, why) in &handled.poison {
-            tracing::error!(%kind, why, "a message cannot be handled: it goes to the dead letters");
+            tracing::error!(r#type = %kind, why, "a message cannot be handled: it goes to the dead letters");
             counter!(metric::POISON, "type" => kind.name()).increment(1);
             let options = BasicRejectOptions { requeue: false };
             self.channel.basic_reject(*tag, options).await.map_err(lost)?;

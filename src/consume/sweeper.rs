@@ -41,18 +41,18 @@ pub async fn run(
             Some(Ok(Swept::Removed(rows))) => {
                 dealt.insert(name);
                 if rows > 0 {
-                    tracing::info!(%kind, version, rows, "removed what the version no longer has");
+                    tracing::info!(r#type = %kind, version, rows, "removed what the version no longer has");
                 }
             }
             Some(Ok(Swept::Refused(why))) => {
                 dealt.insert(name);
                 let what = "nothing removed of what the version no longer has";
-                tracing::error!(%kind, version, why, "{what}");
+                tracing::error!(r#type = %kind, version, why, "{what}");
                 refused.push(format!("{kind} {version}: {why}"));
             }
             // It is found again.
             Some(Ok(Swept::Stopped)) => {}
-            Some(Err(away)) => tracing::debug!(%kind, %away, "cannot sweep now"),
+            Some(Err(away)) => tracing::debug!(r#type = %kind, why = %away, "cannot sweep now"),
         }
     }
 }

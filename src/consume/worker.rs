@@ -136,10 +136,10 @@ impl Worker {
             match ended {
                 Ended::Stopped => return Ok(()),
                 Ended::Cancelled => {}
-                Ended::Outage => tracing::debug!(kind = %self.kind, "messages were given back"),
+                Ended::Outage => tracing::debug!(r#type = %self.kind, "messages were given back"),
                 Ended::Wrong(why) => return Err(why),
                 Ended::Lost(why) => {
-                    tracing::debug!(kind = %self.kind, why, "the channel is gone");
+                    tracing::debug!(r#type = %self.kind, why, "the channel is gone");
                     if began.elapsed() > LONGEST_PAUSE {
                         pause = FIRST_PAUSE;
                     }
@@ -179,11 +179,11 @@ impl Worker {
         match timeout(CHECK, self.messages_waiting()).await {
             Ok(Ok(0)) => {}
             Ok(Ok(messages)) => {
-                tracing::info!(kind = %self.kind, messages, "there are messages for it again");
+                tracing::info!(r#type = %self.kind, messages, "there are messages for it again");
                 self.step(Event::Found).await;
             }
-            Ok(Err(why)) => tracing::debug!(kind = %self.kind, why, "cannot look into the queue"),
-            Err(_) => tracing::debug!(kind = %self.kind, "the broker does not answer"),
+            Ok(Err(why)) => tracing::debug!(r#type = %self.kind, why, "cannot look into the queue"),
+            Err(_) => tracing::debug!(r#type = %self.kind, "the broker does not answer"),
         }
     }
 
@@ -296,7 +296,7 @@ impl Worker {
             }
             // It is tried again at the next look.
             Err(away) => {
-                tracing::debug!(%kind, %away, "cannot note it now");
+                tracing::debug!(r#type = %kind, why = %away, "cannot note it now");
                 Next::GoOn
             }
         }

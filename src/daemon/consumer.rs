@@ -221,7 +221,7 @@ pub async fn watch(
             if missing != *told {
                 if let Some((version, records)) = missing {
                     let version = version.map(|version| version.to_string());
-                    tracing::warn!(kind = %of_type.kind, version, records, "{MISSING}");
+                    tracing::warn!(r#type = %of_type.kind, version, records, "{MISSING}");
                 }
                 *told = missing;
             }

@@ -127,11 +127,11 @@ impl Folder {
         if self.missing == missing {
             return;
         }
-        let root = self.root.display();
+        let folder = self.root.display();
         if let Some(why) = &missing {
-            tracing::warn!(%root, why, "the folder cannot be looked at, waiting for it");
+            tracing::warn!(%folder, why, "the folder cannot be looked at, waiting for it");
         } else {
-            tracing::info!(%root, "the folder can be looked at");
+            tracing::info!(%folder, "the folder can be looked at");
         }
         self.missing = missing;
     }

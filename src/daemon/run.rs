@@ -18,7 +18,7 @@ use super::sightings::Whole;
 use super::supply::{Look, Looked, Seen, Supply};
 use super::{Session, Trigger};
 use crate::dump::{Dump, identify};
-use crate::model::{DumpName, Identity, Kind, Timestamp, Version};
+use crate::model::{DumpName, Identity, Kind, Timestamp, Version, parted};
 use crate::observe::Stage;
 use crate::pipeline::{FileEnd, Finished, Input, PassError, Told};
 use crate::state::{ForceWord, StateError};
@@ -286,9 +286,10 @@ impl<'a> Daemon<'a> {
                 }
                 let words = error.to_string();
                 if self.said.failure.as_ref() == Some(&words) {
-                    tracing::info!(error = words, "the pass failed again");
+                    tracing::info!(error = parted(&words).0, "the pass failed again");
                 } else {
-                    tracing::error!(error = words, "the pass failed");
+                    let (error, hint) = parted(&words);
+                    tracing::error!(error, hint, "the pass failed");
                 }
                 self.said.failure = Some(words);
                 return Ok(Ended::Failed);
@@ -313,7 +314,8 @@ impl<'a> Daemon<'a> {
             let words = error.to_string();
             // The others were told when they happened.
             if error.of_state().is_some() && told.get(&file.dump.name) != Some(&words) {
-                tracing::error!(file = %file.dump.name, error = words, "failed");
+                let (error, hint) = parted(&words);
+                tracing::error!(file = %file.dump.name, error, hint, "failed");
             }
             self.said.failures.insert(file.dump.name, words);
         }
@@ -409,8 +411,8 @@ impl<'a> Daemon<'a> {
         if !passed {
             // A folder that is not there was told of.
             if self.folder.is_there() && !std::mem::replace(&mut self.said.empty, true) {
-                let root = self.folder.root().display();
-                tracing::info!(%root, growing = self.folder.growing().len(), "waiting for dumps");
+                let folder = self.folder.root().display();
+                tracing::info!(%folder, growing = self.folder.growing().len(), "waiting for dumps");
             }
             let stage = if self.said.pass { Stage::Waiting(due) } else { Stage::Idle };
             return self.session.stage(stage);

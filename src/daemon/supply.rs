@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::dump::{Checksums, Dump, Needs, RemoteDump, RemoteVersion, Site, SiteError, Wanted};
-use crate::model::{Clock, DumpName, Kind, Version};
+use crate::model::{Clock, DumpName, Kind, Version, parted};
 use crate::pipeline::Input;
 use crate::pipeline::download::{Arrived, DownloadError, DownloadLimits, Downloads};
 use crate::state::{DownloadKey, Keeper};
@@ -112,8 +112,7 @@ impl Supply {
         if self.told.as_deref() == Some(words) {
             tracing::debug!(error = words, "the site is still away");
         } else {
-            let (error, hint) = words.split_once("\nhint: ").unzip();
-            let error = error.unwrap_or(words);
+            let (error, hint) = parted(words);
             tracing::warn!(error, hint, "going on with the dumps that are here");
         }
         self.told = Some(words.to_owned());

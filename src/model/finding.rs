@@ -64,9 +64,16 @@ impl Finding {
     /// An error that says its own hint behind `hint:`, as ours do.
     pub fn of_error(check: &'static str, error: &dyn std::error::Error) -> Finding {
         let words = error.to_string();
-        match words.split_once("\nhint: ") {
-            Some((message, hint)) => Finding::failure(check, message, hint),
-            None => Finding { hint: None, ..Finding::failure(check, words, "") },
-        }
+        let (message, hint) = parted(&words);
+        let (status, hint) = (Level::Failure, hint.map(str::to_owned));
+        Finding { check, status, message: message.to_owned(), hint }
+    }
+}
+
+/// What an error of ours says is wrong, and what to do next: its hint stands on a line of its own.
+pub fn parted(words: &str) -> (&str, Option<&str>) {
+    match words.split_once("\nhint: ") {
+        Some((wrong, hint)) => (wrong, Some(hint)),
+        None => (words, None),
     }
 }

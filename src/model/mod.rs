@@ -23,7 +23,7 @@ pub use checkpoint::{Checkpoint, InflatePoint, MemberCheck, ResumePoint};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use download::{HashState, Stamp, Verification};
 pub use file::{DumpName, Identity, NameError, Version};
-pub use finding::{Finding, Level};
+pub use finding::{Finding, Level, parted};
 pub use job::Job;
 pub use kind::{Kind, UnknownKind};
 pub use live::{Live, Phase, WaitsFor};

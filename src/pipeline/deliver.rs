@@ -230,7 +230,7 @@ impl Course<'_> {
             .flatten()
             .map_err(|cause| FileError::CannotSetAside { ordinal, folder: folder(), cause })?;
         tracing::warn!(
-            file = %around.file, %ordinal, xml_offset = bad.start.0, reason = bad.reason,
+            file = %around.file, ordinal = ordinal.0, xml_offset = bad.start.0, why = bad.reason,
             "record set aside"
         );
         let step = self.window.set_aside(ordinal).map_err(|cause| self.window_error(cause))?;

@@ -20,7 +20,7 @@ use super::workers::{Pool, last_words};
 use crate::dump::Dump;
 use crate::model::{
     Checkpoint, GzipOffset, Identity, Limits, Live, Ordinal, Phase, Position, ResumePoint, Run,
-    Window, XmlOffset, fault,
+    Window, XmlOffset, fault, parted,
 };
 use crate::sink::{Lane, LaneStart};
 use crate::state::{Beginning, Begun, FileKey, Owes};
@@ -102,17 +102,16 @@ impl<'a> Extraction<'a> {
             }
             Err(error) => {
                 let words = error.to_string();
-                let (words, hint) = match words.split_once("\nhint: ") {
-                    Some((words, hint)) => (words.to_owned(), Some(hint)),
-                    None => (words.clone(), None),
-                };
+                let (words, hint) = parted(&words);
                 let file = self.dump.name;
                 if self.pass.told.get(&file) == Some(&error.to_string()) {
                     tracing::info!(%file, error = words, "failed again");
                 } else if !error.reader_gone() {
                     tracing::error!(%file, error = words, hint, "failed");
                 }
-                let known = keeper.fail(self.key.clone(), words, error.drops_progress(), now).await;
+                let known = keeper
+                    .fail(self.key.clone(), words.to_owned(), error.drops_progress(), now)
+                    .await;
                 if let Err(error) = known {
                     tracing::debug!(%error, "the failure could not be noted");
                 }
@@ -149,7 +148,7 @@ impl<'a> Extraction<'a> {
                     self.clear_bad_records().await?;
                 }
                 Beginning::Resumed => {
-                    tracing::info!(file = %name, after = %begun.checkpoint.ordinal(), "going on");
+                    tracing::info!(file = %name, after = begun.checkpoint.ordinal().0, "going on");
                 }
                 Beginning::StartedOver { why } => {
                     tracing::warn!(file = %name, why, "starting over");

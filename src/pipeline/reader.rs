@@ -275,7 +275,7 @@ impl<'a> Reader<'a> {
             let element = String::from_utf8_lossy(&self.text[name.clone()]);
             let xml_offset = self.splitter.offset(name.start).0;
             tracing::warn!(
-                kind = %self.around.kind, %element, xml_offset,
+                r#type = %self.around.kind, %element, xml_offset,
                 "an element in a record's place is none, and is left out with all like it"
             );
         }

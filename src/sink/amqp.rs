@@ -51,13 +51,9 @@ impl Amqp {
     /// # Errors
     /// If a name or a file of the configuration cannot be used. A broker that is away is none.
     pub fn open(broker: &Broker, opening: &Opening) -> Result<Amqp, SinkError> {
-        let wrong = |error: String| match error.split_once("\nhint: ") {
-            Some((what, hint)) => SinkError::new(what).hint(hint.to_owned()),
-            None => SinkError::new(error),
-        };
         let topology = Topology::new(opening.prefix.clone(), opening.consumers.clone())
-            .map_err(|error| wrong(error.to_string()))?;
-        broker.tls().map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| SinkError::of(&error))?;
+        broker.tls().map_err(|error| SinkError::of(&error))?;
         let runtime = opening.runtime.clone();
         let (hopeless, too_late) = (CancellationToken::new(), CancellationToken::new());
         runtime.spawn(end(opening.stop.clone(), hopeless.clone(), too_late.clone()));
@@ -125,7 +121,7 @@ impl Amqp {
                 }
             };
             if said.as_ref() != Some(&why) {
-                tracing::warn!(message = what.name(), %kind, why, "not confirmed yet, trying again");
+                tracing::warn!(announcement = what.name(), r#type = %kind, why, "not confirmed yet, trying again");
                 said = Some(why);
             }
             sleep(PAUSE).await;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::message::Announcement;
 use crate::model::{
-    Body, Checkpoint, Clock, Delivery, DumpName, Item, Job, Limits, Ordinal, Parsed, Run,
+    Body, Checkpoint, Clock, Delivery, DumpName, Item, Job, Limits, Ordinal, Parsed, Run, parted,
 };
 
 pub use amqp::Amqp;
@@ -283,6 +283,14 @@ impl SinkError {
     /// Everything was told to stop before it could be done.
     fn stopped() -> SinkError {
         SinkError { end: SinkEnd::Stopped, ..SinkError::new("stopped before the sink answered") }
+    }
+
+    /// An error of ours in a sink's place.
+    fn of(error: &dyn std::error::Error) -> SinkError {
+        let words = error.to_string();
+        let (what, hint) = parted(&words);
+        let hint = hint.map(|hint| Cow::Owned(hint.to_owned()));
+        SinkError { hint, ..SinkError::new(what) }
     }
 
     /// The same with a hint.

@@ -38,13 +38,7 @@ impl Postgres {
     /// If the database is not this program's, or a file of the configuration cannot be used, or it
     /// was told to stop meanwhile. A server that is away or refuses is none.
     pub fn open(server: &Server, opening: &Opening) -> Result<Postgres, SinkError> {
-        server.check().map_err(|error| {
-            let words = error.to_string();
-            match words.split_once("\nhint: ") {
-                Some((what, hint)) => SinkError::new(what).hint(hint.to_owned()),
-                None => SinkError::new(words),
-            }
-        })?;
+        server.check().map_err(|error| SinkError::of(&error))?;
         let base = Arc::new(Base {
             server: server.clone(),
             clock: Arc::clone(&opening.clock),

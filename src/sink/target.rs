@@ -87,7 +87,8 @@ impl FromStr for Target {
             ("jsonl", folder) => Ok(Target::Folder(folder.into())),
             ("amqp" | "amqps", _) => Ok(Target::Amqp(text.parse()?)),
             ("null", "") if text.ends_with(':') => Ok(Target::Null),
-            _ => Err(TargetError::Unknown(scheme.to_owned())),
+            _ if rest.contains('@') => Err(TargetError::Unknown("what was given".to_owned())),
+            _ => Err(TargetError::Unknown(format!("{scheme:?}"))),
         }
     }
 }
@@ -95,10 +96,10 @@ impl FromStr for Target {
 /// Words that name no sink.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// None of the sinks there are; of the words only what stands before the first colon, as
-    /// there may be a password behind it.
+    /// None of the sinks there are; of the words only what stands before the first colon, and
+    /// nothing where that may be a user's name, as there may be a password behind it.
     #[error(
-        "{0:?} names no sink\nhint: the sinks are sqlite:PATH (a database file), \
+        "{0} names no sink\nhint: the sinks are sqlite:PATH (a database file), \
          postgres://USER:PASSWORD@HOST:PORT/DATABASE (PostgreSQL), jsonl:DIR (a folder), jsonl:- \
          (standard output), amqp://USER:PASSWORD@HOST:PORT/VHOST (RabbitMQ) and null: (nowhere)"
     )]

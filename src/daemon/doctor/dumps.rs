@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::may_write;
 use super::room::size;
 use crate::dump::{self, Dump, Needs, RemoteVersion, Site, Wanted, choose, pick};
-use crate::model::{Finding, Kind, Version};
+use crate::model::{Finding, Kind, Version, parted};
 
 /// How long the site may take to say what it has.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -109,7 +109,7 @@ pub async fn site(site: &dyn Site, wants: Wants<'_>) -> (Finding, Option<RemoteV
         Ok(Ok(listed)) => listed,
         Ok(Err(error)) => {
             let words = error.to_string();
-            return warning(words.split("\nhint: ").next().unwrap_or_default().to_owned());
+            return warning(parted(&words).0.to_owned());
         }
         Err(_) => {
             let shown = site.shown();

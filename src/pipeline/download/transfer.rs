@@ -304,7 +304,7 @@ impl<'a> Transfer<'a> {
             file = self.file(),
             bytes = self.record.synced,
             why,
-            ?wait,
+            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             "broke off, is asked for again"
         );
         self.record.error = Some(why);

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
-use crate::model::{Clock, metric};
+use crate::model::{Clock, metric, parted};
 use crate::sink::{SinkError, hints};
 use crate::tables::postgres::{ConnectError, Connected, Fault, Server, fault, identity_now, words};
 
@@ -95,8 +95,8 @@ impl Link {
         let connected = match timeout(CONNECT, server.connect()).await {
             Ok(Ok(connected)) => connected,
             Ok(Err(ConnectError::Server(error))) => return Err(self.failure("open", &error)),
-            Ok(Err(ConnectError::Configuration(error))) => return Err(passing(error.to_string())),
-            Err(_) => return Err(passing(format!("no answer within {} s", CONNECT.as_secs()))),
+            Ok(Err(ConnectError::Configuration(error))) => return Err(passing(&error.to_string())),
+            Err(_) => return Err(passing(&format!("no answer within {} s", CONNECT.as_secs()))),
         };
         let Connected { client, talking } = connected;
         runtime.spawn(talking);
@@ -191,12 +191,10 @@ impl Base {
     }
 }
 
-fn passing(why: String) -> Failure {
-    let (why, hint) = match why.split_once("\nhint: ") {
-        Some((why, _)) => (why.to_owned(), Some("the database's URL names it for TLS")),
-        None => (why, None),
-    };
-    Failure::Passing(Trouble { why, hint, refusing: false })
+fn passing(why: &str) -> Failure {
+    let (wrong, hint) = parted(why);
+    let hint = hint.map(|_| "the database's URL names it for TLS");
+    Failure::Passing(Trouble { why: wrong.to_owned(), hint, refusing: false })
 }
 
 pub(super) fn hint(state: Option<&SqlState>) -> Option<&'static str> {
