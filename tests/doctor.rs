@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use database::Database;
 use discogs_extractor::sample::Options;
 use serde_json::Value;
+use support::broker::Client;
 use support::broker::private::{Private, free_port};
 use support::{Place, Ran};
 
@@ -252,14 +253,8 @@ fn a_broker_is_looked_at_without_leaving_anything_behind() {
     let said = look(&[]);
     said.says("queues", "warning", "messages wait for tableinator, and nobody reads them");
     let queue = "discogsography-discogs-tableinator-artists";
-    broker.ctl(&[
-        "eval",
-        &format!(
-            "rabbit_binding:remove({{binding, {{resource, <<\"/\">>, exchange, \
-         <<\"discogsography-discogs-artists\">>}}, <<>>, {{resource, <<\"/\">>, queue, \
-         <<\"{queue}\">>}}, []}}, <<\"test\">>)."
-        ),
-    ]);
+    let client = Client::connect(&broker.address());
+    client.unbind(queue, "discogsography-discogs-artists");
     let said = look(&[]);
     let unbound = said.checks.iter().any(|found| {
         found["status"] == "warning" && found["message"].to_string().contains("is not bound")
@@ -285,11 +280,7 @@ fn a_broker_is_looked_at_without_leaving_anything_behind() {
     broker.unblock();
     // What was sent and then lost with the broker's data.
     for kind in ["artists", "labels", "masters", "releases"] {
-        let exchange = format!("discogsography-discogs-{kind}");
-        broker.ctl(&["eval", &format!(
-            "rabbit_exchange:delete({{resource, <<\"/\">>, exchange, <<\"{exchange}\">>}}, false, \
-             <<\"test\">>)."
-        )]);
+        client.delete_exchange(&format!("discogsography-discogs-{kind}"));
     }
     look(&[]).says("queues", "failure", "the broker was emptied");
 }

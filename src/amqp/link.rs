@@ -166,9 +166,8 @@ impl Keeper {
         match known {
             _ if *refused && !known.is_some_and(|known| known.refused) => {
                 tracing::error!(
-                    broker = %self.broker, why,
-                    "the broker does not let us in, trying until it does (hint: look at user, \
-                     password and vhost)"
+                    broker = %self.broker, why, hint = "look at user, password and vhost",
+                    "the broker does not let us in, trying until it does"
                 );
             }
             None => {

@@ -34,8 +34,9 @@ const LATER: Duration = Duration::from_secs(30);
 const QUIET: u32 = 4;
 
 const MISSING: &str = "records of an announced run have not come: the type is not complete, and \
-    nothing is removed, until they do (hint: look into the dead letters, `consume \
-    replay-dead-letters` puts them back)";
+    nothing is removed, until they do";
+const FOUND_WHERE: &str =
+    "look into the dead letters; `discogs-extractor consume replay-dead-letters` puts them back";
 
 /// What a consumer is at.
 #[derive(Clone)]
@@ -221,7 +222,7 @@ pub async fn watch(
             if missing != *told {
                 if let Some((version, records)) = missing {
                     let version = version.map(|version| version.to_string());
-                    tracing::warn!(r#type = %of_type.kind, version, records, "{MISSING}");
+                    tracing::warn!(r#type = %of_type.kind, version, records, hint = FOUND_WHERE, "{MISSING}");
                 }
                 *told = missing;
             }
