@@ -51,7 +51,7 @@ fn the_page_is_whole_without_a_script_and_loads_nothing_from_elsewhere() {
         "discogs_20260101_releases.xml.gz",
         "12\u{202f}345",
         "sink blocked: &lt;b&gt;no disk&lt;/b&gt;",
-        "40 %",
+        "40&nbsp;%",
         "<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>",
     ] {
         assert!(page.body.contains(words), "{words} is missing in\n{}", page.body);
