@@ -18,11 +18,12 @@ mod support;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::time::Duration;
 
 use browser::Browser;
 use discogs_extractor::model::Kind;
 use discogs_extractor::sample::{Options, count};
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use serde_json::Value;
 use support::Place;
 use support::daemon::Daemon;
@@ -138,8 +139,8 @@ fn a_stall_appears_with_its_reason_and_goes() {
     let mut daemon = Daemon::start(shown_at(&place, address).env("STALL_AFTER", "2"));
     daemon.says("extracting");
     let mut other = Connection::open(place.path("out.db")).unwrap();
-    other.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
-    let held = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    other.busy_timeout(Duration::from_secs(20)).unwrap();
+    let held = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
     let browser = Browser::at(DRIVER);
     browser.open(address);
     browser.shows("running, stalled");

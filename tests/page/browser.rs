@@ -1,5 +1,5 @@
-//! A headless Chromium, driven over the W3C's WebDriver protocol and, for what that has no words
-//! for, the browser's own one.
+//! A headless Chromium, driven by the W3C's protocol for that and, where it has no words, by the
+//! browser's own.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::support::http;
 
 /// How long anything may take; more than that is a fault, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether the page shows what is waited for.
 const LOOK: Duration = Duration::from_millis(100);
