@@ -37,6 +37,7 @@ pub struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
+    /// What the browser writes.
     profile: TempDir,
 }
 
@@ -64,6 +65,8 @@ impl Browser {
         let profile = tempfile::tempdir().unwrap();
         let mut command = Command::new(program);
         command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null());
+        // What the browser leaves behind goes with its profile.
+        command.env("TMPDIR", profile.path());
         // The browser is in the driver's group, so that one signal ends them all.
         let mut driver = command.process_group(0).spawn().unwrap();
         let out = driver.stdout.take().unwrap();
