@@ -1,10 +1,13 @@
 //! The status page and its events.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
-use discogs_extractor::model::{Kind, WaitsFor};
+use discogs_extractor::model::{Kind, Live, WaitsFor};
 use discogs_extractor::observe::{FileNow, Stage};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketType, socket};
 use serde_json::Value;
 
 use super::support::http::{ask, connect, get, read, send};
@@ -44,11 +47,11 @@ fn the_page_is_whole_without_a_script_and_loads_nothing_from_elsewhere() {
     let page = get(server.address, "/");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     for words in [
-        "<caption>Files</caption>",
+        "<caption><h2>Files</h2></caption>",
         "discogs_20260101_releases.xml.gz",
         "12\u{202f}345",
         "sink blocked: &lt;b&gt;no disk&lt;/b&gt;",
-        "40 %",
+        "40&nbsp;%",
         "<noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript>",
     ] {
         assert!(page.body.contains(words), "{words} is missing in\n{}", page.body);
@@ -104,4 +107,52 @@ fn listeners_are_bounded_and_starve_nobody() {
     late.write_all(request.as_bytes()).unwrap();
     assert_eq!(read(&mut late).status, 503);
     assert_eq!(get(server.address, "/health").status, 200);
+}
+
+/// A listener whose system takes next to nothing for it, and which takes nothing of that.
+fn deaf(address: SocketAddr) -> TcpStream {
+    let SocketAddr::V4(address) = address else { panic!("{address}") };
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    set_socket_recv_buffer_size(&socket, 4096).unwrap();
+    rustix::net::connect(&socket, &address).unwrap();
+    let mut stream = TcpStream::from(socket);
+    let request = format!("GET /events HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn listeners_that_never_read_are_let_go_and_hold_up_nobody() {
+    let server = Server::new();
+    let file = extracting(Kind::Labels, 5);
+    // More than the system takes of what nobody reads.
+    let waits_for = WaitsFor::SinkBlocked("x".repeat(1 << 20));
+    let live = Live { waits_for, ..file.live };
+    server.show(Stage::Running, vec![FileNow { live, stalled: true, ..file }]);
+    let mut reads = Events::of(server.address);
+    reads.next().unwrap();
+    let deaf: Vec<_> = (0..15).map(|_| deaf(server.address)).collect();
+    // All seats are taken: whoever reads is served all the same, and so is everybody else.
+    let began = Instant::now();
+    let mut turned_away = 0;
+    loop {
+        reads.next().unwrap();
+        assert_eq!(get(server.address, "/health").status, 503, "it is stalled");
+        let mut late = Events::of(server.address);
+        if late.next().is_some() {
+            break;
+        }
+        turned_away += 1;
+        assert!(began.elapsed() < Duration::from_secs(40), "no seat became free");
+    }
+    assert!(turned_away > 2, "{turned_away}");
+    reads.next().unwrap();
+    for mut stream in deaf {
+        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+        let mut rest = Vec::new();
+        // Ended or reset, but not still open.
+        if let Err(error) = stream.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+    }
 }

@@ -86,3 +86,94 @@ pub fn of_types(shown: &Consumer<'_>, at: Timestamp) -> Picture {
         }],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp(1_767_323_045_000);
+
+    fn idle() -> TypeNow {
+        TypeNow {
+            kind: Kind::Labels,
+            reads: false,
+            cancelled: false,
+            messages: 12,
+            records: 10,
+            poison: 0,
+            in_flight: 2,
+            last_message: Some(AT),
+            notes: Vec::new(),
+            reading: None,
+        }
+    }
+
+    fn shown(now: TypeNow, stalled: bool, completed: Option<Timestamp>) -> Picture {
+        let stalled = if stalled { vec![now.kind] } else { Vec::new() };
+        let mut curves: [Vec<f64>; 4] = Default::default();
+        curves[Kind::Labels as usize] = vec![1.0, 2.6];
+        let types = [(now, completed)];
+        let (types, stalled, curves) = (types.as_slice(), stalled.as_slice(), &curves);
+        of_types(&Consumer { service: "tableinator", types, stalled, curves }, AT)
+    }
+
+    #[test]
+    fn each_state_of_a_type_has_its_words_and_so_has_the_whole() {
+        for (reads, cancelled, stalled, state, word, overall, stage) in [
+            (false, false, false, State::Calm, "not connected", State::Calm, "starting"),
+            (true, false, false, State::Busy, "active", State::Busy, "reading"),
+            (true, false, true, State::Stalled, "stalled", State::Stalled, "stalled"),
+            (false, false, true, State::Stalled, "stalled", State::Stalled, "stalled"),
+            (
+                false,
+                true,
+                false,
+                State::Done,
+                "cancelled, complete",
+                State::Done,
+                "complete, waiting for more",
+            ),
+        ] {
+            let picture = shown(TypeNow { reads, cancelled, ..idle() }, stalled, None);
+            let row = &picture.tables[0].rows[0];
+            assert_eq!((row.state, &row.cells[1]), (state, &Cell::Text(word.to_owned())));
+            assert_eq!((picture.state, picture.stage.as_str()), (overall, stage));
+            let told = picture
+                .alerts
+                .contains(&"labels is stalled: its messages are not written".to_owned());
+            assert_eq!(told, stalled, "{word}");
+        }
+    }
+
+    #[test]
+    fn one_type_that_still_reads_is_what_the_whole_does() {
+        let done = TypeNow { cancelled: true, ..idle() };
+        let busy = TypeNow { kind: Kind::Artists, reads: true, ..idle() };
+        let (types, curves) = ([(done, Some(AT)), (busy, None)], Default::default());
+        let shown =
+            Consumer { service: "tableinator", types: &types, stalled: &[], curves: &curves };
+        assert_eq!(of_types(&shown, AT).stage, "reading");
+    }
+
+    #[test]
+    fn dead_letters_are_told_of_and_each_number_has_its_column() {
+        assert_eq!(shown(idle(), false, None).alerts, Vec::<String>::new());
+        let picture = shown(TypeNow { poison: 3, ..idle() }, false, Some(AT));
+        assert_eq!(picture.alerts, ["labels: 3 messages are in the dead letters"]);
+        let table = &picture.tables[0];
+        let cells = &table.rows[0].cells;
+        assert_eq!(cells.len(), table.columns.len());
+        assert_eq!(
+            cells[2..],
+            [
+                Cell::Number(10),
+                Cell::Rate { now: 3, curve: vec![1.0, 2.6] },
+                Cell::Number(12),
+                Cell::Number(2),
+                Cell::Number(3),
+                Cell::Time(AT),
+                Cell::Time(AT),
+            ]
+        );
+    }
+}

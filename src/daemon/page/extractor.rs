@@ -3,8 +3,8 @@
 use super::picture::{Cell, Picture, Row, State, Table};
 use crate::model::{Job, Kind, Phase, Timestamp, WaitsFor};
 use crate::observe::{FileNow, PROGRAM_VERSION, Snapshot, Stage};
-use crate::state::view::{self, Filter};
-use crate::state::{DownloadStatus, Inspection, Owed};
+use crate::state::view::{self, FileEntry, Filter};
+use crate::state::{DownloadStatus, FileKey, Inspection, Owed};
 
 /// So many runs are the last ones.
 const RUNS: usize = 8;
@@ -39,8 +39,12 @@ pub fn of_files(
     match store {
         Some(store) => {
             let newest = now.files.iter().map(|file| file.name.version).max();
-            let failed = store.files.iter().filter(|entry| {
-                entry.key.job == *job && newest.is_none_or(|newest| entry.key.version == newest)
+            // What is tried again may be right this time.
+            let tried = |key: &FileKey| {
+                now.files.iter().any(|file| file.active() && file.name.to_string() == key.file)
+            };
+            let failed = store.files.iter().filter(|FileEntry { key, .. }| {
+                key.job == *job && newest.is_none_or(|newest| key.version == newest) && !tried(key)
             });
             alerts.extend(failed.filter_map(|entry| {
                 let error = entry.state.error.as_ref()?;
@@ -183,8 +187,9 @@ fn runs(store: &Inspection, job: &Job) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DumpName, GzipOffset, Live};
+    use crate::model::{DumpName, GzipOffset, Identity, Live};
     use crate::observe::Speed;
+    use crate::state::FileState;
 
     const AT: Timestamp = Timestamp(1_767_323_045_000);
 
@@ -236,6 +241,29 @@ mod tests {
         let cells = &picture.tables[0].rows[0].cells;
         assert_eq!(cells[4], Cell::Rate { now: 2, curve: Vec::new() });
         assert_eq!(cells[5], Cell::Text("6s".to_owned()));
+    }
+
+    #[test]
+    fn the_last_error_of_a_file_is_told_of_unless_it_is_tried_again() {
+        let job = Job::new("null:");
+        let name = DumpName { version: "20260101".parse().unwrap(), kind: Kind::Artists };
+        let known = FileState::registered(Identity::Content { size: 100, ends: [7; 32] });
+        let state = FileState { error: Some("garbage".to_owned()), ..known };
+        let key = FileKey::new(job.clone(), name);
+        let entry = FileEntry { key, state, points: 0, live: None };
+        let store = Inspection { files: vec![entry], ..Inspection::default() };
+        for (phase, told) in
+            [(Phase::Failed, true), (Phase::Pending, true), (Phase::Extracting, false)]
+        {
+            let live = Live { phase, ..Live::PENDING };
+            let (downloaded, completed_at, stalled) = (None, None, false);
+            let speed = Speed::default();
+            let file = FileNow { name, size: 100, downloaded, live, completed_at, stalled, speed };
+            let now = Snapshot { stage: Stage::Running, files: vec![file] };
+            let picture = of_files(&now, Some(&store), &job, &Default::default(), AT);
+            let is_told = picture.alerts.iter().any(|alert| alert.ends_with(": garbage"));
+            assert_eq!(is_told, told, "{phase:?}");
+        }
     }
 
     #[test]

@@ -27,11 +27,12 @@ pub fn main(picture: &Picture) -> String {
     let Picture { service, version, at, state, stage, alerts, tables } = picture;
     let alerts = alerts.iter().map(|a| format!("<li>{}</li>", Escaped(a)));
     let alerts = alerts.collect::<Vec<_>>().concat();
+    let alerts = if alerts.is_empty() { alerts } else { format!("<ul>{alerts}</ul>") };
     let tables = tables.iter().map(table).collect::<Vec<_>>().concat();
     format!(
         "<header><h1>{}</h1><p class=\"stage {}\" role=\"status\">{}</p>\
          <p class=\"at\">version {}, as of {}</p></header>\
-         <ul class=\"alerts\" role=\"status\" aria-label=\"needs attention\">{alerts}</ul>{tables}",
+         <div class=\"alerts\" role=\"status\" aria-label=\"needs attention\">{alerts}</div>{tables}",
         Escaped(service),
         state.name(),
         Escaped(stage),
@@ -53,7 +54,7 @@ fn table(table: &Table) -> String {
     let rows = table.rows.iter().map(|r| row(r, table.columns)).collect::<Vec<_>>().concat();
     // A narrow screen shows rows as blocks; the roles keep it a table for those who listen.
     format!(
-        "<section><table role=\"table\"><caption>{caption}</caption>\
+        "<section><table role=\"table\"><caption><h2>{caption}</h2></caption>\
          <thead role=\"rowgroup\"><tr role=\"row\">{columns}</tr></thead>\
          <tbody role=\"rowgroup\">{rows}</tbody></table></section>"
     )
@@ -65,7 +66,8 @@ fn row(row: &Row, columns: &[&str]) -> String {
         if at == 0 {
             format!("<th scope=\"row\" role=\"rowheader\" data-column=\"{column}\">{html}</th>")
         } else {
-            format!("<td role=\"cell\" data-column=\"{column}\"><div>{html}</div></td>")
+            let class = if *one == Cell::None { " class=\"none\"" } else { "" };
+            format!("<td role=\"cell\"{class} data-column=\"{column}\"><div>{html}</div></td>")
         }
     });
     let cells = cells.collect::<Vec<_>>().concat();
@@ -82,20 +84,21 @@ fn cell(cell: &Cell) -> String {
         Cell::Progress { done, of } => {
             let (percent, done, of) = (done.min(of) * 100 / of, bytes(*done), bytes(*of));
             format!(
-                "<progress max=\"100\" value=\"{percent}\" aria-label=\"done\">{percent} %\
-                 </progress> {percent}&nbsp;%<small>{done} of {of}</small>"
+                "<div class=\"progress\"><span>{percent}&nbsp;%</span><progress max=\"100\" \
+                 value=\"{percent}\" aria-label=\"done\"></progress></div><small>{done} of {of}</small>"
             )
         }
         Cell::Rate { now, curve } => format!("{}/s{}", grouped(*now), drawn(curve)),
     }
 }
 
-/// A small curve, the newest point to the right.
+/// A small curve, the newest point to the right; empty until there is something to draw, so that
+/// nothing moves when there is.
 #[expect(clippy::cast_precision_loss, reason = "there are few points")]
 fn drawn(curve: &[f64]) -> String {
     let highest = curve.iter().copied().fold(0.0, f64::max);
     if curve.len() < 2 || highest <= 0.0 {
-        return String::new();
+        return format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" aria-hidden=\"true\"></svg>");
     }
     let step = WIDTH / (curve.len() - 1) as f64;
     let mut points = String::new();
@@ -113,8 +116,9 @@ fn drawn(curve: &[f64]) -> String {
 
 fn moment(at: Timestamp) -> String {
     let machine = at.to_string();
-    let people = machine.replace('T', " ").replace('Z', " UTC");
-    format!("<time datetime=\"{machine}\">{people}</time>")
+    let (date, time) = machine.split_once('T').unwrap_or((&machine, ""));
+    let time = time.trim_end_matches('Z');
+    format!("<time datetime=\"{machine}\"><span>{date}</span> <span>{time} UTC</span></time>")
 }
 
 /// `12 345 678`, the spaces narrow and unbroken.
@@ -209,8 +213,9 @@ mod tests {
         let shown = |one| cell(&one);
         assert!(shown(Cell::Progress { done: 1_500, of: 3_000 }).contains("1.5 kB of 3.0 kB"));
         assert_eq!(shown(Cell::Progress { done: 7, of: 0 }), "7 B");
-        assert!(shown(Cell::Time(Timestamp(0))).contains(">1970-01-01 00:00:00 UTC<"));
-        assert_eq!(shown(Cell::Rate { now: 5, curve: vec![0.0] }), "5/s");
+        assert!(shown(Cell::Time(Timestamp(0))).contains("<span>00:00:00 UTC</span>"));
+        let flat = shown(Cell::Rate { now: 5, curve: vec![0.0] });
+        assert!(flat.starts_with("5/s<svg") && !flat.contains("polyline"), "{flat}");
         let curve = shown(Cell::Rate { now: 5, curve: vec![0.0, 10.0] });
         assert!(curve.contains("points=\"0.0,23.0 120.0,1.0\""), "{curve}");
     }
