@@ -49,6 +49,9 @@ const GRAPH: &str = "DISCOGS_TEST_BOLT";
 
 const ALL: &str = "✅ Completed file types: ['artists', 'labels', 'masters', 'releases']";
 
+const CONSUMERS_CHECK: &str =
+    r#"docker compose logs NAME | grep -E "(File processing complete|Canceling consumer)""#;
+
 /// The command that the file's head tells everybody to run.
 fn documented_check() -> String {
     let text = fs::read_to_string(root().join("compose.yaml")).unwrap();
@@ -57,9 +60,11 @@ fn documented_check() -> String {
 }
 
 /// Puts dumps into the volume, as somebody would who has them already.
-fn lay(stack: &Stack, dumps: &Path) {
+fn lay(stack: &Stack, releases: u64) {
+    let dumps = stack.place.path("dumps");
+    make(&Options::new(releases, 3, "20260101".parse().unwrap()), &dumps).unwrap();
     let volume = stack.volume("discogs_data");
-    copy_folder(dumps, &volume);
+    copy_folder(&dumps, &volume);
     for file in fs::read_dir(volume).unwrap() {
         age(&file.unwrap().path());
     }
@@ -68,7 +73,7 @@ fn lay(stack: &Stack, dumps: &Path) {
 /// Waits until all has arrived and everybody has said so, and looks at what they said, at the
 /// tables and at the graph.
 #[track_caller]
-fn all_arrives(stack: &Stack, dumps: &Path, [extractor, tables, graph]: &mut [Container; 3]) {
+fn all_arrives(stack: &Stack, [extractor, tables, graph]: &mut [Container; 3]) {
     extractor.says(ALL, 1);
     for consumer in [tables, graph] {
         consumer.says("🎉 File processing complete for ", 4);
@@ -76,21 +81,17 @@ fn all_arrives(stack: &Stack, dumps: &Path, [extractor, tables, graph]: &mut [Co
 
     let found = stack.documented("extractor-rust", &documented_check());
     assert!(found.contains(ALL) && !found.contains("Stalled extractors"), "{found}");
-    let documented =
-        r#"docker compose logs NAME | grep -E "(File processing complete|Canceling consumer)""#;
     for consumer in ["tableinator", "graphinator"] {
-        let found = stack.documented(consumer, &documented.replace("NAME", consumer));
+        let found = stack.documented(consumer, &CONSUMERS_CHECK.replace("NAME", consumer));
         for kind in Kind::ALL {
             let line = format!("🎉 File processing complete for {kind}!");
             assert_eq!(found.matches(&line).count(), 1, "{found}");
         }
     }
 
-    let plain = stack.place.path("plain.db");
-    let to = format!("sqlite:{}", plain.display());
-    stack.place.run(&["extract", &dumps.display().to_string(), "--to", &to]).ends(0, &[]);
+    stack.place.extract("sqlite:plain.db").ends(0, &[]);
     for (kind, label) in Kind::ALL.into_iter().zip(["Artist", "Label", "Master", "Release"]) {
-        let expected = sqlite_rows(&plain, kind.name());
+        let expected = sqlite_rows(&stack.place.path("plain.db"), kind.name());
         assert!(!expected.is_empty() && stack.database.rows(kind.name()) == expected, "{kind}");
         let nodes = format!("MATCH (n:{label}) WHERE n.sha256 IS NOT NULL RETURN count(n) AS n");
         let count = format!(r#"{{"n":{}}}"#, expected.len());
@@ -101,11 +102,10 @@ fn all_arrives(stack: &Stack, dumps: &Path, [extractor, tables, graph]: &mut [Co
 #[test]
 fn these_services_do_what_the_documented_check_looks_for() {
     let Some(stack) = Stack::new(COMPOSE, BROKER, GRAPH) else { return };
-    let dumps = root().join("data/sample");
-    lay(&stack, &dumps);
+    lay(&stack, 200);
     let names = OURS.map(|(name, _)| name);
     let mut containers = names.map(|name| stack.up(name));
-    all_arrives(&stack, &dumps, &mut containers);
+    all_arrives(&stack, &mut containers);
 
     for name in names {
         until("the health check is content", || stack.is_healthy(name));
@@ -131,9 +131,7 @@ fn these_services_do_what_the_documented_check_looks_for() {
 #[test]
 fn an_extractor_that_is_killed_goes_on_and_never_calls_anything_stalled() {
     let Some(stack) = Stack::new(COMPOSE, BROKER, GRAPH) else { return };
-    let dumps = stack.place.path("dumps");
-    make(&Options::new(5_000, 3, "20260101".parse().unwrap()), &dumps).unwrap();
-    lay(&stack, &dumps);
+    lay(&stack, 3_000);
     let mut containers = OURS.map(|(name, _)| stack.up(name));
 
     containers[0].says("health and metrics are served", 1);
@@ -150,7 +148,7 @@ fn an_extractor_that_is_killed_goes_on_and_never_calls_anything_stalled() {
     assert_eq!(state.status.code(), Some(3), "{state:?}");
 
     let mut containers = [stack.up("extractor-rust"), tables, graph];
-    all_arrives(&stack, &dumps, &mut containers);
+    all_arrives(&stack, &mut containers);
     for container in containers {
         container.stops();
     }
@@ -186,18 +184,18 @@ fn secrets_are_made_once_and_only_their_owner_comes_near() {
             .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
             .collect::<BTreeMap<_, _>>()
     };
-    let made = all();
+    let first = all();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
-    assert!(made.keys().all(|path| mode(path) == 0o444));
+    assert!(first.keys().all(|path| mode(path) == 0o444));
     make_secrets(&folder);
-    assert_eq!(all(), made, "what is there stays");
+    assert_eq!(all(), first, "what is there stays");
 
     let compose = Compose::read(COMPOSE, &[]);
     for secret in compose.0["secrets"].as_object().unwrap().values() {
         let file = Path::new(secret["file"].as_str().unwrap());
         assert_eq!(file.parent().unwrap(), root().join("secrets"));
-        assert!(made.contains_key(&folder.join(file.file_name().unwrap())), "{file:?}");
+        assert!(first.contains_key(&folder.join(file.file_name().unwrap())), "{file:?}");
     }
 }
 

@@ -29,8 +29,8 @@ pub const OURS: [(&str, u16); 3] =
 
 /// `bash packaging/make-secrets`, into a folder of a test's own.
 pub fn make_secrets(folder: &Path) {
-    let mut make = Command::new("bash");
-    let made = make.arg(root().join("packaging/make-secrets")).arg(folder).output().unwrap();
+    let mut bash = Command::new("bash");
+    let made = bash.arg(root().join("packaging/make-secrets")).arg(folder).output().unwrap();
     assert!(made.status.success(), "{made:?}");
 }
 
