@@ -31,6 +31,12 @@ fn the_alerts_are_well_formed() {
 }
 
 #[test]
+fn the_configuration_is_well_formed() {
+    let syntax = ["check", "config", "--syntax-only"];
+    promtool(&syntax, &packaging().join("prometheus/prometheus.yaml"));
+}
+
+#[test]
 fn each_alert_fires_when_it_should_and_only_then() {
     promtool(&["test", "rules"], &packaging().join("prometheus/alerts_test.yaml"));
 }

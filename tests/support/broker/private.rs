@@ -37,6 +37,8 @@ fn script_at(script: &str) -> PathBuf {
 pub struct Private {
     dir: TempDir,
     node: String,
+    /// Name and password, as in an address.
+    user: String,
     port: u16,
     distribution_port: u16,
     child: Option<Child>,
@@ -45,29 +47,35 @@ pub struct Private {
 impl Private {
     /// Starts one with more lines of configuration.
     pub fn start_with(configuration: &str) -> Private {
-        Private::start_with_plugins(configuration, "")
+        Private::start_as(configuration, "", "guest:guest")
+    }
+
+    /// One whose configuration makes a user, with name and password as in an address.
+    pub fn of_user(configuration: &str, user: &str) -> Private {
+        Private::start_as(configuration, "", user)
     }
 
     /// One whose management plugin answers at this port.
     pub fn managed(port: u16) -> Private {
         let configuration = format!("management.tcp.port = {port}\nmanagement.tcp.ip = 127.0.0.1");
-        Private::start_with_plugins(&configuration, "rabbitmq_management")
+        Private::start_as(&configuration, "rabbitmq_management", "guest:guest")
     }
 
-    fn start_with_plugins(configuration: &str, plugins: &str) -> Private {
+    fn start_as(configuration: &str, plugins: &str, user: &str) -> Private {
         let dir = tempfile::tempdir().unwrap();
         let (port, distribution_port) = (free_port(), free_port());
         let node = format!("discogs-test-{port}@localhost");
         let listener = format!("listeners.tcp.1 = 127.0.0.1:{port}\n{configuration}\n");
         fs::write(dir.path().join("own.conf"), listener).unwrap();
         fs::write(dir.path().join("plugins"), format!("[{plugins}].")).unwrap();
-        let mut broker = Private { dir, node, port, distribution_port, child: None };
+        let user = user.to_owned();
+        let mut broker = Private { dir, node, user, port, distribution_port, child: None };
         broker.start();
         broker
     }
 
     pub fn address(&self) -> String {
-        address_at(self.port)
+        format!("amqp://{}@127.0.0.1:{}/%2f", self.user, self.port)
     }
 
     pub fn port(&self) -> u16 {
