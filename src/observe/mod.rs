@@ -3,6 +3,7 @@
 mod health;
 pub mod lines;
 mod metrics;
+pub mod picture;
 mod rate;
 mod snapshot;
 mod stall;

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::picture::{Cell, Picture, Row, Table};
 use crate::model::Timestamp;
+use crate::observe::picture::{Cell, Picture, Row, Table};
 
 /// The curve's box.
 const WIDTH: f64 = 120.0;
@@ -159,8 +159,8 @@ impl Display for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::picture::State;
     use super::*;
+    use crate::observe::picture::State;
 
     fn picture(state: State, cells: Vec<Cell>) -> Picture {
         let table = Table {
