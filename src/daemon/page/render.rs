@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use crate::model::Timestamp;
+use crate::observe::bytes;
 use crate::observe::picture::{Cell, Picture, Row, Table};
 
 /// The curve's box.
@@ -128,17 +129,6 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-fn bytes(number: u64) -> String {
-    let (unit, name) = match number {
-        0..1_000 => return format!("{number} B"),
-        1_000..1_000_000 => (1e3, "kB"),
-        1_000_000..1_000_000_000 => (1e6, "MB"),
-        _ => (1e9, "GB"),
-    };
-    format!("{:.1} {name}", number as f64 / unit)
 }
 
 /// Text that means nothing but itself, in an element and in a quoted attribute.
