@@ -8,9 +8,8 @@ use tokio::sync::watch;
 use tokio::time::interval;
 
 use super::progress::{How, styled_bar};
-use super::summary::grouped;
 use crate::model::{Clock, DumpName};
-use crate::observe::Rate;
+use crate::observe::{Rate, grouped};
 use crate::pipeline::download::{Arrived, ArrivedState};
 
 /// How often bars are drawn.

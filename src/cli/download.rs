@@ -17,10 +17,10 @@ use super::exit::Exit;
 use super::owner::{self, Usage};
 use super::progress::How;
 use super::signals::Signals;
-use super::summary::grouped;
 use super::{versions, words};
 use crate::dump::{Checksums, Needs, RateLimit, RemoteDump, RemoteVersion, Site, Wanted, pick};
 use crate::model::{Clock, Kind, SystemClock};
+use crate::observe::grouped;
 use crate::pipeline::download::{
     Arrived, DownloadError, DownloadLimits, Downloads, Fetched, TRIES,
 };

@@ -21,6 +21,7 @@ mod signals;
 mod state;
 mod state_downloads;
 mod state_tables;
+mod store;
 mod summary;
 mod versions;
 mod words;

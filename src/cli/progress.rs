@@ -10,9 +10,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use super::args::Progress;
-use super::summary::grouped;
 use crate::model::{DumpName, Phase};
-use crate::observe::{FileNow, Snapshot};
+use crate::observe::{FileNow, Snapshot, grouped};
 
 /// How progress is to be shown, once it is known where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

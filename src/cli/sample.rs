@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::args::SampleArgs;
 use super::exit::Exit;
-use super::summary::grouped;
+use crate::observe::grouped;
 use crate::sample::{Options, make};
 
 /// Runs the command.

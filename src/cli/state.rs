@@ -2,23 +2,20 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::args::{StateArgs, StateCommand};
 use super::exit::Exit;
 use super::state_downloads;
 use super::state_tables as tables;
-use super::summary::grouped;
-use crate::daemon::control::{self, Request, Response};
-use crate::model::{Clock, Job, SystemClock};
+use super::store::Store;
+use crate::daemon::control::Request;
+use crate::model::{Clock, Job};
+use crate::observe::grouped;
 use crate::state::view::{self, FileEntry, Filter};
-use crate::state::{self, Download, Inspection, Keeper, Status};
-
-/// How long a store that somebody holds without answering is asked again: an owner that starts or
-/// ends, or another inspector.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::state::{self, Download, Inspection, Status};
 
 /// How often `--watch` draws.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -103,74 +100,6 @@ pub fn run(args: &StateArgs, dir: &Path) -> Result<Exit> {
 enum Shown<'a> {
     File(&'a FileEntry),
     Download(&'a Download),
-}
-
-/// What is known, from the owner of the state directory or from the store.
-pub fn inspect(dir: &Path) -> Result<Inspection> {
-    Store::new(dir)?.inspect()
-}
-
-/// Where the state is asked for.
-struct Store<'a> {
-    dir: &'a Path,
-    runtime: tokio::runtime::Runtime,
-    clock: SystemClock,
-}
-
-impl Store<'_> {
-    fn new(dir: &Path) -> Result<Store<'_>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
-        Ok(Store { dir, runtime, clock: SystemClock::new() })
-    }
-
-    /// From the owner, who knows more; from the store if there is none.
-    fn inspect(&self) -> Result<Inspection> {
-        let began = Instant::now();
-        loop {
-            match self.ask(&Request::Inspect)? {
-                Some(Response::Inspection(inspection)) => return Ok(*inspection),
-                Some(Response::Refused { why }) => bail!(why),
-                Some(Response::Forgotten { .. }) => bail!("the owner gave another answer"),
-                None => {}
-            }
-            match state::open_for_inspection(self.dir) {
-                Err(state::StateError::Owned { .. }) if began.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                inspected => return Ok(inspected?),
-            }
-        }
-    }
-
-    fn ask(&self, request: &Request) -> Result<Option<Response>> {
-        let asked = self.runtime.block_on(control::ask(self.dir, request));
-        asked.context("the process that has the state gave no answer that can be read")
-    }
-
-    /// Has the owner do it, or, without one, does it as the owner.
-    fn forget(
-        &self,
-        request: &Request,
-        alone: impl AsyncFnOnce(&Keeper) -> Result<usize, state::StateError>,
-    ) -> Result<usize> {
-        match self.ask(request)? {
-            Some(Response::Forgotten { files }) => Ok(files),
-            Some(Response::Refused { why }) => Err(anyhow!(why)),
-            Some(Response::Inspection(_)) => Err(anyhow!("the owner gave another answer")),
-            None => {
-                let clock = std::sync::Arc::new(SystemClock::new());
-                self.runtime.block_on(async {
-                    let keeper = Keeper::open(self.dir, clock).await?;
-                    let files = alone(&keeper).await?;
-                    keeper.close().await?;
-                    Ok(files)
-                })
-            }
-        }
-    }
 }
 
 fn list(store: &Store<'_>, filter: &Filter, json: bool, watch: bool) -> Result<Exit> {

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use comfy_table::CellAlignment;
 
 use super::state_tables::{moment, table};
-use super::summary::grouped;
 use crate::model::Timestamp;
+use crate::observe::grouped;
 use crate::state::view::{self, DownloadLine, Filter, Inspection};
 use crate::state::{Download, DownloadStatus};
 

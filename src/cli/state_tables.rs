@@ -8,8 +8,8 @@ use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 use super::state_downloads;
-use super::summary::grouped;
 use crate::model::{Job, Timestamp};
+use crate::observe::grouped;
 use crate::state::view::{
     self, EventEntry, FileEntry, FileLine, Filter, Inspection, OwedEntry, RunEntry,
 };

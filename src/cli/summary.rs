@@ -4,21 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
+use crate::observe::grouped;
 use crate::pipeline::{FileEnd, Finished};
 use crate::state::view::OwedEntry;
-
-/// A number with its thousands apart: `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// The summary as text.
 pub fn text(finished: &[Finished], owed: &[OwedEntry], location: &str, took: Duration) -> String {
@@ -64,18 +52,5 @@ pub fn tell(text: &str, records_on_standard_output: bool) -> io::Result<()> {
         io::stderr().write_all(text.as_bytes())
     } else {
         io::stdout().write_all(text.as_bytes())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_stand_apart() {
-        let rows = [(0, "0"), (999, "999"), (1_000, "1,000"), (19_000_000, "19,000,000")];
-        for (number, expected) in rows {
-            assert_eq!(grouped(number), expected);
-        }
     }
 }

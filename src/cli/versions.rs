@@ -11,11 +11,11 @@ use serde::Serialize;
 use super::config::{SiteName, Versions};
 use super::exit::Exit;
 use super::owner::{self, Usage};
-use super::state;
 use super::state_tables::table;
-use super::summary::grouped;
+use super::store;
 use crate::dump::{Needs, RemoteVersion, Site, SiteError, Wanted, open_site, stamp};
 use crate::model::{Clock, Kind, SystemClock, Verification, Version};
+use crate::observe::grouped;
 use crate::state::{Download, DownloadKey};
 
 /// Runs the command.
@@ -60,7 +60,7 @@ impl Here {
     fn look(folder: &Path, state_dir: &Path) -> Result<Here> {
         let folder = std::path::absolute(folder).context("there is no current folder")?;
         let folder = folder.canonicalize().unwrap_or(folder);
-        Ok(Here { folder, known: state::inspect(state_dir)?.downloads })
+        Ok(Here { folder, known: store::inspect(state_dir)?.downloads })
     }
 
     /// How many dumps of the version are here, and how many of those are verified.

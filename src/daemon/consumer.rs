@@ -15,10 +15,11 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::http::{Http, stored};
-use super::page::{self, Live, Picture, Source};
+use super::page::{self, Live, Source};
 use crate::consume::TypeNow;
 use crate::model::complete::Note;
 use crate::model::{Clock, Kind, Timestamp, Version};
+use crate::observe::picture::Picture;
 use crate::observe::{Metrics, Snapshot, lines};
 use crate::state::Keeper;
 

@@ -28,8 +28,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::Trigger;
 use super::gate::{Refusal, admit};
 use super::lease::Lease;
-use super::page::{self, Live, Picture, Source};
+use super::page::{self, Live, Source};
 use crate::model::{Clock, Job};
+use crate::observe::picture::{self, Picture};
 use crate::observe::{Health, Metrics, Snapshot, Stage};
 use crate::state::{Inspection, Keeper, view};
 
@@ -289,7 +290,7 @@ impl Source for Arc<Face> {
     async fn glance(&self, curves: &[Vec<f64>; 4]) -> Picture {
         let Served { keeper, job, clock, .. } = &self.served;
         let store = timeout(GLANCE, keeper.inspect()).await.ok().and_then(Result::ok);
-        page::of_files(&self.picture(), store.as_ref(), job, curves, clock.now())
+        picture::of_files(&self.picture(), store.as_ref(), job, curves, clock.now())
     }
 
     fn urgent(&self) -> String {

@@ -1,9 +1,9 @@
 //! A consumer's picture. A function of what each type is at.
 
-use super::picture::{Cell, Picture, Row, State, Table};
 use crate::consume::TypeNow;
 use crate::model::{Kind, Timestamp};
 use crate::observe::PROGRAM_VERSION;
+use crate::observe::picture::{Cell, Picture, Row, State, Table};
 
 /// What a consumer is at.
 pub struct Consumer<'a> {

@@ -17,12 +17,11 @@ use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::curve::Curve;
-use super::picture::Picture;
 use super::render;
 use crate::daemon::gate::from_here;
 use crate::daemon::lease::Lease;
 use crate::model::{Clock, Kind};
+use crate::observe::picture::{Curve, Picture};
 
 /// How often it is looked whether something changed that nobody wants to wait for.
 const LOOK: Duration = Duration::from_millis(250);

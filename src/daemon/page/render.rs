@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::picture::{Cell, Picture, Row, Table};
 use crate::model::Timestamp;
+use crate::observe::bytes;
+use crate::observe::picture::{Cell, Picture, Row, Table};
 
 /// The curve's box.
 const WIDTH: f64 = 120.0;
@@ -134,17 +135,6 @@ fn grouped(number: u64) -> String {
     text
 }
 
-#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-fn bytes(number: u64) -> String {
-    let (unit, name) = match number {
-        0..1_000 => return format!("{number} B"),
-        1_000..1_000_000 => (1e3, "kB"),
-        1_000_000..1_000_000_000 => (1e6, "MB"),
-        _ => (1e9, "GB"),
-    };
-    format!("{:.1} {name}", number as f64 / unit)
-}
-
 /// Text that means nothing but itself, in an element and in a quoted attribute.
 struct Escaped<'a>(&'a str);
 
@@ -163,8 +153,8 @@ impl Display for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::picture::State;
     use super::*;
+    use crate::observe::picture::State;
 
     fn picture(state: State, cells: Vec<Cell>) -> Picture {
         let table = Table {

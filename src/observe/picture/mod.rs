@@ -1,8 +1,14 @@
-//! What the page shows, as a value.
+//! What is shown of everything at a glance, as a value, and the functions that make it.
+
+mod curve;
+mod extractor;
 
 use serde::Serialize;
 
 use crate::model::Timestamp;
+
+pub use curve::Curve;
+pub use extractor::of_files;
 
 /// All of it at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]

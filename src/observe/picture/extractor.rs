@@ -1,6 +1,6 @@
 //! The daemon's picture. A function of what goes on and what the store holds.
 
-use super::picture::{Cell, Picture, Row, State, Table};
+use super::{Cell, Picture, Row, State, Table};
 use crate::model::{Job, Kind, Phase, Timestamp, WaitsFor};
 use crate::observe::{FileNow, PROGRAM_VERSION, Snapshot, Stage};
 use crate::state::view::{self, FileEntry, Filter};
