@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::may_write;
-use super::room::size;
 use crate::dump::{self, Dump, Needs, RemoteVersion, Site, Wanted, choose, pick};
 use crate::model::{Finding, Kind, Version, parted};
+use crate::observe;
 
 /// How long the site may take to say what it has.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ pub fn folder(root: &Path, wants: Wants<'_>) -> (Finding, Vec<Dump>) {
         return (Finding::warning("dumps", words, hint), none);
     };
     let bytes = choice.dumps.iter().filter_map(|dump| dump.path.metadata().ok());
-    let bytes = size(bytes.map(|metadata| metadata.len()).sum());
+    let bytes = observe::bytes(bytes.map(|metadata| metadata.len()).sum());
     let words =
         format!("{}: {} dumps of {}, {bytes}", root.display(), choice.dumps.len(), choice.version);
     let missing: Vec<_> = choice.missing.iter().map(|kind| kind.name()).collect();
@@ -119,7 +119,9 @@ pub async fn site(site: &dyn Site, wants: Wants<'_>) -> (Finding, Option<RemoteV
     let needs = Needs { kinds: wants.kinds, checksums: site.publishes_checksums() };
     match pick(&listed, wants.version, needs) {
         Ok(newest) => {
-            let bytes = newest.bytes().map_or(String::new(), |bytes| format!(", {}", size(bytes)));
+            let bytes = newest
+                .bytes()
+                .map_or(String::new(), |bytes| format!(", {}", observe::bytes(bytes)));
             let found = format!("{} has {}{bytes}", site.shown(), newest.version);
             (Finding::ok("site", found), Some(newest.clone()))
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{stat, statvfs};
 
 use crate::model::Finding;
+use crate::observe::bytes;
 
 /// Something that will be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +41,9 @@ fn enough(folder: &Path, free: u64, rooms: &[&Room]) -> Finding {
     let needed = rooms.iter().map(|room| room.bytes).sum::<u64>();
     let parts = rooms.iter().filter(|room| room.bytes > 0);
     let parts: Vec<_> =
-        parts.map(|room| format!("{} for {}", size(room.bytes), room.what)).collect();
+        parts.map(|room| format!("{} for {}", bytes(room.bytes), room.what)).collect();
     let parts = if parts.is_empty() { "nothing".to_owned() } else { parts.join(" and ") };
-    let words = format!("{}: {} free, {parts} needed", folder.display(), size(free));
+    let words = format!("{}: {} free, {parts} needed", folder.display(), bytes(free));
     if free < needed {
         return Finding::failure(
             "disk",
@@ -51,17 +52,6 @@ fn enough(folder: &Path, free: u64, rooms: &[&Room]) -> Finding {
         );
     }
     Finding::ok("disk", words)
-}
-
-/// `11.4 GB`.
-#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-pub(super) fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes {
-        0..1_000_000 => (1e3, "kB"),
-        1_000_000..1_000_000_000 => (1e6, "MB"),
-        _ => (1e9, "GB"),
-    };
-    format!("{:.1} {name}", bytes as f64 / unit)
 }
 
 #[cfg(test)]
