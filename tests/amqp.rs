@@ -27,7 +27,7 @@ use support::broker::{
     CONSUMERS, Client, Exchanges, PRECONDITION_FAILED, arguments, of_a_consumer, shared, text,
 };
 use support::running::Running;
-use support::{Place, Ran, artists, copy_folder, gzip};
+use support::{Place, Ran, artists, conforms, copy_folder, gzip};
 
 /// Longer than anything here takes, on a busy machine too.
 const LONG: Duration = Duration::from_mins(1);
@@ -164,6 +164,9 @@ fn the_messages_of_the_sample_are_the_contracts_field_by_field() {
     assert_eq!(messages.len(), expected.total() + 8, "nothing more than once");
     expected.all_arrived(&messages);
     expected.all_announced(&messages);
+    for message in messages.iter() {
+        conforms(include_str!("../docs/message.schema.json"), &message.json());
+    }
     let mut timestamps = Vec::new();
     for kind in Kind::ALL {
         for (message, ordinal) in data(&messages, kind).zip(1..) {

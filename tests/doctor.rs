@@ -33,6 +33,7 @@ struct Said {
 impl Said {
     fn of(ran: &Ran) -> Said {
         let said: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"));
+        support::conforms(include_str!("../docs/doctor.schema.json"), &said);
         let worst = said["checks"].as_array().unwrap().iter().map(|check| rank(&check["status"]));
         assert_eq!(rank(&said["status"]), worst.max().unwrap(), "{said}");
         Said { code: ran.code, checks: said["checks"].as_array().unwrap().clone() }

@@ -20,11 +20,7 @@ fn set(records: u64) -> Options {
 /// Asserts that a list is as its schema says.
 #[track_caller]
 fn conforms(list: &Value) {
-    let schema = include_str!("../docs/state-list.schema.json");
-    let schema: Value = serde_json::from_str(schema).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<_> = validator.iter_errors(list).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{list:#}");
+    support::conforms(include_str!("../docs/state-list.schema.json"), list);
 }
 
 #[test]

@@ -127,11 +127,7 @@ fn api_state_is_what_state_list_says_with_this_seconds_values() {
 
 #[track_caller]
 fn conforms(list: &Value) {
-    let schema = include_str!("../../docs/state-list.schema.json");
-    let schema: Value = serde_json::from_str(schema).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<_> = validator.iter_errors(list).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{list:#}");
+    support::conforms(include_str!("../../docs/state-list.schema.json"), list);
 }
 
 #[test]

@@ -104,6 +104,15 @@ impl Ran {
     }
 }
 
+/// A value is as a JSON Schema says.
+#[track_caller]
+pub fn conforms(schema: &str, value: &serde_json::Value) {
+    let schema = serde_json::from_str(schema).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{value:#}");
+}
+
 /// Text as a gzip file.
 pub fn gzip(text: &[u8]) -> Vec<u8> {
     use std::io::Write;
