@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use super::args::Cli;
 use super::exit::Exit;
@@ -20,13 +21,32 @@ pub fn completions(shell: Shell) -> Result<Exit> {
 
 /// Prints the manual page, or writes one for every command into a folder.
 pub fn man(into: Option<&Path>) -> Result<Exit> {
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
     match into {
-        None => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
+        None => io::stdout().write_all(page(&Man::new(command))?.as_bytes())?,
         Some(folder) => {
             std::fs::create_dir_all(folder)
-                .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+                .and_then(|()| pages(command, folder))
                 .with_context(|| format!("cannot write manual pages to {}", folder.display()))?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Writes the pages of a command and of those below it.
+fn pages(command: Command, folder: &Path) -> io::Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        pages(below.clone(), folder)?;
+    }
+    let man = Man::new(command);
+    std::fs::write(folder.join(man.get_filename()), page(&man)?)
+}
+
+fn page(man: &Man) -> io::Result<String> {
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    let page = String::from_utf8(page).map_err(io::Error::other)?;
+    // Commands are not to be stretched to the margin, nor broken inside a word.
+    Ok(page.replace(".SH EXTRA\n", ".SH NOTES\n.na\n.nh\n"))
 }
