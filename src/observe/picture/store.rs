@@ -86,13 +86,11 @@ fn table(caption: String, rows: Vec<Row>) -> Table {
 
 /// The files of one job.
 fn of_files(store: &Inspection, entries: &[&FileEntry], paces: &Paces) -> Table {
-    let job = entries.first().map(|entry| &entry.key.job);
-    let location = store.jobs.iter().find(|entry| Some(&entry.job) == job);
-    let caption = match (location, job) {
-        (Some(entry), _) => format!("Files to {}", entry.location),
-        (None, Some(job)) => format!("Files to {job}"),
-        (None, None) => "Files".to_owned(),
-    };
+    let caption = entries.first().map_or("Files".to_owned(), |FileEntry { key, .. }| {
+        let location = store.jobs.iter().find(|entry| entry.job == key.job);
+        let location = location.map_or(key.job.as_str(), |entry| &entry.location);
+        format!("Files of {} to {location}", key.version)
+    });
     table(caption, entries.iter().map(|entry| row(store, entry, paces)).collect())
 }
 
@@ -135,4 +133,145 @@ fn row(store: &Inspection, entry: &FileEntry, paces: &Paces) -> Row {
         completed_at: state.completed_at,
     };
     shown.row()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{GzipOffset, Identity, Kind};
+    use crate::observe::picture::Cell;
+    use crate::state::view::{Live, Stage, TypeEntry};
+    use crate::state::{FileKey, FileState, Holder};
+
+    const AT: Timestamp = Timestamp(1_767_323_045_000);
+
+    fn entry(kind: Kind, status: Status) -> FileEntry {
+        let version = "20260101".parse().unwrap();
+        let file = format!("discogs_20260101_{kind}.xml.gz");
+        let key = FileKey { job: Job::new("sqlite:1"), version, kind, file };
+        let identity = Identity::Content { size: 1_000, ends: [0; 32] };
+        let state = FileState { status, ..FileState::registered(identity) };
+        FileEntry { key, state, points: 0, live: None }
+    }
+
+    fn live(records: u64) -> Live {
+        Live {
+            records,
+            gzip_offset: GzipOffset(records),
+            last_activity: None,
+            stalled: None,
+            waiting_for: Some("sink blocked: no disk".to_owned()),
+            blocked: false,
+        }
+    }
+
+    fn owned(files: Vec<FileEntry>, doing: Option<Doing>) -> Inspection {
+        let owner = Some(Holder { pid: 7, host: "here".to_owned() });
+        Inspection { files, owner, doing, ..Inspection::default() }
+    }
+
+    fn extracting(stage: Stage) -> Option<Doing> {
+        Some(Doing { service: "discogs-extractor".to_owned(), stage: Some(stage), types: vec![] })
+    }
+
+    fn picture(store: &Inspection) -> Picture {
+        of_store(store, &Filter::default(), &Paces::default(), AT)
+    }
+
+    fn word(picture: &Picture) -> &Cell {
+        &picture.tables[0].rows[0].cells[1]
+    }
+
+    #[test]
+    fn a_store_that_nobody_has_says_so_and_how_it_was_left() {
+        let left = |status: &[Status]| {
+            let files = status.iter().zip(Kind::ALL).map(|(status, kind)| entry(kind, *status));
+            let picture = picture(&Inspection { files: files.collect(), ..Inspection::default() });
+            (picture.state, picture.stage)
+        };
+        let told = |state, words: &str| (state, format!("not running, {words}"));
+        assert_eq!(left(&[]), told(State::Calm, "nothing is known yet"));
+        assert_eq!(left(&[Status::Complete]), told(State::Done, "all complete"));
+        let (complete, extracting) = (Status::Complete, Status::Extracting);
+        assert_eq!(left(&[complete, extracting]), told(State::Calm, "incomplete, can go on"));
+        assert_eq!(left(&[complete, Status::Failed]), told(State::Failed, "failed"));
+        let dead =
+            Inspection { files: vec![entry(Kind::Labels, extracting)], ..Inspection::default() };
+        assert_eq!(*word(&picture(&dead)), Cell::Text("interrupted".to_owned()));
+    }
+
+    #[test]
+    fn an_owner_s_words_are_believed_and_one_that_says_nothing_is_at_work() {
+        let files = || vec![entry(Kind::Labels, Status::Extracting)];
+        assert_eq!(picture(&owned(files(), None)).stage, "at work");
+        assert_eq!(picture(&owned(files(), extracting(Stage::Running))).stage, "running");
+        let waiting = picture(&owned(files(), extracting(Stage::Waiting(AT))));
+        assert_eq!(waiting.stage, "waiting until 2026-01-02T03:04:05Z");
+    }
+
+    #[test]
+    fn a_stall_and_a_block_are_told_with_their_reason() {
+        let told = |live: Live| {
+            let file = FileEntry { live: Some(live), ..entry(Kind::Labels, Status::Extracting) };
+            let picture = picture(&owned(vec![file], extracting(Stage::Running)));
+            (picture.stage, picture.alerts)
+        };
+        assert_eq!(told(live(1)), ("running".to_owned(), vec![]));
+        let (stage, alerts) = told(Live { blocked: true, ..live(1) });
+        assert_eq!(stage, "running");
+        assert_eq!(alerts, ["discogs_20260101_labels.xml.gz: sink blocked: no disk"]);
+        let (stage, alerts) = told(Live { stalled: Some("disk".to_owned()), ..live(1) });
+        assert_eq!(stage, "running, stalled");
+        assert_eq!(alerts, ["discogs_20260101_labels.xml.gz is stalled: disk"]);
+    }
+
+    #[test]
+    fn how_fast_it_goes_is_seen_from_one_inspection_to_the_next() {
+        let mut paces = Paces::default();
+        let mut last = Inspection::default();
+        for second in 0..60 {
+            let live = Some(live(second * 10));
+            let file = FileEntry { live, ..entry(Kind::Labels, Status::Extracting) };
+            last = owned(vec![file], extracting(Stage::Running));
+            paces.note(Duration::from_secs(second), &last);
+        }
+        let picture = of_store(&last, &Filter::default(), &paces, AT);
+        let cells = &picture.tables[0].rows[0].cells;
+        assert_eq!(cells[2], Cell::Progress { done: 590, of: 1_000 });
+        assert_eq!(cells[4], Cell::Rate { now: 10, curve: vec![10.0; 5] });
+        assert_eq!(cells[5], Cell::Text("41s".to_owned()));
+        let dead = Inspection { owner: None, doing: None, ..last };
+        paces.note(Duration::from_secs(60), &dead);
+        let picture = of_store(&dead, &Filter::default(), &paces, AT);
+        assert_eq!(picture.tables[0].rows[0].cells[4], Cell::None);
+    }
+
+    #[test]
+    fn a_consumer_s_types_are_shown_as_its_page_shows_them() {
+        let entry = |kind, cancelled| TypeEntry {
+            kind,
+            reads: !cancelled,
+            cancelled,
+            stalled: false,
+            records: 5,
+            messages: 6,
+            in_flight: 1,
+            dead_letters: u64::from(cancelled),
+            last_message: Some(AT),
+            completed_at: cancelled.then_some(AT),
+        };
+        let types = vec![entry(Kind::Artists, true), entry(Kind::Labels, false)];
+        let doing = Doing { service: "tableinator".to_owned(), stage: None, types };
+        let file = self::entry(Kind::Labels, Status::Extracting);
+        let picture = picture(&owned(vec![file], Some(doing)));
+        assert_eq!((picture.service.as_str(), picture.stage.as_str()), ("tableinator", "reading"));
+        assert_eq!(picture.alerts, ["artists: 1 messages are in the dead letters"]);
+        let words = picture.tables[0].rows.iter().map(|row| row.cells[1].clone());
+        let words: Vec<_> = words.collect();
+        let text = |text: &str| Cell::Text(text.to_owned());
+        assert_eq!(words, [text("cancelled, complete"), text("active")]);
+        assert_eq!(picture.tables[1].rows[0].cells[1], text("arriving"));
+    }
 }
