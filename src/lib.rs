@@ -22,5 +22,6 @@ pub mod consume;
 pub mod pipeline;
 // layer 4
 pub mod daemon;
+pub mod tui;
 // layer 5
 pub mod cli;

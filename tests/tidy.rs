@@ -29,17 +29,18 @@ const LAYERS: &[(&str, &[&str])] = &[
             "graph", "pipeline", "consume",
         ],
     ),
+    ("tui", &["model", "state", "observe"]),
     (
         "cli",
         &[
             "model", "dump", "gzip", "record", "sample", "state", "tables", "amqp", "graph",
-            "observe", "sink", "pipeline", "consume", "daemon",
+            "observe", "sink", "pipeline", "consume", "daemon", "tui",
         ],
     ),
 ];
 
 /// Folders in which nothing waits: no runtime, no clock of their own.
-const WITHOUT_TOKIO: &[&str] = &["model", "gzip", "record", "sample", "tables", "observe"];
+const WITHOUT_TOKIO: &[&str] = &["model", "gzip", "record", "sample", "tables", "observe", "tui"];
 
 const HARD_LIMIT: usize = 600;
 
@@ -122,6 +123,7 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("hyper", &["daemon"]),
         ("hyper_util", &["daemon"]),
         ("metrics_exporter_prometheus", &["observe"]),
+        ("ratatui", &["tui"]),
         ("reqwest", &["dump", "amqp"]),
     ];
     for path in rust_files(&root().join("src")) {

@@ -4,6 +4,7 @@ mod consume;
 mod delivery;
 mod doctor;
 mod download;
+mod top;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub use consume::{ConsumeArgs, ConsumeCommand, ConsumerArgs, ConsumerName};
 pub use delivery::{DeliveryArgs, ExtractArgs, RunArgs};
 pub use doctor::{DoctorArgs, DoctorCommand, HowArgs};
 pub use download::{DownloadArgs, FetchArgs, Rate, SiteArgs, VersionsArgs};
+pub use top::TopArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +29,7 @@ Examples:
   discogs-extractor run --root dumps/ --to sqlite:discogs.db
   discogs-extractor consume tables --from amqp://localhost --to sqlite:discogs.db
   discogs-extractor state
+  discogs-extractor top
   discogs-extractor doctor --root dumps/ --to sqlite:discogs.db
   discogs-extractor sample --records 10000 --seed 1 --into dumps/
 
@@ -116,6 +119,8 @@ pub enum Command {
     Consume(ConsumeArgs),
     /// Show and change what is known of every file
     State(StateArgs),
+    /// Show how it goes, on a terminal, until `q` is pressed
+    Top(TopArgs),
     /// Show which versions a download site has, and what of them is here
     Versions(VersionsArgs),
     /// Download a version's dumps and verify them; goes on where it was

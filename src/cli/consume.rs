@@ -79,6 +79,8 @@ pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
             keeper: keeper.clone(),
             clock: Arc::clone(&clock),
         };
+        let seen = shown.clone();
+        let overlay = |inspection: &mut _| seen.overlay(inspection);
         let says = How::resolve(config.progress, false) == How::Lines;
         let watching = consumer::watch(shown.clone(), tell_stalled, config.stall_after, says);
         let keeping = ledger::keep(
@@ -107,7 +109,7 @@ pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
         let consumed = tokio::select! {
             consumed = working => consumed,
             never = watching => match never {},
-            never = control.serve(&keeper, &*clock, |_| (), &forgotten) => match never {},
+            never = control.serve(&keeper, &*clock, overlay, &forgotten) => match never {},
             never = notify::consumer(stop.clone()) => match never {},
             Some(never) = OptionFuture::from(serving) => match never {},
         };

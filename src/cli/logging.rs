@@ -48,8 +48,12 @@ pub fn start(logging: Logging, bars: &MultiProgress) {
 
 /// Colour only where a person sees it: <https://no-color.org>.
 fn console_colour() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !refused
+    io::stderr().is_terminal() && !colour_refused()
+}
+
+/// Whether the environment asks for no colour.
+pub fn colour_refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 struct AboveBars(MultiProgress);

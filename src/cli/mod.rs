@@ -23,6 +23,7 @@ mod state_downloads;
 mod state_tables;
 mod store;
 mod summary;
+mod top;
 mod versions;
 mod words;
 
@@ -70,7 +71,10 @@ fn command(cli: Cli) -> Result<Exit> {
     let file = ConfigFile::read(cli.global.config.as_deref())
         .map_err(|error| error.context(Usage("the configuration".into())))?;
     let bars = MultiProgress::new();
-    logging::start(Logging::resolve(&cli.global, &file), &bars);
+    // A line of the log would be written over what `top` draws.
+    if !matches!(cli.command, Command::Top(_)) {
+        logging::start(Logging::resolve(&cli.global, &file), &bars);
+    }
     match cli.command {
         Command::Extract(args) => {
             let state_dir = config::state_dir(&cli.global, &file, EXTRACTOR)?;
@@ -91,6 +95,7 @@ fn command(cli: Cli) -> Result<Exit> {
         Command::State(args) => {
             state::run(&args, &config::state_dir(&cli.global, &file, EXTRACTOR)?)
         }
+        Command::Top(args) => top::run(args, &config::state_dir(&cli.global, &file, EXTRACTOR)?),
         Command::Versions(args) => {
             let state_dir = config::state_dir(&cli.global, &file, EXTRACTOR)?;
             versions::run(&Versions::resolve(args, file), &state_dir)

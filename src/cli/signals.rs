@@ -70,6 +70,17 @@ impl Signals {
     }
 }
 
+/// Waits for the first signal that asks for an end. Within a runtime only.
+///
+/// # Errors
+/// If the system does not let it.
+pub async fn first() -> Result<Exit> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(next(&mut interrupt, &mut terminate).await)
+}
+
 async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> Exit {
     tokio::select! {
         _ = interrupt.recv() => Exit::Interrupted,

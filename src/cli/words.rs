@@ -7,14 +7,20 @@ use crate::model::parted;
 
 /// Prints an error to standard error; where lines are JSON, as one.
 pub fn tell(error: &anyhow::Error) {
-    let (said, hints) = parts(error);
     if logging::as_json() {
+        let (said, hints) = parts(error);
         let hint = (!hints.is_empty()).then(|| hints.join("; "));
         tracing::error!(hint, "{said}");
         return;
     }
     // There is nowhere to say that standard error is gone.
-    _ = writeln!(std::io::stderr(), "{}", text(&said, &hints));
+    _ = writeln!(std::io::stderr(), "{}", self::error(error));
+}
+
+/// An error and its causes on one line, each cause once, then the hints.
+pub fn error(error: &anyhow::Error) -> String {
+    let (said, hints) = parts(error);
+    text(&said, &hints)
 }
 
 /// An error on one line, then the hints.
@@ -47,10 +53,6 @@ mod tests {
 
     #[test]
     fn causes_are_chained_once_and_hints_stand_at_the_end() {
-        let error = |error| {
-            let (said, hints) = parts(error);
-            text(&said, &hints)
-        };
         let cause = anyhow!("no space left\nhint: make room");
         let chained = Err::<(), _>(cause).context("cannot write a.db: no space left").unwrap_err();
         let chained = Err::<(), _>(chained).context("artists failed").unwrap_err();

@@ -19,9 +19,10 @@ use super::page::{self, Live, Source};
 use crate::consume::TypeNow;
 use crate::model::complete::Note;
 use crate::model::{Clock, Kind, Timestamp, Version};
-use crate::observe::picture::Picture;
-use crate::observe::{Metrics, Snapshot, lines};
-use crate::state::Keeper;
+use crate::observe::picture::{self, Picture};
+use crate::observe::{Metrics, Snapshot, Speed, lines};
+use crate::state::view::{Doing, TypeEntry};
+use crate::state::{Inspection, Keeper};
 
 /// How often it is looked whether the types move.
 const LOOK: Duration = Duration::from_secs(1);
@@ -58,6 +59,30 @@ impl Shown {
     fn now(&self) -> Vec<TypeNow> {
         self.types.iter().map(|now| now.borrow().clone()).collect()
     }
+
+    /// What is shown of each type.
+    fn types(&self) -> Vec<TypeEntry> {
+        let stalled = self.stalled.borrow();
+        let entry = |now: TypeNow| TypeEntry {
+            kind: now.kind,
+            reads: now.reads,
+            cancelled: now.cancelled,
+            stalled: stalled.contains(&now.kind),
+            records: now.records,
+            messages: now.messages,
+            in_flight: now.in_flight as u64,
+            dead_letters: now.poison,
+            last_message: now.last_message,
+            completed_at: completed_at(&now).filter(|_| is_complete(&now)),
+        };
+        self.now().into_iter().map(entry).collect()
+    }
+
+    /// Adds what the types are at to what the store holds.
+    pub fn overlay(&self, inspection: &mut Inspection) {
+        let service = self.service.to_owned();
+        inspection.doing = Some(Doing { service, stage: None, types: self.types() });
+    }
 }
 
 /// Serves health and metrics until it is dropped.
@@ -91,16 +116,12 @@ pub async fn serve(http: Http, shown: Shown, metrics: Metrics) -> Infallible {
 
 impl Source for Shown {
     async fn glance(&self, curves: &[Vec<f64>; 4]) -> Picture {
-        let types = self.now().into_iter().map(|now| {
-            let completed = completed_at(&now).filter(|_| is_complete(&now));
-            (now, completed)
-        });
-        let (types, stalled) = (types.collect::<Vec<_>>(), self.stalled.borrow().clone());
-        let (types, stalled) = (types.as_slice(), stalled.as_slice());
-        page::of_types(
-            &page::Consumer { service: self.service, types, stalled, curves },
-            self.clock.now(),
-        )
+        let pace = |kind: Kind| {
+            let curve = curves[kind as usize].clone();
+            let now = Speed { records: curve.last().copied().unwrap_or_default(), bytes: 0.0 };
+            (now.rounded(), curve)
+        };
+        picture::of_types(self.service, &self.types(), pace, self.clock.now())
     }
 
     fn urgent(&self) -> String {

@@ -1,6 +1,6 @@
 //! Named places at which a test can end the process, as a power cut would: `DISCOGS_FAULT_AT=name`
-//! in the environment kills it the first time it comes by, `name:3` the third time. Only builds
-//! with debug assertions look; in a release build a place is nothing.
+//! in the environment kills it the first time it comes by, `name:3` the third time. At some, `DISCOGS_PANIC_AT=name`
+//! makes it panic. Only builds with debug assertions look; in a release build a place is nothing.
 
 /// Every place there is, so that a test can go through them all.
 pub const PLACES: &[&str] = &[
@@ -81,3 +81,18 @@ pub fn place(name: &'static str) {
 #[cfg(not(debug_assertions))]
 #[inline]
 pub const fn place(_name: &'static str) {}
+
+/// Panics here if the environment asks for it: `DISCOGS_PANIC_AT=name`.
+///
+/// # Panics
+/// If it is asked for.
+#[cfg(debug_assertions)]
+pub fn panicking(name: &'static str) {
+    let wanted = std::env::var("DISCOGS_PANIC_AT");
+    assert!(wanted.as_deref() != Ok(name), "a panic was asked for at {name}");
+}
+
+/// Nothing, in a release build.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub const fn panicking(_name: &'static str) {}

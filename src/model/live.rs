@@ -69,6 +69,13 @@ pub enum WaitsFor {
     Disk,
 }
 
+impl WaitsFor {
+    /// Whether somebody else has to put something right before it can go on.
+    pub const fn is_blocked(&self) -> bool {
+        matches!(self, WaitsFor::SinkBlocked(_) | WaitsFor::Unroutable(_))
+    }
+}
+
 impl std::fmt::Display for WaitsFor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -46,6 +46,16 @@ impl Rate {
 }
 
 impl Speed {
+    /// Whole records a second.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate is a small number that is not negative"
+    )]
+    pub fn rounded(self) -> u64 {
+        self.records.round() as u64
+    }
+
     /// How long so many compressed bytes will take; nothing at a standstill.
     #[expect(clippy::cast_precision_loss, reason = "a forecast needs no 53 bits")]
     pub fn time_for(&self, bytes: u64) -> Option<Duration> {

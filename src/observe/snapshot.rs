@@ -1,4 +1,5 @@
 use crate::model::{DumpName, Job, Kind, Live, Phase, Timestamp};
+use crate::state::view::{Doing, Stage};
 use crate::state::{Inspection, view};
 
 use super::{Speed, lines};
@@ -20,21 +21,6 @@ pub struct FileNow {
     pub stalled: bool,
     /// How fast it goes.
     pub speed: Speed,
-}
-
-/// What whoever extracts is at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
-    /// Nothing was begun yet.
-    #[default]
-    Idle,
-    /// A pass is under way.
-    Running,
-    /// The last pass did all there was to do, and the next one is due then, or when it is asked
-    /// for.
-    Waiting(Timestamp),
-    /// The last pass failed, at least in part, and is tried again then.
-    Failed(Timestamp),
 }
 
 /// All files of a job's version at one moment.
@@ -129,6 +115,8 @@ impl Snapshot {
 
     /// Adds this moment's values to what the store holds of a job.
     pub fn overlay(&self, inspection: &mut Inspection, job: &Job) {
+        let service = "discogs-extractor".to_owned();
+        inspection.doing = Some(Doing { service, stage: Some(self.stage), types: Vec::new() });
         for entry in inspection.files.iter_mut().filter(|entry| entry.key.job == *job) {
             let name = DumpName { version: entry.key.version, kind: entry.key.kind };
             let found = self.files.iter().find(|file| file.name == name && file.active());
@@ -139,6 +127,7 @@ impl Snapshot {
                 last_activity: live.last_activity,
                 stalled: stalled.then(|| live.waits_for.to_string()),
                 waiting_for: Some(live.waits_for.to_string()),
+                blocked: live.waits_for.is_blocked(),
             });
         }
     }

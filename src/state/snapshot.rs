@@ -47,6 +47,7 @@ pub fn export(inspection: &Inspection) -> String {
         forced,
         tokens,
         downloads,
+        doing: _,
     } = inspection;
     // whatever format the store has on disk, its rows are written as those of this release
     let head = [Line::Store { format: FORMAT, sequence: *sequence, last_run: *last_run }];

@@ -373,6 +373,7 @@ impl Store {
             forced: self.scan(Tree::Meta, &forced_prefix())?,
             tokens: self.scan(Tree::Meta, &token_prefix())?,
             downloads: self.scan(Tree::Downloads, b"")?,
+            doing: None,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What a person may ask of the store, as one value that travels as JSON, and the lists made of
 //! it. Pure functions of an [`Inspection`].
 
+mod doing;
 mod downloads;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -9,6 +10,7 @@ use crate::model::{GzipOffset, Job, Kind, Ordinal, Run, Timestamp, Version};
 
 use super::{Download, FileKey, FileState, ForcedPass, Holder, OutboxId, Owed, Status, Token};
 
+pub use doing::{Doing, Stage, TypeEntry};
 pub use downloads::{DownloadLine, select as select_downloads};
 
 /// So many starts in a row without the mark moving are a stall: a crash loop.
@@ -42,6 +44,9 @@ pub struct Inspection {
     /// Files that are fetched or were, sorted by version, type, name, folder.
     #[serde(default)]
     pub downloads: Vec<Download>,
+    /// What its living owner says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doing: Option<Doing>,
 }
 
 /// A job.
@@ -85,6 +90,9 @@ pub struct Live {
     pub stalled: Option<String>,
     /// What it waits for, if it waits.
     pub waiting_for: Option<String>,
+    /// Whether what it waits for is somebody's to put right.
+    #[serde(default)]
+    pub blocked: bool,
 }
 
 /// An entry of the outbox.

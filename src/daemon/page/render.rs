@@ -20,7 +20,7 @@ pub fn page(picture: &Picture) -> String {
 
 /// What the tab says, escaped.
 pub fn title(picture: &Picture) -> String {
-    format!("{}: {}", Escaped(picture.service), Escaped(&picture.stage))
+    format!("{}: {}", Escaped(&picture.service), Escaped(&picture.stage))
 }
 
 /// What changes.
@@ -43,7 +43,7 @@ pub fn main(picture: &Picture) -> String {
 }
 
 fn table(table: &Table) -> String {
-    let caption = Escaped(table.caption);
+    let caption = Escaped(&table.caption);
     if table.rows.is_empty() {
         return format!("<section><h2>{caption}</h2><p>{}</p></section>", Escaped(table.empty));
     }
@@ -158,13 +158,13 @@ mod tests {
 
     fn picture(state: State, cells: Vec<Cell>) -> Picture {
         let table = Table {
-            caption: "Files",
+            caption: "Files".to_owned(),
             columns: &["File", "Value"],
             rows: vec![Row { state, cells }],
             empty: "none",
         };
         Picture {
-            service: "x",
+            service: "x".to_owned(),
             version: "1",
             at: Timestamp(1_767_323_045_000),
             state,

@@ -1,13 +1,10 @@
 //! The daemon's picture. A function of what goes on and what the store holds.
 
-use super::{Cell, Picture, Row, State, Table};
-use crate::model::{Job, Kind, Phase, Timestamp, WaitsFor};
+use super::{Picture, Row, State, Table, files, kept};
+use crate::model::{Job, Phase, Timestamp};
 use crate::observe::{FileNow, PROGRAM_VERSION, Snapshot, Stage};
-use crate::state::view::{self, FileEntry, Filter};
-use crate::state::{DownloadStatus, FileKey, Inspection, Owed};
-
-/// So many runs are the last ones.
-const RUNS: usize = 8;
+use crate::state::view::{FileEntry, Filter};
+use crate::state::{FileKey, Inspection};
 
 /// What is shown of a snapshot, and of a job's store if it answers.
 pub fn of_files(
@@ -17,24 +14,15 @@ pub fn of_files(
     curves: &[Vec<f64>; 4],
     at: Timestamp,
 ) -> Picture {
-    let (overall, stage) = stage(now);
-    let mut files: Vec<_> = now.files.iter().collect();
-    files.sort_by_key(|file| (std::cmp::Reverse(file.name.version), file.name.kind));
-    let mut alerts: Vec<_> = files.iter().filter_map(|file| alert(file)).collect();
+    let (overall, stage) = stage(now.stage, now.files.iter().any(FileNow::is_stalled));
+    let mut shown: Vec<_> = now.files.iter().collect();
+    shown.sort_by_key(|file| (std::cmp::Reverse(file.name.version), file.name.kind));
+    let mut alerts: Vec<_> = shown.iter().filter_map(|file| alert(file)).collect();
     let mut tables = vec![Table {
-        caption: "Files",
-        columns: &[
-            "File",
-            "State",
-            "Progress",
-            "Records",
-            "Rate",
-            "Time left",
-            "Last activity",
-            "Completed",
-        ],
-        rows: files.iter().map(|file| self::file(file, &curves[file.name.kind as usize])).collect(),
-        empty: "There are no files yet.",
+        caption: "Files".to_owned(),
+        columns: files::COLUMNS,
+        rows: shown.iter().map(|file| self::file(file, &curves[file.name.kind as usize])).collect(),
+        empty: files::EMPTY,
     }];
     match store {
         Some(store) => {
@@ -50,20 +38,24 @@ pub fn of_files(
                 let error = entry.state.error.as_ref()?;
                 Some(format!("{}: {error}", entry.key.file))
             }));
-            tables.extend([owed(store, job), downloads(store), runs(store, job)]);
+            let of_job = |of: &Job| of == job;
+            tables.extend([
+                kept::owed(store, of_job),
+                kept::downloads(store, &Filter::default()),
+                kept::runs(store, of_job),
+            ]);
         }
         None => alerts.push("the store does not answer".to_owned()),
     }
-    let (service, version) = ("discogs-extractor", PROGRAM_VERSION);
+    let (service, version) = ("discogs-extractor".to_owned(), PROGRAM_VERSION);
     Picture { service, version, at, state: overall, stage, alerts, tables }
 }
 
-fn stage(now: &Snapshot) -> (State, String) {
-    match now.stage {
+/// What whoever extracts is at, in words.
+pub(super) fn stage(stage: Stage, stalled: bool) -> (State, String) {
+    match stage {
         Stage::Idle => (State::Calm, "idle, waiting for dumps".to_owned()),
-        Stage::Running if now.files.iter().any(FileNow::is_stalled) => {
-            (State::Stalled, "running, stalled".to_owned())
-        }
+        Stage::Running if stalled => (State::Stalled, "running, stalled".to_owned()),
         Stage::Running => (State::Busy, "running".to_owned()),
         Stage::Waiting(next) => (State::Done, format!("waiting until {next}")),
         Stage::Failed(next) => (State::Failed, format!("failed, tried again at {next}")),
@@ -73,19 +65,13 @@ fn stage(now: &Snapshot) -> (State, String) {
 /// What stands in a file's way.
 fn alert(file: &FileNow) -> Option<String> {
     let why = &file.live.waits_for;
-    let blocked = matches!(why, WaitsFor::SinkBlocked(_) | WaitsFor::Unroutable(_));
     match file.active() {
         true if file.stalled => Some(format!("{} is stalled: {why}", file.name)),
-        true if blocked => Some(format!("{}: {why}", file.name)),
+        true if why.is_blocked() => Some(format!("{}: {why}", file.name)),
         _ => None,
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a rate is a small number that is not negative"
-)]
 fn file(file: &FileNow, curve: &[f64]) -> Row {
     let active = file.active();
     let (state, word) = match file.live.phase {
@@ -100,95 +86,26 @@ fn file(file: &FileNow, curve: &[f64]) -> Row {
         Some(_) if active => format!("{word}, downloading"),
         _ => word.to_owned(),
     };
-    let (done, of) = (file.bytes_done(), file.size);
-    let left = file.speed.time_for(of.saturating_sub(done)).filter(|_| active && of > done);
-    let left = left.map(|left| humantime::format_duration(left).to_string());
-    let now = file.speed.records.round() as u64;
-    let rate = Cell::Rate { now, curve: curve.to_vec() };
-    Row {
+    let shown = files::Shown {
+        name: file.name.to_string(),
         state,
-        cells: vec![
-            Cell::Text(file.name.to_string()),
-            Cell::Text(word),
-            // Of what was complete before this process began, the store tells no size here.
-            if of == 0 && done == 0 { Cell::None } else { Cell::Progress { done, of } },
-            Cell::Number(file.live.records),
-            if active { rate } else { Cell::None },
-            left.into(),
-            file.last_activity().into(),
-            file.completed_at.into(),
-        ],
-    }
-}
-
-fn owed(store: &Inspection, job: &Job) -> Table {
-    let owed = store.owed.iter().filter(|entry| entry.job == *job);
-    let rows = owed.map(|entry| {
-        let what = match entry.owed {
-            Owed::FileComplete { .. } => "completion message",
-            Owed::Sweep { .. } => "removal of what is gone",
-            Owed::ExtractionComplete { .. } => "end of the version",
-        };
-        let of = entry.owed.kind().map_or("all types", Kind::name);
-        Row {
-            state: if entry.refused.is_some() { State::Failed } else { State::Busy },
-            cells: vec![
-                Cell::Text(what.to_owned()),
-                Cell::Text(format!("{of} of {}", entry.owed.version())),
-                Cell::Time(entry.since),
-                entry.refused.clone().into(),
-            ],
-        }
-    });
-    let columns = &["What", "Of", "Since", "Refused because"];
-    Table { caption: "Owed", columns, rows: rows.collect(), empty: "Nothing is owed." }
-}
-
-fn downloads(store: &Inspection) -> Table {
-    let rows = view::select_downloads(store, &Filter::default()).into_iter().map(|download| {
-        let state = match download.status {
-            DownloadStatus::Downloading => State::Busy,
-            DownloadStatus::Complete => State::Done,
-            DownloadStatus::Failed => State::Failed,
-        };
-        let (done, of) = (download.synced, download.length.unwrap_or_default());
-        Row {
-            state,
-            cells: vec![
-                Cell::Text(download.key.file.clone()),
-                Cell::Text(download.status.name().to_owned()),
-                Cell::Progress { done, of },
-                download.last_activity.into(),
-                download.error.clone().into(),
-            ],
-        }
-    });
-    let columns = &["File", "State", "Progress", "Last activity", "Error"];
-    Table { caption: "Downloads", columns, rows: rows.collect(), empty: "There are none." }
-}
-
-fn runs(store: &Inspection, job: &Job) -> Table {
-    let runs = store.runs.iter().rev().filter(|run| run.key.job == *job).take(RUNS);
-    let rows = runs.map(|run| Row {
-        state: if run.ended_at.is_some() { State::Calm } else { State::Busy },
-        cells: vec![
-            Cell::Text(run.key.file.clone()),
-            run.reason.clone().into(),
-            Cell::Time(run.started_at),
-            run.ended_at.into(),
-            if run.ended_at.is_some() { Cell::Number(run.records) } else { Cell::None },
-            if run.ended_at.is_some() { Cell::Number(run.bad_records) } else { Cell::None },
-        ],
-    });
-    let columns = &["File", "End", "Began", "Ended", "Records", "Bad"];
-    Table { caption: "Last runs", columns, rows: rows.collect(), empty: "There were none." }
+        word,
+        done: file.bytes_done(),
+        of: file.size,
+        records: file.live.records,
+        pace: active.then_some((file.speed, curve)),
+        last_activity: file.last_activity(),
+        completed_at: file.completed_at,
+    };
+    shown.row()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DumpName, GzipOffset, Identity, Live};
+    use crate::model::{DumpName, GzipOffset, Identity, Kind, Live, WaitsFor};
     use crate::observe::Speed;
+    use crate::observe::picture::Cell;
     use crate::state::FileState;
 
     const AT: Timestamp = Timestamp(1_767_323_045_000);

@@ -1,20 +1,28 @@
 //! What is shown of everything at a glance, as a value, and the functions that make it.
 
+mod consumer;
 mod curve;
 mod extractor;
+mod files;
+mod kept;
+mod pace;
+mod store;
 
 use serde::Serialize;
 
 use crate::model::Timestamp;
 
+pub use consumer::of_types;
 pub use curve::Curve;
 pub use extractor::of_files;
+pub use pace::Paces;
+pub use store::of_store;
 
 /// All of it at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Picture {
     /// Who shows it: `discogs-extractor`, `tableinator`.
-    pub service: &'static str,
+    pub service: String,
     /// The program's version.
     pub version: &'static str,
     /// When.
@@ -49,7 +57,7 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Table {
     /// What the rows are.
-    pub caption: &'static str,
+    pub caption: String,
     /// What their cells are.
     pub columns: &'static [&'static str],
     /// The rows; the first cell of each says what it is of.

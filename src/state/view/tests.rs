@@ -97,10 +97,21 @@ fn an_inspection_travels_as_json() {
         last_activity: None,
         stalled: Some("sink blocked".to_owned()),
         waiting_for: None,
+        blocked: true,
     });
-    let sent = owned(inspection(vec![file]));
+    let doing = Doing {
+        service: "x".to_owned(),
+        stage: Some(Stage::Waiting(Timestamp(7))),
+        types: Vec::new(),
+    };
+    let sent = Inspection { doing: Some(doing), ..owned(inspection(vec![file])) };
     let json = serde_json::to_string(&sent).unwrap();
     assert_eq!(serde_json::from_str::<Inspection>(&json).unwrap(), sent);
+    let older = json.replace(",\"blocked\":true", "");
+    let (older, _) = older.split_once(",\"doing\":").unwrap();
+    let older: Inspection = serde_json::from_str(&format!("{older}}}")).unwrap();
+    assert_eq!(older.doing, None, "an older release does not say it");
+    assert_eq!(older.files[0].live.as_ref().map(|live| live.blocked), Some(false));
 }
 
 #[test]
@@ -158,7 +169,8 @@ fn what_the_owner_knows_goes_over_what_is_stored() {
     let last_activity = Some(Timestamp(1_767_323_050_000));
     let (stalled, waiting_for) = (Some("sink blocked".to_owned()), None);
     let gzip_offset = GzipOffset(1000);
-    file.live = Some(Live { records: 9, gzip_offset, last_activity, stalled, waiting_for });
+    file.live =
+        Some(Live { records: 9, gzip_offset, last_activity, stalled, waiting_for, blocked: false });
     let line = list(&owned(inspection(vec![file])), &Filter::default()).files.remove(0);
     assert_eq!((line.records, line.gzip_offset, line.stalled), (9, 1000, true));
     assert_eq!(line.last_activity_at, last_activity);
