@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_consumer_s_types_are_shown_as_its_page_shows_them() {
-        let entry = |kind, cancelled| TypeEntry {
+        let entry = |kind, cancelled: bool| TypeEntry {
             kind,
             reads: !cancelled,
             cancelled,
