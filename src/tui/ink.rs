@@ -26,7 +26,7 @@ impl Ink {
 
     /// What matters less.
     pub fn quiet(self) -> Style {
-        if self.colour { Style::new().fg(Color::DarkGray) } else { Style::new() }
+        Style::new().add_modifier(Modifier::DIM)
     }
 
     /// What stands over something.
