@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use support::Place;
 use support::daemon::Daemon;
 use terminal::Terminal;
+use vt100::Screen;
 
 fn set(records: u64) -> Options {
     Options::new(records, 5, "20260101".parse().unwrap())
@@ -37,7 +38,7 @@ fn at_work() -> (Place, Daemon) {
     place.sample(&Options { kinds: vec![Kind::Releases], ..set(60_000) });
     place.age();
     let mut command = place.daemon("sqlite:out.db");
-    let daemon = Daemon::start(command.args(["--types", "releases", "--window", "100"]));
+    let daemon = Daemon::start(command.args(["--types", "releases", "--window", "1"]));
     (place, daemon)
 }
 
@@ -46,14 +47,17 @@ fn releases(text: &str) -> Option<&str> {
     text.lines().find(|line| line.contains("releases 20260101 ") && line.contains('%'))
 }
 
+/// Whether an extraction is shown, and how fast it goes.
+fn is_running(screen: &Screen) -> bool {
+    let text = screen.contents();
+    text.contains("  running ") && releases(&text).is_some_and(|row| row.contains("/s"))
+}
+
 #[test]
 fn beside_a_daemon_it_moves_and_after_it_the_store_is_shown() {
     let (place, daemon) = at_work();
     let mut top = top(&place, 120, 40);
-    let first = top.until("an extraction", |screen| {
-        let text = screen.contents();
-        text.contains("running") && releases(&text).is_some_and(|row| row.contains("/s"))
-    });
+    let first = top.until("an extraction", is_running);
     assert!(first.contains("Files of 20260101 to sqlite:out.db"), "{first}");
     assert!(first.contains(" has it"), "{first}");
     let before = releases(&first).unwrap().to_owned();
@@ -73,7 +77,7 @@ fn beside_a_daemon_it_moves_and_after_it_the_store_is_shown() {
 fn an_owner_that_does_not_answer_is_told_of_and_keys_are_heeded_all_the_same() {
     let (place, daemon) = at_work();
     let mut top = top(&place, 100, 30);
-    top.shows(&["running", "releases"]);
+    top.until("an extraction", is_running);
     daemon.signal(Signal::STOP);
     top.shows(&["no answer, last seen "]);
     top.press("\r");

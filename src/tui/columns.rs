@@ -39,8 +39,8 @@ pub fn fit(table: &Table, room: usize, at: Timestamp) -> Vec<Column> {
         if needed <= left {
             left -= needed;
             let width = if shown.is_empty() { needed } else { least };
-            let cells = table.rows.iter().filter_map(|row| row.cells.get(*column));
-            let right = cells.map(is_figure).any(|is| is);
+            let mut cells = table.rows.iter().filter_map(|row| row.cells.get(*column));
+            let right = cells.any(is_figure);
             shown.push(Column { at: *column, way: 0, width, right });
         }
     }
@@ -60,8 +60,11 @@ pub fn fit(table: &Table, room: usize, at: Timestamp) -> Vec<Column> {
     // A name's long form comes last: the shorter ones are enough to know it by.
     if let Some((name, others)) = shown.split_first_mut() {
         grow(name, 0..2);
-        others.iter_mut().for_each(|column| grow(column, 0..2));
-        others.iter_mut().for_each(|column| grow(column, 2..usize::MAX));
+        for ways in [0..2, 2..usize::MAX] {
+            for column in others.iter_mut() {
+                grow(column, ways.clone());
+            }
+        }
         grow(name, 2..usize::MAX);
     }
     shown.sort_by_key(|column| column.at);

@@ -69,7 +69,7 @@ pub fn draw(
         put(buffer, y, &line);
     }
     if foot > 0 {
-        put(buffer, usize::from(area.height) - 1, &self::foot(screen.view, hidden, ink, room));
+        put(buffer, usize::from(area.height) - 1, &self::foot(screen.view, hidden, room));
     }
     screen
 }
@@ -95,12 +95,12 @@ fn head(known: &Known<'_>, ink: Ink, room: usize) -> Vec<Line<'static>> {
     let used = said + width(&words);
     let mut first = Vec::new();
     if !name.is_empty() {
-        first.extend([Span::styled(name, ink.heading()), Span::raw(" ".repeat(GAP))]);
+        first.extend([Span::styled(name, Ink::heading()), Span::raw(" ".repeat(GAP))]);
     }
     first.push(Span::styled(words, ink.state(state)));
     if used + GAP + width(&at) <= room {
         let space = " ".repeat(room - used - width(&at));
-        first.extend([Span::raw(space), Span::styled(at, ink.quiet())]);
+        first.extend([Span::raw(space), Span::styled(at, Ink::quiet())]);
     }
     let mut lines = vec![Line::from(first)];
     let marked = |text: &str, style: Style| {
@@ -113,11 +113,11 @@ fn head(known: &Known<'_>, ink: Ink, room: usize) -> Vec<Line<'static>> {
     lines.extend(trouble.iter().flat_map(|words| marked(words, ink.state(State::Failed))));
     let alerts = picture.iter().flat_map(|picture| &picture.alerts);
     lines.extend(alerts.flat_map(|alert| marked(alert, ink.state(State::Stalled))));
-    lines.push(Line::styled(cut(source, room), ink.quiet()));
+    lines.push(Line::styled(cut(source, room), Ink::quiet()));
     lines
 }
 
-fn foot(view: View, hidden: [bool; 2], ink: Ink, room: usize) -> Line<'static> {
+fn foot(view: View, hidden: [bool; 2], room: usize) -> Line<'static> {
     let keys = match view {
         View::Tables => ["q quit", "↑↓ select", "enter details", "tab next table"],
         View::Row => ["q quit", "esc back", "↑↓ scroll", "tab next table"],
@@ -137,7 +137,7 @@ fn foot(view: View, hidden: [bool; 2], ink: Ink, room: usize) -> Line<'static> {
         }
     }
     let space = room.saturating_sub(width(&said) + width(more));
-    Line::styled(cut(&format!("{said}{}{more}", " ".repeat(space)), room), ink.quiet())
+    Line::styled(cut(&format!("{said}{}{more}", " ".repeat(space)), room), Ink::quiet())
 }
 
 /// The tables as lines.
@@ -156,13 +156,13 @@ impl Tables {
         for table in &picture.tables {
             let begins = lines.len();
             lines.push(Line::default());
-            lines.push(Line::styled(cut(&table.caption, room), ink.heading()));
+            lines.push(Line::styled(cut(&table.caption, room), Ink::heading()));
             if table.rows.is_empty() {
-                lines.push(Line::styled(cut(&format!("  {}", table.empty), room), ink.quiet()));
+                lines.push(Line::styled(cut(&format!("  {}", table.empty), room), Ink::quiet()));
                 continue;
             }
             let columns = fit(table, room.saturating_sub(MARKS[0].chars().count()), picture.at);
-            lines.push(header(table, &columns, ink));
+            lines.push(header(table, &columns));
             for (index, row) in table.rows.iter().enumerate() {
                 if at == selected {
                     found = (if index == 0 { begins } else { lines.len() }, lines.len());
@@ -194,7 +194,7 @@ fn padded(text: &str, columns: usize, right: bool) -> String {
     if right { space + &text } else { text + &space }
 }
 
-fn header(table: &Table, columns: &[Column], ink: Ink) -> Line<'static> {
+fn header(table: &Table, columns: &[Column]) -> Line<'static> {
     let mut text = MARKS[1].to_owned();
     for (index, column) in columns.iter().enumerate() {
         let space = if index == 0 { 0 } else { GAP };
@@ -202,7 +202,7 @@ fn header(table: &Table, columns: &[Column], ink: Ink) -> Line<'static> {
             + &" ".repeat(space)
             + &padded(table.columns[column.at], column.width, column.right);
     }
-    Line::styled(text.trim_end().to_owned(), ink.quiet())
+    Line::styled(text.trim_end().to_owned(), Ink::quiet())
 }
 
 fn row(row: &Row, columns: &[Column], at: Timestamp, selected: bool, ink: Ink) -> Line<'static> {
@@ -217,7 +217,7 @@ fn row(row: &Row, columns: &[Column], at: Timestamp, selected: bool, ink: Ink) -
         spans.push(Span::styled(padded(said, column.width, column.right), style));
     }
     let line = Line::from(spans);
-    if selected { line.patch_style(ink.selected()) } else { line }
+    if selected { line.patch_style(Ink::selected()) } else { line }
 }
 
 /// A row with all that is said of it.
@@ -233,7 +233,7 @@ fn row_in_full(picture: &Picture, selected: usize, ink: Ink, room: usize) -> Vec
     };
     let row = &table.rows[left];
     let name = table.columns.iter().map(|column| width(column)).max().unwrap_or_default() + GAP;
-    let mut lines = vec![Line::default(), Line::styled(cut(&table.caption, room), ink.heading())];
+    let mut lines = vec![Line::default(), Line::styled(cut(&table.caption, room), Ink::heading())];
     for (column, cell) in table.columns.iter().zip(&row.cells) {
         let is_state = std::ptr::eq(cell, row.cells.get(1).unwrap_or(cell));
         let style = if is_state { ink.state(row.state) } else { Style::new() };
@@ -241,7 +241,7 @@ fn row_in_full(picture: &Picture, selected: usize, ink: Ink, room: usize) -> Vec
         for (index, text) in said.into_iter().enumerate() {
             let of = if index == 0 { column } else { &"" };
             lines.push(Line::from(vec![
-                Span::styled(format!("  {}", padded(of, name, false)), ink.quiet()),
+                Span::styled(format!("  {}", padded(of, name, false)), Ink::quiet()),
                 Span::styled(text, style),
             ]));
         }

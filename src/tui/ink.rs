@@ -25,17 +25,17 @@ impl Ink {
     }
 
     /// What matters less.
-    pub fn quiet(self) -> Style {
-        if self.colour { Style::new().fg(Color::DarkGray) } else { Style::new() }
+    pub fn quiet() -> Style {
+        Style::new().add_modifier(Modifier::DIM)
     }
 
     /// What stands over something.
-    pub fn heading(self) -> Style {
+    pub fn heading() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
     /// What is selected.
-    pub fn selected(self) -> Style {
+    pub fn selected() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 

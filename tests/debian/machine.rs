@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::support::Ran;
 
 /// How long anything may take; more than that is a fault, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// It is gone when it is dropped, with all that was done on it.
 pub struct Machine {

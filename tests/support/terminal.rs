@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -15,7 +16,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use vt100::{Parser, Screen};
 
 /// How long anything may take to be seen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Terminal {
     child: Child,
@@ -51,7 +52,7 @@ impl Terminal {
         let child = session.spawn().unwrap();
         let keys = File::from(ours);
         let mut output = keys.try_clone().unwrap();
-        let seen = Seen { parser: Parser::new(rows, columns, 0), raw: Vec::new() };
+        let seen = Seen { parser: Parser::new(some(rows), some(columns), 0), raw: Vec::new() };
         let seen = Arc::new((Mutex::new(seen), Condvar::new()));
         let told = Arc::clone(&seen);
         let reader = std::thread::spawn(move || {
@@ -73,7 +74,7 @@ impl Terminal {
 
     /// As if a person had dragged the window's corner.
     pub fn resize(&self, columns: u16, rows: u16) {
-        self.seen.0.lock().unwrap().parser.screen_mut().set_size(rows, columns);
+        self.seen.0.lock().unwrap().parser.screen_mut().set_size(some(rows), some(columns));
         size(&self.keys, columns, rows);
     }
 
@@ -135,6 +136,10 @@ impl Drop for Terminal {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+fn some(number: u16) -> NonZero<u16> {
+    NonZero::new(number).unwrap()
 }
 
 fn size(terminal: &impl std::os::fd::AsFd, columns: u16, rows: u16) {

@@ -170,11 +170,11 @@ mod tests {
 
     fn owned(files: Vec<FileEntry>, doing: Option<Doing>) -> Inspection {
         let owner = Some(Holder { pid: 7, host: "here".to_owned() });
-        Inspection { files, owner, doing, ..Inspection::default() }
+        Inspection { owner, files, doing, ..Inspection::default() }
     }
 
-    fn extracting(stage: Stage) -> Option<Doing> {
-        Some(Doing { service: "discogs-extractor".to_owned(), stage: Some(stage), types: vec![] })
+    fn extracting(stage: Stage) -> Doing {
+        Doing { service: "discogs-extractor".to_owned(), stage: Some(stage), types: vec![] }
     }
 
     fn picture(store: &Inspection) -> Picture {
@@ -207,8 +207,8 @@ mod tests {
     fn an_owner_s_words_are_believed_and_one_that_says_nothing_is_at_work() {
         let files = || vec![entry(Kind::Labels, Status::Extracting)];
         assert_eq!(picture(&owned(files(), None)).stage, "at work");
-        assert_eq!(picture(&owned(files(), extracting(Stage::Running))).stage, "running");
-        let waiting = picture(&owned(files(), extracting(Stage::Waiting(AT))));
+        assert_eq!(picture(&owned(files(), Some(extracting(Stage::Running)))).stage, "running");
+        let waiting = picture(&owned(files(), Some(extracting(Stage::Waiting(AT)))));
         assert_eq!(waiting.stage, "waiting until 2026-01-02T03:04:05Z");
     }
 
@@ -216,7 +216,7 @@ mod tests {
     fn a_stall_and_a_block_are_told_with_their_reason() {
         let told = |live: Live| {
             let file = FileEntry { live: Some(live), ..entry(Kind::Labels, Status::Extracting) };
-            let picture = picture(&owned(vec![file], extracting(Stage::Running)));
+            let picture = picture(&owned(vec![file], Some(extracting(Stage::Running))));
             (picture.stage, picture.alerts)
         };
         assert_eq!(told(live(1)), ("running".to_owned(), vec![]));
@@ -235,7 +235,7 @@ mod tests {
         for second in 0..60 {
             let live = Some(live(second * 10));
             let file = FileEntry { live, ..entry(Kind::Labels, Status::Extracting) };
-            last = owned(vec![file], extracting(Stage::Running));
+            last = owned(vec![file], Some(extracting(Stage::Running)));
             paces.note(Duration::from_secs(second), &last);
         }
         let picture = of_store(&last, &Filter::default(), &paces, AT);
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(cells[4], Cell::Rate { now: 10, curve: vec![10.0; 5] });
         assert_eq!(cells[5], Cell::Text("41s".to_owned()));
         let dead = Inspection { owner: None, doing: None, ..last };
-        paces.note(Duration::from_secs(60), &dead);
+        paces.note(Duration::from_mins(1), &dead);
         let picture = of_store(&dead, &Filter::default(), &paces, AT);
         assert_eq!(picture.tables[0].rows[0].cells[4], Cell::None);
     }
