@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "consume/rabbit.rs"]
+mod rabbit;
 mod support;
 #[path = "support/terminal.rs"]
 mod terminal;
@@ -10,9 +12,10 @@ use std::fs;
 
 use discogs_extractor::model::Kind;
 use discogs_extractor::sample::Options;
+use rabbit::Rabbit;
 use rustix::process::Signal;
-use support::Place;
 use support::daemon::Daemon;
+use support::{Place, Ran};
 use terminal::Terminal;
 use vt100::Screen;
 
@@ -69,6 +72,28 @@ fn beside_a_daemon_it_moves_and_after_it_the_store_is_shown() {
     let daemon = Daemon::start(place.daemon("sqlite:out.db").args(["--types", "releases"]));
     top.until("the next daemon", |screen| !screen.contents().contains("not running"));
     daemon.stops();
+    top.press("q");
+    top.ends(0);
+}
+
+#[test]
+fn a_consumer_s_types_are_shown_while_it_runs_and_what_it_noted_after_it() {
+    let (rabbit, place) = (Rabbit::at("DISCOGS_TEST_AMQP"), Place::new());
+    place.sample(&set(200));
+    let mut command = rabbit.consume(&place, "c.db", "state");
+    let consumer = Daemon::start(command.args(["--consumer-cancel-delay", "1"]));
+    let mut top = top(&place, 120, 40);
+    top.shows(&["tableinator ", "reading", "active"]);
+    Ran::of(rabbit.extract(&place, "dumps").env("STATE_DIR", place.path("x")).output().unwrap())
+        .ends(0, &[]);
+    let text = top.until("all types are cancelled", |screen| {
+        screen.contents().matches("cancelled, complete").count() == 4
+    });
+    assert!(text.contains("Types"), "{text}");
+    top.shows(&["complete, waiting for more", "Files of 20260101 to sqlite:"]);
+    consumer.stops();
+    let text = top.shows(&["not running, all complete", "nobody has it"]);
+    assert!(!text.contains("Types"), "{text}");
     top.press("q");
     top.ends(0);
 }
