@@ -102,7 +102,9 @@ fn options(command: &[&str]) -> BTreeMap<String, String> {
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let parts: Vec<_> = help.split("[env: ").collect();
     let pairs = parts.windows(2);
-    pairs.map(|two| (two[1].split('=').next().unwrap().to_owned(), two[0].to_owned())).collect()
+    pairs
+        .map(|two| (two[1].split(['=', ']']).next().unwrap().to_owned(), two[0].to_owned()))
+        .collect()
 }
 
 /// The variables without an option, as the sources name them.
