@@ -16,7 +16,7 @@ use crate::model::{Kind, Version};
 
 pub use consume::{ConsumeArgs, ConsumeCommand, ConsumerArgs, ConsumerName};
 pub use delivery::{DeliveryArgs, ExtractArgs, RunArgs};
-pub use doctor::{DoctorArgs, DoctorCommand, HowArgs};
+pub use doctor::{DoctorArgs, DoctorCommand};
 pub use download::{DownloadArgs, FetchArgs, Rate, SiteArgs, VersionsArgs};
 pub use top::TopArgs;
 

@@ -5,26 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use secrecy::ExposeSecret;
 use serde::Serialize;
 use url::Url;
 
-use super::args::{ConsumerName, DoctorArgs, DoctorCommand, GlobalArgs, HowArgs};
+use super::args::{ConsumerName, DoctorArgs, DoctorCommand, GlobalArgs};
 use super::config::{self, ConfigFile, Consume, Run};
 use super::exit::Exit;
 use super::owner::{self, Usage};
-use super::{EXTRACTOR, consume, environment, versions};
+use super::run::target;
+use super::{EXTRACTOR, consume, store, versions};
 use crate::amqp::{self, Broker, Expected, Topology};
-use crate::daemon::doctor::{self, Room, Wants};
+use crate::daemon::doctor::{self, Next, Room, Wants};
 use crate::dump::Dump;
 use crate::graph;
 use crate::model::{Clock, Finding, Level, SystemClock, Timestamp};
 use crate::sink::{Target, postgres, sqlite};
 use crate::state::Inspection;
-
-/// A version's dumps together, where nobody says how large the next one is: those of 2025, rounded
-/// up.
-const VERSION_BYTES: u64 = 14_000_000_000;
+use crate::state::view::FileEntry;
 
 /// The platform's consumers, whose queues are looked for in any case.
 const CONSUMERS: [&str; 2] = ["tableinator", "graphinator"];
@@ -33,15 +30,16 @@ const CONSUMERS: [&str; 2] = ["tableinator", "graphinator"];
 pub fn run(args: DoctorArgs, global: &GlobalArgs, file: ConfigFile) -> Result<Exit> {
     owner::check_environment()?;
     let runtime = owner::runtime()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut report = Report::default();
-    let json = match args.command {
+    match args.command {
         None => {
             let state_dir = config::state_dir(global, &file, EXTRACTOR)?;
-            let HowArgs { json, management } = args.how;
-            report.json = json;
+            report.json = args.how.json;
+            let known = machine(&state_dir, &*clock, &mut report)?;
             let config = Run::resolve(args.run, file);
-            runtime.block_on(extractor(&config, &state_dir, management.as_ref(), &mut report))?;
-            json
+            let management = args.how.management.as_ref();
+            runtime.block_on(extractor(&config, known, management, &clock, &mut report))?;
         }
         Some(command) => {
             let (name, args) = match command {
@@ -49,15 +47,15 @@ pub fn run(args: DoctorArgs, global: &GlobalArgs, file: ConfigFile) -> Result<Ex
                 DoctorCommand::Graph(args) => (ConsumerName::Graph, args),
             };
             let state_dir = config::state_dir(global, &file, name.name())?;
-            let HowArgs { json, management } = args.how;
-            report.json = json;
+            report.json = args.how.json;
+            machine(&state_dir, &*clock, &mut report)?;
             let config = Consume::resolve(name, *args.consumer, file);
-            runtime.block_on(consumer(&config, &state_dir, management.as_ref(), &mut report))?;
-            json
+            let management = args.how.management.as_ref();
+            runtime.block_on(consumer(&config, management, &*clock, &mut report))?;
         }
-    };
+    }
     let status = report.status();
-    if json {
+    if report.json {
         let all = serde_json::to_string_pretty(&Checks { status, checks: &report.findings })?;
         print(&(all + "\n"))?;
     } else {
@@ -118,54 +116,35 @@ impl Report {
 
 async fn extractor(
     config: &Run,
-    state_dir: &Path,
+    known: Option<Inspection>,
     management: Option<&Url>,
+    clock: &Arc<dyn Clock>,
     report: &mut Report,
 ) -> Result<()> {
     let delivery = &config.delivery;
-    let target: Target = match &delivery.to {
-        Some(to) => to.parse(),
-        None => environment::broker(&environment::variable)?.expose_secret().parse(),
-    }
-    .map_err(|error| Usage(format!("{error}")))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let known = machine(state_dir, &clock, report).await?;
+    let target = target(delivery.to.as_deref())?;
     let (kinds, version) = (&delivery.kinds, delivery.version);
     let wants = Wants { kinds, version, fetched: config.fetch.is_some() };
     let (found, here) = doctor::folder(&config.root, wants);
     report.add(found)?;
-    let mut to_come = None;
+    let mut listed = None;
     if let Some(fetch) = &config.fetch {
-        let site = versions::open(&fetch.site, 1, Arc::clone(&clock))?;
+        let site = versions::open(&fetch.site, 1, Arc::clone(clock))?;
         let (found, next) = doctor::site(&*site, wants).await;
         report.add(found)?;
-        let sizes = next.map(|next| {
-            let dumps = next.dumps.iter().filter(|dump| kinds.contains(&dump.name.kind));
-            dumps.map(|dump| (dump.name, dump.size.unwrap_or_default())).collect::<Vec<_>>()
-        });
-        to_come = Some(sizes);
+        listed = next;
     }
-    let there = |dump: &Dump| dump.path.metadata().map_or(0, |metadata| metadata.len());
-    let bytes_here: u64 = here.iter().map(there).sum();
-    // What is here need not come again; of a version that nobody knows yet, all must.
-    let (whole, missing) = match &to_come {
-        Some(Some(sizes)) => {
-            let here = |name| here.iter().any(|dump| dump.name == name);
-            let missing =
-                sizes.iter().filter(|(name, _)| !here(*name)).map(|(_, bytes)| bytes).sum();
-            (sizes.iter().map(|(_, bytes)| bytes).sum(), missing)
-        }
-        Some(None) => (bytes_here.max(VERSION_BYTES), bytes_here.max(VERSION_BYTES)),
-        None => (bytes_here, 0),
-    };
-    let mut rooms = vec![Room { what: "downloads", folder: config.root.clone(), bytes: missing }];
+    let bytes = |dump: &Dump| dump.path.metadata().map_or(0, |metadata| metadata.len());
+    let here: Vec<_> = here.iter().map(|dump| (dump.name, bytes(dump))).collect();
+    let Next { whole, to_come } = doctor::next(&here, wants.fetched, listed.as_ref(), kinds);
+    let mut rooms = vec![Room { what: "downloads", folder: config.root.clone(), bytes: to_come }];
     if let Some(need) = target.needs(whole) {
         rooms.push(Room { what: "the sink", folder: need.folder, bytes: need.bytes });
     }
     report.all(doctor::disks(&rooms))?;
     match &target {
         Target::Sqlite(path) => report.add(sqlite::checkup(path)),
-        Target::Postgres(server) => report.all(postgres::checkup(server, &*clock).await),
+        Target::Postgres(server) => report.all(postgres::checkup(server, &**clock).await),
         Target::Folder(folder) => report.add(doctor::lines(folder)),
         Target::StandardOutput | Target::Null => Ok(()),
         Target::Amqp(broker) => {
@@ -173,9 +152,8 @@ async fn extractor(
             let topology = Topology::new(delivery.exchange_prefix.clone(), consumers.clone())
                 .map_err(|error| Usage(error.to_string()))?;
             let job = broker.job(&delivery.exchange_prefix);
-            let of_job = |file: &crate::state::view::FileEntry| {
-                file.key.job == job && file.state.checkpoint.records > 0
-            };
+            let of_job =
+                |file: &FileEntry| file.key.job == job && file.state.checkpoint.records > 0;
             let also =
                 CONSUMERS.iter().copied().filter(|name| !consumers.iter().any(|c| c == name));
             let names: Vec<&str> = consumers.iter().map(String::as_str).chain(also).collect();
@@ -191,12 +169,10 @@ async fn extractor(
 
 async fn consumer(
     config: &Consume,
-    state_dir: &Path,
     management: Option<&Url>,
+    clock: &dyn Clock,
     report: &mut Report,
 ) -> Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    machine(state_dir, &clock, report).await?;
     let name = config.consumer.name();
     let broker: Broker = consume::broker(config.from.as_deref())?;
     let topology = consume::topology(config.exchange_prefix.clone(), name)?;
@@ -204,24 +180,19 @@ async fn consumer(
     report.all(amqp::checkup(&broker, &topology, expected, management).await)?;
     match consume::address(config.consumer, config.to.as_deref())? {
         consume::Place::Sqlite(path) => report.add(sqlite::checkup(&path)),
-        consume::Place::Postgres(server) => report.all(postgres::checkup(&server, &*clock).await),
+        consume::Place::Postgres(server) => report.all(postgres::checkup(&server, clock).await),
         consume::Place::Graph(address) => report.add(graph::checkup(&address).await),
     }
 }
 
 /// What every command needs of this machine, and what its store holds.
-async fn machine(
-    state_dir: &Path,
-    clock: &Arc<dyn Clock>,
-    report: &mut Report,
-) -> Result<Option<Inspection>> {
+fn machine(state_dir: &Path, clock: &dyn Clock, report: &mut Report) -> Result<Option<Inspection>> {
+    let known = store::inspect(state_dir);
     report.add(doctor::program())?;
-    let (found, known) = doctor::store(state_dir, &**clock).await;
-    let latest = known.as_ref().and_then(latest);
-    report.add(doctor::clock(&**clock, latest))?;
+    report.add(doctor::clock(clock, known.as_ref().ok().and_then(latest)))?;
     report.add(doctor::open_files())?;
-    report.all(found)?;
-    Ok(known)
+    report.all(doctor::store(state_dir, &known, clock.now()))?;
+    Ok(known.ok())
 }
 
 /// When the last thing happened that the store knows of.

@@ -41,11 +41,7 @@ const NO_STATE: &str = "the daemon goes on where it was after every stop, and st
 pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit> {
     owner::check_environment()?;
     let delivery = &config.delivery;
-    let target: Target = match &delivery.to {
-        Some(to) => to.parse(),
-        None => environment::broker(&environment::variable)?.expose_secret().parse(),
-    }
-    .map_err(|error| Usage(format!("{error}")))?;
+    let target = target(delivery.to.as_deref())?;
     if matches!(target, Target::StandardOutput) {
         bail!(Usage(NO_STATE.into()));
     }
@@ -110,6 +106,18 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
     };
     owner.run(runtime, telling, work)?;
     Ok(Exit::Done)
+}
+
+/// The sink as it was named, else the platform's broker.
+///
+/// # Errors
+/// If neither names one.
+pub(super) fn target(to: Option<&str>) -> Result<Target> {
+    let target = match to {
+        Some(to) => to.parse(),
+        None => environment::broker(&environment::variable)?.expose_secret().parse(),
+    };
+    Ok(target.map_err(|error| Usage(format!("{error}")))?)
 }
 
 /// The site that dumps are fetched from into the folder, which is made for them.

@@ -61,6 +61,12 @@ impl Finding {
         Finding { status: Level::Failure, ..Finding::warning(check, message, hint) }
     }
 
+    /// The same, where it may pass by itself.
+    #[must_use]
+    pub fn as_warning(self) -> Finding {
+        Finding { status: Level::Warning, ..self }
+    }
+
     /// An error that says its own hint behind `hint:`, as ours do.
     pub fn of_error(check: &'static str, error: &dyn std::error::Error) -> Finding {
         let words = error.to_string();

@@ -125,10 +125,7 @@ pub async fn site(site: &dyn Site, wants: Wants<'_>) -> (Finding, Option<RemoteV
             let found = format!("{} has {}{bytes}", site.shown(), newest.version);
             (Finding::ok("site", found), Some(newest.clone()))
         }
-        Err(error) => (
-            Finding { status: crate::model::Level::Warning, ..Finding::of_error("site", &error) },
-            None,
-        ),
+        Err(error) => (Finding::of_error("site", &error).as_warning(), None),
     }
 }
 

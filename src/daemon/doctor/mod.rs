@@ -12,7 +12,7 @@ use rustix::fs::{Access, access};
 
 pub use dumps::{Wants, folder, lines, site};
 pub use machine::{clock, open_files, program};
-pub use room::{Room, disks};
+pub use room::{Next, Room, disks, next};
 pub use store::store;
 
 /// Whether files may be made in a folder, or the folder itself where there is none yet.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{stat, statvfs};
 
-use crate::model::Finding;
+use crate::dump::RemoteVersion;
+use crate::model::{DumpName, Finding, Kind};
 use crate::observe::bytes;
 
 /// Something that will be written.
@@ -17,6 +18,43 @@ pub struct Room {
     pub folder: PathBuf,
     /// How much, roughly.
     pub bytes: u64,
+}
+
+/// A month's dumps together, where nobody says how large the next ones are: those of 2025, rounded
+/// up.
+const MONTH: u64 = 14_000_000_000;
+
+/// Compressed bytes of the next version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// All of them.
+    pub whole: u64,
+    /// Those that are still to be fetched.
+    pub to_come: u64,
+}
+
+/// How large the next version is: of a folder alone what lies in it, else what the site says; what
+/// it does not say is taken to be as much as lies here, and a month at least.
+pub fn next(
+    here: &[(DumpName, u64)],
+    fetched: bool,
+    listed: Option<&RemoteVersion>,
+    kinds: &[Kind],
+) -> Next {
+    let whole = here.iter().map(|(_, bytes)| bytes).sum::<u64>();
+    if !fetched {
+        return Next { whole, to_come: 0 };
+    }
+    let listed = listed.map_or(&[][..], |listed| &listed.dumps);
+    let wanted = listed.iter().filter(|dump| kinds.contains(&dump.name.kind));
+    let sizes: Option<Vec<_>> = wanted.map(|dump| Some((dump.name, dump.size?))).collect();
+    let Some(sizes) = sizes.filter(|sizes| !sizes.is_empty()) else {
+        let whole = whole.max(MONTH);
+        return Next { whole, to_come: whole };
+    };
+    let is_here = |name| here.iter().any(|(there, _)| *there == name);
+    let to_come = sizes.iter().filter(|(name, _)| !is_here(*name)).map(|(_, bytes)| bytes).sum();
+    Next { whole: sizes.iter().map(|(_, bytes)| bytes).sum(), to_come }
 }
 
 /// Compares what will be written with what is free, disk by disk.
@@ -57,7 +95,38 @@ fn enough(folder: &Path, free: u64, rooms: &[&Room]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dump::RemoteDump;
     use crate::model::Level;
+
+    #[test]
+    fn what_is_here_need_not_come_and_what_nobody_says_is_a_month() {
+        let name = |kind: Kind| DumpName { version: "20260201".parse().unwrap(), kind };
+        let listed = |sizes: [Option<u64>; 2]| RemoteVersion {
+            version: "20260201".parse().unwrap(),
+            dumps: [Kind::Artists, Kind::Labels]
+                .into_iter()
+                .zip(sizes)
+                .map(|(kind, size)| RemoteDump {
+                    name: name(kind),
+                    place: String::new(),
+                    size,
+                    checksum: None,
+                })
+                .collect(),
+            checksums: None,
+        };
+        let here = [(name(Kind::Artists), 5)];
+        let of = |fetched, listed: Option<&RemoteVersion>, kinds: &[Kind]| {
+            let Next { whole, to_come } = next(&here, fetched, listed, kinds);
+            (whole, to_come)
+        };
+        let known = listed([Some(6), Some(7)]);
+        assert_eq!(of(false, None, &Kind::ALL), (5, 0));
+        assert_eq!(of(true, Some(&known), &Kind::ALL), (13, 7));
+        assert_eq!(of(true, Some(&known), &[Kind::Labels]), (7, 7));
+        assert_eq!(of(true, Some(&listed([Some(6), None])), &Kind::ALL), (MONTH, MONTH));
+        assert_eq!(of(true, None, &Kind::ALL), (MONTH, MONTH));
+    }
 
     #[test]
     fn what_goes_to_one_disk_is_added_up() {

@@ -4,53 +4,41 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::may_write;
-use crate::daemon::control::{self, Request, Response};
-use crate::model::{Clock, Finding, Level, Timestamp};
-use crate::state::view::CRASH_LOOP;
-use crate::state::{self, FORMAT, Inspection, StateError, Status};
+use crate::model::{Finding, Timestamp};
+use crate::state::{FORMAT, Inspection, StateError, Status, view};
 
 /// How long something may be owed before it is told: a sink that is there takes it in seconds.
 const OWED: Duration = Duration::from_hours(1);
 
-/// Looks at the store, and gives what it holds if it can be read.
-pub async fn store(dir: &Path, clock: &dyn Clock) -> (Vec<Finding>, Option<Inspection>) {
+/// What is to be said of a state directory, and of what was read of it.
+pub fn store(dir: &Path, read: &anyhow::Result<Inspection>, now: Timestamp) -> Vec<Finding> {
     if !may_write(dir) {
-        let found = Finding::failure(
+        return vec![Finding::failure(
             "store",
             format!("{} may not be written", dir.display()),
             "let the user this runs as write there, or choose another place with --state-dir",
-        );
-        return (vec![found], None);
+        )];
     }
     if !dir.exists() {
-        let found = Finding::ok("store", format!("{} is made at the start", dir.display()));
-        return (vec![found], Some(Inspection::default()));
+        return vec![Finding::ok("store", format!("{} is made at the start", dir.display()))];
     }
-    let owned = match control::ask(dir, &Request::Inspect).await {
-        Ok(Some(Response::Inspection(inspection))) => Ok(*inspection),
-        Ok(Some(Response::Refused { why })) => {
-            let hint = "look at the log of the process that has it";
-            return (vec![Finding::failure("store", why, hint)], None);
-        }
-        Ok(Some(Response::Forgotten { .. }) | None) => state::open_for_inspection(dir),
-        Err(error) => {
-            let said = format!("the process that has {} gives no answer: {error}", dir.display());
-            let hint = "it may be of another release: stop it, and start this one";
-            return (vec![Finding::warning("store", said, hint)], None);
-        }
-    };
-    match owned {
+    let error = match read {
         Ok(inspection) => {
-            let mut found = vec![known(dir, &inspection)];
-            found.extend(concerns(&inspection, clock.now()));
-            (found, Some(inspection))
+            let mut found = vec![known(dir, inspection)];
+            found.extend(concerns(inspection, now));
+            return found;
         }
-        Err(error @ StateError::Owned { .. }) => {
-            let found = Finding::of_error("store", &error);
-            (vec![Finding { status: Level::Warning, ..found }], None)
-        }
-        Err(error) => (vec![Finding::of_error("store", &error)], None),
-    }
+        Err(error) => error,
+    };
+    vec![match error.downcast_ref::<StateError>() {
+        Some(error @ StateError::Owned { .. }) => Finding::of_error("store", error).as_warning(),
+        Some(error) => Finding::of_error("store", error),
+        None => Finding::failure(
+            "store",
+            format!("{}: {error:#}", dir.display()),
+            "look at the log of the process that has it; one of another release is to be stopped",
+        ),
+    }]
 }
 
 fn known(dir: &Path, inspection: &Inspection) -> Finding {
@@ -70,7 +58,7 @@ fn known(dir: &Path, inspection: &Inspection) -> Finding {
 
 /// What of all it knows somebody should look at, in the newest version of each job.
 fn concerns(inspection: &Inspection, now: Timestamp) -> Vec<Finding> {
-    let files = state::view::select(inspection, &state::view::Filter::default());
+    let files = view::select(inspection, &view::Filter::default());
     let files = files.into_iter().filter_map(|file| {
         let (name, state) = (&file.key.file, &file.state);
         match (state.status, &state.error) {
@@ -80,7 +68,7 @@ fn concerns(inspection: &Inspection, now: Timestamp) -> Vec<Finding> {
                 "put the cause right; the next pass tries again, and `discogs-extractor state show` \
                  has everything about it",
             )),
-            (Status::Extracting | Status::Pending, _) if state.fruitless >= CRASH_LOOP => {
+            (Status::Extracting | Status::Pending, _) if state.fruitless >= view::CRASH_LOOP => {
                 Some(Finding::warning(
                     "files",
                     format!("{name} was started {} times without getting on", state.fruitless),

@@ -38,9 +38,7 @@ pub fn checkup(path: &Path) -> Finding {
             let finding = Finding::of_error("sink", &explain(path, "use", &error));
             match error.sqlite_error_code() {
                 // It is waited for, and may end by itself.
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    Finding { status: crate::model::Level::Warning, ..finding }
-                }
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => finding.as_warning(),
                 _ => finding,
             }
         }

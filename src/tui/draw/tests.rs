@@ -2,7 +2,6 @@ use ratatui::style::Color;
 
 use super::*;
 use crate::model::Kind;
-use crate::observe::picture::Cell;
 
 const AT: Timestamp = Timestamp(1_767_323_045_000);
 const PLAIN: Ink = Ink { colour: false };
@@ -159,6 +158,12 @@ fn an_opened_row_says_all_of_it() {
     {
         assert!(text.contains(words), "{words:?} is missing in\n{text}");
     }
+    let mut long = picture();
+    long.alerts = vec![format!("discogs_20260101_artists.xml.gz: {}the end", "word ".repeat(90))];
+    let known = Known { picture: Some(&long), source: "state in /s", trouble: None };
+    let screen = Screen { top: usize::MAX, ..screen };
+    let text = drawn_with(&known, screen, PLAIN, 40, 10).text;
+    assert!(text.contains("the end"), "an error can be read to its end:\n{text}");
 }
 
 #[test]
