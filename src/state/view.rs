@@ -307,7 +307,8 @@ pub fn list(inspection: &Inspection, filter: &Filter) -> List {
     }
 }
 
-fn line(entry: &FileEntry, owned: bool) -> FileLine {
+/// A file as it is listed, of a store that somebody has or nobody.
+pub fn line(entry: &FileEntry, owned: bool) -> FileLine {
     let FileEntry { key, state, live, .. } = entry;
     let size = state.identity.size();
     let stored = (state.checkpoint.records, state.gzip_offset.0, state.last_activity);
@@ -345,6 +346,12 @@ pub fn stalled(entry: &FileEntry, owned: bool) -> Option<String> {
     let crash_loop = || format!("{ended} starts in a row ended before anything was delivered");
     let said = live.as_ref().and_then(|live| live.stalled.clone());
     said.or_else(|| (ended >= CRASH_LOOP).then(crash_loop))
+}
+
+/// Why the last attempt at a file failed, unless it is tried again now and may be right this time.
+pub fn last_error(entry: &FileEntry) -> Option<&str> {
+    let FileState { status, error, .. } = &entry.state;
+    error.as_deref().filter(|_| *status != Status::Extracting)
 }
 
 /// Rounded down to one decimal; only what is complete has 100.

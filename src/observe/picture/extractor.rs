@@ -3,8 +3,8 @@
 use super::{Picture, Row, State, Table, files, kept};
 use crate::model::{Job, Phase, Timestamp};
 use crate::observe::{FileNow, PROGRAM_VERSION, Snapshot, Stage};
-use crate::state::view::{FileEntry, Filter};
-use crate::state::{FileKey, Inspection};
+use crate::state::Inspection;
+use crate::state::view::{self, FileEntry, Filter};
 
 /// What is shown of a snapshot, and of a job's store if it answers.
 pub fn of_files(
@@ -27,15 +27,11 @@ pub fn of_files(
     match store {
         Some(store) => {
             let newest = now.files.iter().map(|file| file.name.version).max();
-            // What is tried again may be right this time.
-            let tried = |key: &FileKey| {
-                now.files.iter().any(|file| file.active() && file.name.to_string() == key.file)
-            };
-            let failed = store.files.iter().filter(|FileEntry { key, .. }| {
-                key.job == *job && newest.is_none_or(|newest| key.version == newest) && !tried(key)
+            let shown = store.files.iter().filter(|FileEntry { key, .. }| {
+                key.job == *job && newest.is_none_or(|newest| key.version == newest)
             });
-            alerts.extend(failed.filter_map(|entry| {
-                let error = entry.state.error.as_ref()?;
+            alerts.extend(shown.filter_map(|entry| {
+                let error = view::last_error(entry)?;
                 Some(format!("{}: {error}", entry.key.file))
             }));
             let of_job = |of: &Job| of == job;
@@ -106,7 +102,7 @@ mod tests {
     use crate::model::{DumpName, GzipOffset, Identity, Kind, Live, WaitsFor};
     use crate::observe::Speed;
     use crate::observe::picture::Cell;
-    use crate::state::FileState;
+    use crate::state::{FileKey, FileState, Status};
 
     const AT: Timestamp = Timestamp(1_767_323_045_000);
 
@@ -167,11 +163,14 @@ mod tests {
         let known = FileState::registered(Identity::Content { size: 100, ends: [7; 32] });
         let state = FileState { error: Some("garbage".to_owned()), ..known };
         let key = FileKey::new(job.clone(), name);
-        let entry = FileEntry { key, state, points: 0, live: None };
-        let store = Inspection { files: vec![entry], ..Inspection::default() };
-        for (phase, told) in
-            [(Phase::Failed, true), (Phase::Pending, true), (Phase::Extracting, false)]
-        {
+        for (phase, status, told) in [
+            (Phase::Failed, Status::Failed, true),
+            (Phase::Pending, Status::Pending, true),
+            (Phase::Extracting, Status::Extracting, false),
+        ] {
+            let state = FileState { status, ..state.clone() };
+            let entry = FileEntry { key: key.clone(), state, points: 0, live: None };
+            let store = Inspection { files: vec![entry], ..Inspection::default() };
             let live = Live { phase, ..Live::PENDING };
             let (downloaded, completed_at, stalled) = (None, None, false);
             let speed = Speed::default();

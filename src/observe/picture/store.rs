@@ -72,12 +72,13 @@ fn owned(store: &Inspection) -> bool {
 
 /// What stands in a file's way.
 fn alert(store: &Inspection, entry: &FileEntry) -> Option<String> {
-    let FileEntry { key, state, live, .. } = entry;
+    let FileEntry { key, live, .. } = entry;
     if let Some(why) = view::stalled(entry, owned(store)) {
         return Some(format!("{} is stalled: {why}", key.file));
     }
     let blocked = live.as_ref().filter(|live| live.blocked);
-    let why = blocked.and_then(|live| live.waiting_for.as_ref()).or(state.error.as_ref())?;
+    let waits_for = blocked.and_then(|live| live.waiting_for.as_deref());
+    let why = waits_for.or_else(|| view::last_error(entry))?;
     Some(format!("{}: {why}", key.file))
 }
 
@@ -96,12 +97,10 @@ fn of_files(store: &Inspection, entries: &[&FileEntry], paces: &Paces) -> Table 
 }
 
 fn row(store: &Inspection, entry: &FileEntry, paces: &Paces) -> Row {
-    let FileEntry { key, state, live, .. } = entry;
+    let line = view::line(entry, owned(store));
     let consumed = store.doing.as_ref().is_some_and(|doing| !doing.types.is_empty());
-    let (is, word) = match state.status {
-        Status::Extracting if view::stalled(entry, owned(store)).is_some() => {
-            (State::Stalled, "stalled")
-        }
+    let (state, word) = match line.status {
+        Status::Extracting if line.stalled => (State::Stalled, "stalled"),
         Status::Extracting if !owned(store) => (State::Calm, "interrupted"),
         Status::Extracting if consumed => (State::Busy, "arriving"),
         Status::Extracting => (State::Busy, "extracting"),
@@ -110,28 +109,24 @@ fn row(store: &Inspection, entry: &FileEntry, paces: &Paces) -> Row {
         Status::Failed => (State::Failed, "failed"),
     };
     let arrives = store.downloads.iter().any(|download| {
-        download.status == DownloadStatus::Downloading && download.key.file == key.file
+        download.status == DownloadStatus::Downloading && download.key.file == line.file
     });
-    let word = match state.status {
+    let word = match line.status {
         Status::Extracting if arrives && owned(store) => format!("{word}, downloading"),
         _ => word.to_owned(),
     };
-    let of = state.identity.size();
-    let stored = (state.checkpoint.records, state.gzip_offset, state.last_activity);
-    let (records, done, last_activity) = live.as_ref().map_or(stored, |live| {
-        (live.records, live.gzip_offset, live.last_activity.max(state.last_activity))
-    });
-    let pace = paces.of_file(key);
+    let is_complete = line.status == Status::Complete;
+    let pace = paces.of_file(&entry.key);
     let shown = files::Shown {
-        name: key.file.clone(),
-        state: is,
+        name: line.file,
+        state,
         word,
-        done: if state.status == Status::Complete { of } else { done.0 },
-        of,
-        records,
+        done: if is_complete { line.gzip_size } else { line.gzip_offset },
+        of: line.gzip_size,
+        records: line.records,
         pace: pace.as_ref().map(|(speed, curve)| (*speed, curve.as_slice())),
-        last_activity: last_activity.max(state.completed_at),
-        completed_at: state.completed_at,
+        last_activity: line.last_activity_at.max(line.completed_at),
+        completed_at: line.completed_at,
     };
     shown.row()
 }
