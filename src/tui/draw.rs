@@ -10,7 +10,7 @@ use super::columns::{Column, GAP, fit};
 use super::ink::Ink;
 use super::screen::{Screen, View};
 use crate::model::Timestamp;
-use crate::observe::picture::{Picture, Row, State, Table};
+use crate::observe::picture::{Cell, Picture, Row, State, Table};
 
 /// What is known.
 #[derive(Clone, Debug)]
@@ -245,6 +245,14 @@ fn row_in_full(picture: &Picture, selected: usize, ink: Ink, room: usize) -> Vec
                 Span::styled(text, style),
             ]));
         }
+    }
+    // What the head has no room for is read to its end here.
+    let Some(Cell::Text(name)) = row.cells.first() else { return lines };
+    for alert in picture.alerts.iter().filter(|alert| alert.starts_with(name)) {
+        lines.push(Line::default());
+        let said = wrapped(alert, room.saturating_sub(2)).into_iter();
+        let style = ink.state(row.state);
+        lines.extend(said.map(|text| Line::styled(format!("  {text}"), style)));
     }
     lines
 }
