@@ -1,6 +1,7 @@
 //! Named places at which a test can end the process, as a power cut would: `DISCOGS_FAULT_AT=name`
-//! in the environment kills it the first time it comes by, `name:3` the third time. At some, `DISCOGS_PANIC_AT=name`
-//! makes it panic. Only builds with debug assertions look; in a release build a place is nothing.
+//! in the environment kills it the first time it comes by, `name:3` the third time. At some,
+//! `DISCOGS_PANIC_AT=name` makes it panic. Only builds with debug assertions look; in a release build
+//! a place is nothing.
 
 /// Every place there is, so that a test can go through them all.
 pub const PLACES: &[&str] = &[
