@@ -47,9 +47,9 @@ fn share() -> &'static Path {
         build.args(["--binary", env!("CARGO_BIN_EXE_discogs-extractor")]).env("PATH", path);
         build.arg("--output").arg(share.path());
         build.args(["--deb-version", "0.1.0-1", "--compress-type", "gz", "--fast"]);
-        let built = Ran::of(build.output().unwrap());
-        built.ends(0, &[]);
-        assert_eq!(built.out.trim(), share.path().join(FIRST).to_str().unwrap());
+        let made = Ran::of(build.output().unwrap());
+        made.ends(0, &[]);
+        assert_eq!(made.out.trim(), share.path().join(FIRST).to_str().unwrap());
         let other = "dpkg-deb -R $0 other && sed -i s/0.1.0-1/0.1.0-2/ other/DEBIAN/control && \
             echo '# Another.' >>other/etc/discogs-extractor/extractor.env && \
             dpkg-deb -Znone -b other $1 && rm -r other";
@@ -212,7 +212,7 @@ fn it_is_installed_started_upgraded_removed_and_purged() {
 /// The lines of an export that say which run of a file there was.
 fn runs(export: &str) -> Vec<(String, u64)> {
     let lines = export.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let runs = lines.filter_map(|line| Some((line["name"].to_string(), line["run"].as_u64()?)));
+    let runs = lines.filter_map(|line| Some((line["file"].to_string(), line["run"].as_u64()?)));
     let runs: Vec<_> = runs.collect();
     assert!(runs.len() >= 4, "{export}");
     runs
@@ -264,9 +264,10 @@ fn systemd_starts_again_what_hangs_and_gives_up_what_cannot_be_used() {
 #[test]
 fn secrets_and_folders_elsewhere_are_given_as_the_files_say() {
     let machine = installed();
-    machine.does("echo secret >/root/password && chmod 600 /root/password");
-    edit(&machine, "discogs-tableinator", "LoadCredential=password:/root/password");
-    let file = "/run/credentials/discogs-tableinator.service/password";
+    let file = "/etc/discogs-extractor/broker-password";
+    machine.does(&format!(
+        "echo secret >{file} && chgrp discogs-extractor {file} && chmod 640 {file}"
+    ));
     set(&machine, "tableinator", &format!("RABBITMQ_PASSWORD_FILE={file}"));
     machine.does("systemctl start discogs-tableinator");
 
