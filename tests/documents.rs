@@ -29,7 +29,13 @@ const GRAPH: &str = "DISCOGS_TEST_BOLT";
 
 /// What can only run elsewhere, by what it begins with, and where it is run.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("cargo run", ".ci/run"),
+    ("cargo install cargo-deb", "tests/run"),
+    ("bash packaging/build-deb", "tests/debian.rs"),
+    ("apt-get", "tests/debian.rs"),
+    ("editor /etc/", "tests/debian.rs: it adds a line"),
+    ("systemctl", "tests/debian.rs"),
+    ("journalctl", "tests/debian.rs"),
+    ("discogs-extractor state --state-dir /var/lib/", "tests/debian.rs"),
     ("cargo bench", "docs/PERFORMANCE.md: it measures, and takes minutes"),
     ("bash tests/run", ".ci/run"),
     ("bash benches/", "docs/PERFORMANCE.md: it measures, and takes minutes"),
