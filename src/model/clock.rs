@@ -15,6 +15,13 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// Day and time of day in UTC, as people read them: `2026-01-02` and `03:04:05`.
+    pub fn day_and_hour(self) -> (String, String) {
+        let text = self.to_string();
+        let (day, hour) = text.split_once('T').unwrap_or((&text, ""));
+        (day.to_owned(), hour.trim_end_matches('Z').to_owned())
+    }
+
     /// The calendar year in UTC.
     pub fn year(self) -> i32 {
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);

@@ -24,8 +24,8 @@ pub fn ways(cell: &Cell, at: Timestamp) -> Vec<String> {
         },
         Cell::Number(number) => vec![grouped(*number)],
         Cell::Time(time) => {
-            let (day, hour) = parts(*time);
-            let short = if day == parts(at).0 { hour.clone() } else { day.clone() };
+            let (day, hour) = time.day_and_hour();
+            let short = if day == at.day_and_hour().0 { hour.clone() } else { day.clone() };
             vec![short, format!("{day} {hour}")]
         }
         Cell::Progress { done, of: 0 } => vec![bytes(*done)],
@@ -66,16 +66,9 @@ pub fn is_figure(cell: &Cell) -> bool {
     matches!(cell, Cell::Number(_) | Cell::Progress { .. } | Cell::Rate { .. })
 }
 
-/// Day and time in UTC.
-fn parts(at: Timestamp) -> (String, String) {
-    let text = at.to_string();
-    let (day, hour) = text.split_once('T').unwrap_or((&text, ""));
-    (day.to_owned(), hour.trim_end_matches('Z').to_owned())
-}
-
 /// The time of day in UTC.
 pub fn hour(at: Timestamp) -> String {
-    format!("{} UTC", parts(at).1)
+    format!("{} UTC", at.day_and_hour().1)
 }
 
 fn bar(done: u64, of: u64) -> String {

@@ -116,10 +116,8 @@ fn drawn(curve: &[f64]) -> String {
 }
 
 fn moment(at: Timestamp) -> String {
-    let machine = at.to_string();
-    let (date, time) = machine.split_once('T').unwrap_or((&machine, ""));
-    let time = time.trim_end_matches('Z');
-    format!("<time datetime=\"{machine}\"><span>{date}</span> <span>{time} UTC</span></time>")
+    let (day, hour) = at.day_and_hour();
+    format!("<time datetime=\"{at}\"><span>{day}</span> <span>{hour} UTC</span></time>")
 }
 
 /// `12 345 678`, the spaces narrow and unbroken.

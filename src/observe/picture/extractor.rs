@@ -53,9 +53,14 @@ pub(super) fn stage(stage: Stage, stalled: bool) -> (State, String) {
         Stage::Idle => (State::Calm, "idle, waiting for dumps".to_owned()),
         Stage::Running if stalled => (State::Stalled, "running, stalled".to_owned()),
         Stage::Running => (State::Busy, "running".to_owned()),
-        Stage::Waiting(next) => (State::Done, format!("waiting until {next}")),
-        Stage::Failed(next) => (State::Failed, format!("failed, tried again at {next}")),
+        Stage::Waiting(next) => (State::Done, format!("waiting until {}", moment(next))),
+        Stage::Failed(next) => (State::Failed, format!("failed, tried again at {}", moment(next))),
     }
+}
+
+fn moment(at: Timestamp) -> String {
+    let (day, hour) = at.day_and_hour();
+    format!("{day} {hour} UTC")
 }
 
 /// What stands in a file's way.
@@ -129,7 +134,7 @@ mod tests {
         };
         assert_eq!(of(Stage::Idle), (State::Calm, "idle, waiting for dumps".to_owned()));
         assert_eq!(of(Stage::Running), (State::Busy, "running".to_owned()));
-        let at = "2026-01-02T03:04:05Z";
+        let at = "2026-01-02 03:04:05 UTC";
         assert_eq!(of(Stage::Waiting(AT)), (State::Done, format!("waiting until {at}")));
         assert_eq!(of(Stage::Failed(AT)), (State::Failed, format!("failed, tried again at {at}")));
     }

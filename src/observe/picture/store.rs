@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(picture(&owned(files(), None)).stage, "at work");
         assert_eq!(picture(&owned(files(), Some(extracting(Stage::Running)))).stage, "running");
         let waiting = picture(&owned(files(), Some(extracting(Stage::Waiting(AT)))));
-        assert_eq!(waiting.stage, "waiting until 2026-01-02T03:04:05Z");
+        assert_eq!(waiting.stage, "waiting until 2026-01-02 03:04:05 UTC");
     }
 
     #[test]
