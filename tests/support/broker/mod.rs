@@ -9,6 +9,7 @@ pub mod relay;
 use std::future::Future;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use discogs_extractor::model::Kind;
 use lapin::options::{
@@ -18,6 +19,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use super::Place;
 
@@ -26,6 +28,9 @@ pub const CONSUMERS: [&str; 2] = ["tableinator", "graphinator"];
 
 /// What the broker says to a declaration that differs from what there is.
 pub const PRECONDITION_FAILED: u16 = 406;
+
+/// What a broker has to answer in.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// The runtime of all sockets of the tests.
 pub fn runtime() -> &'static Runtime {
@@ -60,9 +65,15 @@ impl Client {
         Client::try_connect(address).unwrap()
     }
 
-    pub fn try_connect(address: &str) -> lapin::Result<Client> {
-        let connection = wait(Connection::connect(address, ConnectionProperties::default()))?;
-        Ok(Client { connection })
+    /// A broker that is coming up may let go of a connection without a word, for which lapin would
+    /// wait for ever.
+    pub fn try_connect(address: &str) -> Result<Client, String> {
+        let connecting = Connection::connect(address, ConnectionProperties::default());
+        let answered = wait(async { timeout(ANSWER, connecting).await });
+        match answered.map_err(|_| format!("no answer in {ANSWER:?}"))? {
+            Ok(connection) => Ok(Client { connection }),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// A new one, as a refused operation closes the one it was tried on.
