@@ -46,7 +46,9 @@ fn share() -> &'static Path {
         build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/build-deb"));
         build.args(["--binary", env!("CARGO_BIN_EXE_discogs-extractor")]).env("PATH", path);
         build.arg("--output").arg(share.path());
+        // What is in it does not depend on how it is packed, and cargo-deb may be a debug build.
         build.args(["--deb-version", "0.1.0-1", "--compress-type", "gz", "--fast"]);
+        build.arg("--compress-system");
         let made = Ran::of(build.output().unwrap());
         made.ends(0, &[]);
         assert_eq!(made.out.trim(), share.path().join(FIRST).to_str().unwrap());
@@ -88,7 +90,7 @@ fn set(machine: &Machine, file: &str, variable: &str) {
 
 /// What `systemctl edit` does.
 fn edit(machine: &Machine, unit: &str, lines: &str) {
-    let folder = format!("/etc/systemd/system/{unit}.d");
+    let folder = format!("/etc/systemd/system/{unit}.service.d");
     machine.does(&format!(
         "mkdir -p {folder} && printf '[Service]\n{lines}\n' >>{folder}/override.conf && \
          systemctl daemon-reload"
@@ -144,12 +146,12 @@ fn pages_completions_and_units_are_in_their_places_and_in_order() {
         ("discogs-extractor-consume-tables", "QUEUE_CHECK_INTERVAL"),
         ("discogs-extractor-state-reset", "Forget files"),
     ] {
-        let page = machine.does(&format!("man {page} | col -b | tr -s ' \\n' ' '"));
+        let page = machine.does(&format!("man --nh {page} | col -bx | tr -s ' \\n' ' '"));
         assert!(page.contains(words), "{page}");
     }
     let complete = "source /usr/share/bash-completion/completions/discogs-extractor && \
         COMP_WORDS=(discogs-extractor cons) COMP_CWORD=1 && \
-        _discogs-extractor discogs-extractor cons discogs-extractor && echo ${COMPREPLY[@]}";
+        $(complete -p discogs-extractor | grep -o '_discogs[^ ]*') discogs-extractor cons discogs-extractor && echo ${COMPREPLY[@]}";
     assert_eq!(machine.does(complete), "consume");
     for (shell, file) in [
         ("zsh", "zsh/vendor-completions/_discogs-extractor"),
@@ -200,7 +202,7 @@ fn it_is_installed_started_upgraded_removed_and_purged() {
     machine.does("! journalctl -u discogs-extractor | grep -i -e error -e panicked");
 
     machine.does("apt-get remove -y discogs-extractor");
-    machine.does("! pgrep -f /usr/bin/discogs-extractor && ! test -e /usr/bin/discogs-extractor");
+    machine.does("! pgrep -x discogs-extract && ! test -e /usr/bin/discogs-extractor");
     machine.does("test -s /etc/discogs-extractor/extractor.env");
     machine.does("test -s /var/lib/discogs-extractor/tables/discogs.db");
     machine.does("test -d /var/lib/discogs-extractor/extractor/store");
