@@ -8,7 +8,7 @@
 mod support;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -73,29 +73,6 @@ fn set() -> &'static Set {
     })
 }
 
-/// One broker for all trials that run at the same time or wait for their turn.
-fn broker() -> Arc<Mutex<Private>> {
-    static CURRENT: Mutex<Weak<Mutex<Private>>> = Mutex::new(Weak::new());
-    // Who has a broker to test with has the programs to start another.
-    shared("DISCOGS_TEST_AMQP");
-    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    current.upgrade().unwrap_or_else(|| {
-        let new = Arc::new(Mutex::new(Private::start_with("")));
-        *current = Arc::downgrade(&new);
-        new
-    })
-}
-
-/// The broker for one trial alone. After one that failed it is a new one.
-fn alone(broker: &Mutex<Private>) -> MutexGuard<'_, Private> {
-    broker.lock().unwrap_or_else(|poisoned| {
-        let mut found = poisoned.into_inner();
-        *found = Private::start_with("");
-        broker.clear_poison();
-        found
-    })
-}
-
 fn random() -> StdRng {
     let seed = std::env::var("DISCOGS_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| rand::rng().random());
@@ -103,9 +80,10 @@ fn random() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// One extraction with a reader at the other end.
-struct Trial<'a> {
-    broker: MutexGuard<'a, Private>,
+/// One extraction with a reader at the other end of a broker of its own: most of a trial's time it
+/// waits, and so another one can go on beside it.
+struct Trial {
+    broker: Private,
     exchanges: Exchanges,
     queue: String,
     reader: Reader,
@@ -119,9 +97,11 @@ struct Trial<'a> {
     logs: Vec<String>,
 }
 
-impl<'a> Trial<'a> {
-    fn new(broker: &'a Mutex<Private>) -> Trial<'a> {
-        let broker = alone(broker);
+impl Trial {
+    fn new() -> Trial {
+        // Who has a broker to test with has the programs to start another.
+        shared("DISCOGS_TEST_AMQP");
+        let broker = Private::start_with("");
         let exchanges = Exchanges::new(&broker.address());
         let queue = exchanges.queue("all");
         broker.settle();
@@ -192,8 +172,7 @@ const BACK: &str = "the broker is back";
 
 #[test]
 fn nothing_is_lost_when_the_extractor_is_killed() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let mut random = random();
     let mut kills = 0;
     for _ in 0..or_long(6, 20) {
@@ -211,8 +190,7 @@ fn nothing_is_lost_when_the_extractor_is_killed() {
 
 #[test]
 fn nothing_is_lost_when_the_broker_is_killed() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let running = trial.start(&[]);
     trial.at(30);
     trial.broker.kill();
@@ -225,8 +203,7 @@ fn nothing_is_lost_when_the_broker_is_killed() {
 
 #[test]
 fn nothing_is_lost_when_both_are_killed() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let mut running = trial.start(&[]);
     trial.at(40);
     trial.broker.kill();
@@ -240,8 +217,7 @@ fn nothing_is_lost_when_both_are_killed() {
 
 #[test]
 fn nothing_is_lost_while_the_broker_is_stopped() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let running = trial.start(&[]);
     trial.at(30);
     trial.broker.stop();
@@ -254,8 +230,7 @@ fn nothing_is_lost_while_the_broker_is_stopped() {
 
 #[test]
 fn nothing_is_lost_when_all_connections_are_closed() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let running = trial.start(&[]);
     for (times, percent) in [(1, 20), (2, 40), (3, 60)] {
         trial.at(percent);
@@ -272,8 +247,7 @@ fn nothing_is_lost_when_all_connections_are_closed() {
 
 #[test]
 fn a_memory_alarm_holds_it_up_and_costs_no_memory() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let running = trial.start(&[]);
     trial.at(30);
     trial.broker.block();
@@ -295,8 +269,7 @@ fn a_memory_alarm_holds_it_up_and_costs_no_memory() {
 
 #[test]
 fn a_signal_ends_it_in_time_while_the_broker_takes_nothing() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let mut running = trial.start(&[]);
     trial.at(20);
     trial.broker.block();
@@ -312,8 +285,7 @@ fn a_signal_ends_it_in_time_while_the_broker_takes_nothing() {
 
 #[test]
 fn a_blocked_sink_is_called_a_stall_once_and_its_end_told() {
-    let broker = broker();
-    let trial = Trial::new(&broker);
+    let trial = Trial::new();
     let mut command = trial.exchanges.program(&trial.place);
     command.arg("extract").arg(&set().dumps).args(["--to", &trial.address]);
     command.args(["--types", "releases", "--stall-after", "2", "--window", "100"]);
@@ -335,8 +307,7 @@ fn a_blocked_sink_is_called_a_stall_once_and_its_end_told() {
 
 #[test]
 fn messages_that_no_queue_takes_are_held_until_one_does() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let running = trial.start(&[]);
     trial.at(20);
     let releases = trial.exchanges.name(Kind::Releases);
@@ -352,8 +323,7 @@ fn messages_that_no_queue_takes_are_held_until_one_does() {
 #[test]
 fn of_a_queue_that_is_deleted_only_what_was_in_it_is_lost() {
     const PREFETCH: usize = 2_000;
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let mut running = trial.start(&[]);
     trial.at(20);
     let client = trial.exchanges.client();
@@ -379,8 +349,7 @@ fn of_a_queue_that_is_deleted_only_what_was_in_it_is_lost() {
 
 #[test]
 fn a_queue_of_a_consumer_is_put_back() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     trial.exchanges.client().delete_queue(&trial.queue);
     let mut running = trial.start(&["--for", "tableinator"]);
     running.says(&["extracting"], LONG);
@@ -408,8 +377,7 @@ fn a_queue_of_a_consumer_is_put_back() {
 
 #[test]
 fn nothing_is_lost_when_the_network_is_cut() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let running = trial.start(&[]);
     for (times, percent) in [(1, 20), (2, 50)] {
         trial.at(percent);
@@ -428,8 +396,7 @@ fn nothing_is_lost_when_the_network_is_cut() {
 
 #[test]
 fn nothing_is_lost_when_the_network_goes_silent() {
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let running = trial.start(&[]);
     trial.at(30);
     trial.relay.stall();
@@ -443,13 +410,12 @@ fn nothing_is_lost_when_the_network_goes_silent() {
 #[test]
 fn a_daemon_that_is_killed_fifty_times_in_a_pass_never_stalls_nor_announces_again() {
     const KILLS: usize = 50;
-    let broker = broker();
-    let mut trial = Trial::new(&broker);
+    let mut trial = Trial::new();
     let mut random = random();
     // Slow enough that there is something left to do after all the kills.
     trial.relay.delay(DELAY);
     trial.window = 20;
-    let start = |trial: &Trial<'_>, window: &str| {
+    let start = |trial: &Trial, window: &str| {
         let mut command = trial.exchanges.program(&trial.place);
         command.arg("run").arg("--root").arg(&set().dumps).args(["--to", &trial.address]);
         command.args(["--window", window, "--stall-after", "2"]).env("HEALTH_PORT", "0");
