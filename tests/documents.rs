@@ -100,6 +100,7 @@ impl Desk {
         let site = place.path("site").display().to_string();
         let port = Url::parse(broker).unwrap().port().unwrap_or(5_672);
         let instead = vec![
+            ("cargo run --release --", "discogs-extractor".to_owned()),
             ("postgres://discogs:secret@localhost/discogs", database.url().to_owned()),
             ("amqp://guest:guest@localhost:5672/%2F", broker.to_owned()),
             ("amqp://localhost", broker.to_owned()),
