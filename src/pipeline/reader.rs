@@ -25,7 +25,7 @@ const MIN_SHARE: usize = 64 << 10;
 
 /// A record larger than this goes through alone: the reader waits until nothing else is on its way
 /// before it reads on. With records of 64 MiB the process then stays under 256 MiB.
-const LARGE: usize = 8 << 20;
+const LARGE: usize = 2 << 20;
 
 /// Where a reader starts.
 pub struct Start {

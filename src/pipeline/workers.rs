@@ -100,7 +100,9 @@ fn serve(queue: &Mutex<Receiver<Work>>) {
             parser = Parser::new();
             last_words(&*panic)
         });
-        let Chunk { number, points, gzip, share, .. } = chunk;
+        let Chunk { number, text, points, gzip, share, .. } = chunk;
+        // Before the sink makes copies of its own of what may be 62 MiB.
+        drop(text);
         // The channel has a place for every chunk that the budget allows; a file that is gone
         // wants no answer.
         _ = done.blocking_send(Done { number, parsed, points, gzip, share });
