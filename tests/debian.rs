@@ -190,6 +190,8 @@ fn it_is_installed_started_upgraded_removed_and_purged() {
     assert!(machine.does(health).contains("\"extraction_status\":\"completed\""));
     let first = machine.shows("discogs-extractor", "MainPID");
     let known = machine.does(&format!("{STATE} export"));
+    let strangers = machine.run(&format!("runuser -u nobody -- {STATE}"));
+    strangers.ends(1, &["permission denied", "look as the user that it runs as"]);
 
     let keep = "-o Dpkg::Options::=--force-confold";
     machine.does(&format!("apt-get install -y {keep} /share/{SECOND}"));

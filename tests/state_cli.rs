@@ -74,6 +74,17 @@ fn the_table_is_for_people() {
 }
 
 #[test]
+fn a_state_that_cannot_be_read_is_never_an_empty_one() {
+    let place = Place::new();
+    std::fs::write(place.path("file"), "").unwrap();
+    for command in [&["state"][..], &["state", "check"], &["state", "export"]] {
+        let ran = place.run(&[command, &["--state-dir", "file"]].concat());
+        ran.ends(1, &["cannot look at file: Not a directory", "--state-dir"]);
+        assert_eq!(ran.out, "");
+    }
+}
+
+#[test]
 fn check_tells_by_its_exit_code() {
     let place = Place::new();
     let check = || place.run(&["state", "check"]).code;

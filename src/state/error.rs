@@ -125,6 +125,14 @@ impl StateError {
         }
     }
 
+    pub(super) fn unreadable(dir: &Path, error: &std::io::Error) -> StateError {
+        StateError::Disk {
+            what: format!("look at {}", dir.display()),
+            words: words_of(error),
+            hint: "look as the user that it runs as, or say with --state-dir where the state is",
+        }
+    }
+
     /// Whether the store is beyond use for whoever has it open: it must be opened again, and a
     /// person may have to act first.
     pub const fn is_final(&self) -> bool {

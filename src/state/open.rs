@@ -59,7 +59,7 @@ pub(super) fn own(dir: &Path, now: Timestamp) -> Result<(Store, Lock), StateErro
 /// # Errors
 /// If a living process owns it, or it is damaged or newer, or the disk says no.
 pub fn open_for_inspection(dir: &Path) -> Result<Inspection, StateError> {
-    if !dir.exists() {
+    if !is_there(dir)? {
         return Ok(Inspection { format: FORMAT, ..Inspection::default() });
     }
     let place = present(dir);
@@ -72,6 +72,15 @@ pub fn open_for_inspection(dir: &Path) -> Result<Inspection, StateError> {
         return inspect(dir, copy.path());
     }
     inspect(dir, &place)
+}
+
+/// Whether there is such a directory. One that is kept from this user must not look like an empty one.
+fn is_there(dir: &Path) -> Result<bool, StateError> {
+    match fs::read_dir(dir) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StateError::unreadable(dir, &error)),
+    }
 }
 
 fn inspect(dir: &Path, place: &Path) -> Result<Inspection, StateError> {
