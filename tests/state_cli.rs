@@ -5,8 +5,10 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::process::Stdio;
+use std::thread;
 
 use discogs_extractor::model::Kind;
 use discogs_extractor::sample::Options;
@@ -81,6 +83,26 @@ fn a_state_that_cannot_be_read_is_never_an_empty_one() {
         let ran = place.run(&[command, &["--state-dir", "file"]].concat());
         ran.ends(1, &["cannot look at file: Not a directory", "--state-dir"]);
         assert_eq!(ran.out, "");
+    }
+}
+
+#[test]
+fn an_owner_that_dies_while_it_is_asked_is_not_waited_for() {
+    let place = Place::new();
+    place.sample(&set(100));
+    place.extract("null:").ends(0, &[]);
+    for said in [None, Some("{\"inspection\":{\"files")] {
+        let socket = place.path("state/control.sock");
+        _ = std::fs::remove_file(&socket);
+        let owner = UnixListener::bind(&socket).unwrap();
+        let dying = thread::spawn(move || {
+            let (mut asker, _) = owner.accept().unwrap();
+            let Some(said) = said else { return };
+            BufReader::new(&asker).read_line(&mut String::new()).unwrap();
+            asker.write_all(said.as_bytes()).unwrap();
+        });
+        assert_eq!(place.state()["files"].as_array().unwrap().len(), 4);
+        dying.join().unwrap();
     }
 }
 

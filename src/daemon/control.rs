@@ -167,24 +167,35 @@ async fn answer(
     answered.unwrap_or_else(|error| Response::Refused { why: error.to_string() })
 }
 
-/// Asks the owner of a state directory; nothing if nobody answers there.
+/// Asks the owner of a state directory; nothing if nobody answers there, or it ended meanwhile.
 ///
 /// # Errors
 /// If an owner is there and its answer cannot be read.
 pub async fn ask(state_dir: &Path, request: &Request) -> io::Result<Option<Response>> {
     let path = state_dir.join(NAME);
     let Ok((short, _folder)) = short(&path) else { return Ok(None) };
-    let Ok(mut owner) = UnixStream::connect(short).await else { return Ok(None) };
+    let Ok(owner) = UnixStream::connect(short).await else { return Ok(None) };
+    let answer = match converse(owner, request).await {
+        Err(error) if is_gone(&error) => return Ok(None),
+        answer => answer?,
+    };
+    match serde_json::from_slice(&answer) {
+        Err(error) if error.is_eof() => Ok(None),
+        response => Ok(Some(response?)),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
+async fn converse(mut owner: UnixStream, request: &Request) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     owner.write_all(&line).await?;
     let mut answer = Vec::new();
     owner.read_to_end(&mut answer).await?;
-    if answer.is_empty() {
-        // It ended while we asked.
-        return Ok(None);
-    }
-    Ok(Some(serde_json::from_slice(&answer)?))
+    Ok(answer)
 }
 
 /// A path that fits a socket address, with the handle that keeps it good.
