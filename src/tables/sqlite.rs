@@ -21,6 +21,7 @@ use crate::model::{
 
 pub use busy::{BUSY_PAUSE, patiently};
 pub use migrate::{SQLITE, migrate, pending};
+use open::{CACHE, SMALL_CACHE};
 pub use open::{connect, connect_reader, prepare};
 pub use stretch::{Stretch, next_stretch, remove_stale};
 
@@ -62,6 +63,10 @@ pub struct Group<'a> {
 /// The records that the database refused for themselves, with its words: by the index of the
 /// group and of the row in it.
 pub type Refused = BTreeMap<(usize, usize), String>;
+
+/// A row from so many bytes of JSON on is in memory three times while it is written, ours and two
+/// copies of SQLite's: its pages are then not kept as well.
+const LARGE: usize = 8 << 20;
 
 /// Where the reason of an error lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +144,22 @@ impl<'a> Batch<'a> {
 /// # Errors
 /// If the database fails or is busy; a refused row is no error.
 pub fn write_groups(
+    connection: &Connection,
+    groups: &[Group<'_>],
+    now: Timestamp,
+    notes: impl Fn(&Refused) -> rusqlite::Result<()>,
+) -> rusqlite::Result<Refused> {
+    let rows = groups.iter().flat_map(|group| &group.rows);
+    if rows.map(|(_, row)| row.json.len()).max() < Some(LARGE) {
+        return transact(connection, groups, now, notes);
+    }
+    connection.execute_batch(SMALL_CACHE)?;
+    let written = transact(connection, groups, now, notes);
+    connection.execute_batch(CACHE)?;
+    written
+}
+
+fn transact(
     connection: &Connection,
     groups: &[Group<'_>],
     now: Timestamp,
