@@ -78,7 +78,7 @@ fn the_table_is_for_people() {
 #[test]
 fn a_state_that_cannot_be_read_is_never_an_empty_one() {
     let place = Place::new();
-    std::fs::write(place.path("file"), "").unwrap();
+    fs::write(place.path("file"), "").unwrap();
     for command in [&["state"][..], &["state", "check"], &["state", "export"]] {
         let ran = place.run(&[command, &["--state-dir", "file"]].concat());
         ran.ends(1, &["cannot look at file: Not a directory", "--state-dir"]);
@@ -93,7 +93,7 @@ fn an_owner_that_dies_while_it_is_asked_is_not_waited_for() {
     place.extract("null:").ends(0, &[]);
     for said in [None, Some("{\"inspection\":{\"files")] {
         let socket = place.path("state/control.sock");
-        _ = std::fs::remove_file(&socket);
+        _ = fs::remove_file(&socket);
         let owner = UnixListener::bind(&socket).unwrap();
         let dying = thread::spawn(move || {
             let (mut asker, _) = owner.accept().unwrap();
