@@ -107,10 +107,13 @@ impl Ran {
 /// A value is as a JSON Schema says.
 #[track_caller]
 pub fn conforms(schema: &str, value: &serde_json::Value) {
-    let schema = serde_json::from_str(schema).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{value:#}");
+    const NAME: &str = "schema.json";
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.enable_format_assertions();
+    compiler.add_resource(NAME, serde_json::from_str(schema).unwrap()).unwrap();
+    let schema = compiler.compile(NAME, &mut schemas).unwrap();
+    let conforms = schemas.validate(value, schema).map_err(|error| error.to_string());
+    conforms.unwrap_or_else(|why| panic!("{why}\n{value:#}"));
 }
 
 /// Text as a gzip file.
