@@ -268,6 +268,7 @@ fn a_broker_is_looked_at_without_leaving_anything_behind() {
     let other = broker.address().replace("guest:guest", "guest2:s3cret");
     let said = doctor(&place, &["--root", "dumps", "--to", &other]);
     assert_eq!(said.code, Some(1));
+    said.says("broker", "failure", "does not let us in");
     said.says("broker", "failure", "look at user, password and vhost");
     broker.ctl(&["set_permissions", "guest2", "^other-.*", ".*", ".*"]);
     let said = doctor(&place, &["--root", "dumps", "--to", &other]);

@@ -114,12 +114,12 @@ pub async fn checkup(
 }
 
 fn unreachable(broker: &Broker, failure: &Failure) -> Finding {
-    let hint = if failure.refused {
-        "look at user, password and vhost in its URL or RABBITMQ_*"
+    let (what, hint) = if failure.refused {
+        ("does not let us in", "look at user, password and vhost in its URL or RABBITMQ_*")
     } else {
-        "start it, or correct host and port in its URL or RABBITMQ_*"
+        ("cannot be reached", "start it, or correct host and port in its URL or RABBITMQ_*")
     };
-    Finding::failure("broker", format!("{broker} cannot be reached: {}", failure.why), hint)
+    Finding::failure("broker", format!("{broker} {what}: {}", failure.why), hint)
 }
 
 /// Publishes a message to an exchange and a queue that go with the connection. Rights are given for
