@@ -171,7 +171,9 @@ impl Ledger {
     ) -> Result<(), StateError> {
         let state = step(key, &self.known(key)?, Event::Stopped)?;
         let mut changes = Changes::default();
-        self.end_attempt(&mut changes, key, &state, &format!("stopped: {reason}"), at);
+        let words = format!("stopped: {reason}");
+        self.end_attempt(&mut changes, key, &state, &words, at);
+        self.note(&mut changes, at, None, Some(key), &words);
         self.commit(&changes)?;
         self.attempts.remove(key);
         Ok(())
@@ -188,7 +190,9 @@ impl Ledger {
         let before = self.known(key)?;
         let state = step(key, &before, event)?;
         let mut changes = Changes::default();
-        self.end_attempt(&mut changes, key, &state, &format!("failed: {error}"), at);
+        let words = format!("failed: {error}");
+        self.end_attempt(&mut changes, key, &state, &words, at);
+        self.note(&mut changes, at, None, Some(key), &words);
         place("state.fail.before");
         self.commit(&changes)?;
         place("state.fail.after");
@@ -230,8 +234,12 @@ impl Ledger {
             }
         }
         let Checkpoint { records, bad_records, .. } = state.checkpoint;
-        let words = format!("complete: {records} records, {bad_records} set aside");
-        self.end_attempt(&mut changes, key, &state, &words, at);
+        let words = match bad_records {
+            0 => format!("complete: {records} records"),
+            bad => format!("complete: {records} records, {bad} set aside"),
+        };
+        self.end_attempt(&mut changes, key, &state, "complete", at);
+        self.note(&mut changes, at, None, Some(key), &words);
         place("state.complete.before");
         self.commit(&changes)?;
         place("state.complete.written");
@@ -243,7 +251,7 @@ impl Ledger {
         Ok(entries)
     }
 
-    /// The file's new row, the end of its attempt, and the event.
+    /// The file's new row, and the end of its attempt.
     fn end_attempt(
         &mut self,
         changes: &mut Changes,
@@ -260,6 +268,5 @@ impl Ledger {
             attempt.bad_records = state.checkpoint.bad_records;
             changes.put(Tree::Runs, attempt.number.to_be_bytes().to_vec(), &attempt);
         }
-        self.note(changes, at, None, Some(key), reason);
     }
 }
