@@ -62,7 +62,11 @@ fn the_table_is_for_people() {
     assert!(show.contains("discogs_20260101_releases.xml.gz"), "{show}");
     assert!(show.contains("first start"), "{show}");
     let history = place.run(&["state", "history"]).out;
-    assert!(history.contains("discogs_20260101_labels.xml.gz"), "{history}");
+    let of_releases = history.lines().filter(|line| line.contains("releases.xml.gz"));
+    let (run, events) = (of_releases.clone().next().unwrap(), of_releases.skip(1));
+    assert!(run.contains(" 1,500 ") && run.trim_end().ends_with(" complete"), "{history}");
+    let told: Vec<_> = events.map(|line| line.rsplit("  ").next().unwrap()).collect();
+    assert_eq!(told, ["starts", "complete: 1500 records"], "{history}");
     for command in [
         &["state", "show", "releases", "--json"][..],
         &["state", "history", "--json"],
