@@ -33,6 +33,10 @@ const LONG: Duration = Duration::from_mins(2);
 /// What the short variant goes through on its way, so that a fault falls in the middle of it.
 const DELAY: Duration = Duration::from_millis(20);
 
+/// With a window of 100 it lets so little through that half a pass takes longer than anything else,
+/// and is still far from a stall.
+const SLOW: Duration = Duration::from_millis(400);
+
 /// Longer than two heartbeats, by which a silent connection is noticed.
 const HEARTBEATS: Duration = Duration::from_mins(1);
 
@@ -124,6 +128,14 @@ impl Trial {
     #[track_caller]
     fn at(&self, percent: usize) {
         self.reader.wait_for(set().expected.total() * percent / 100, LONG);
+    }
+
+    /// Has `rabbitmqctl` do something, which takes a busy machine seconds: the line is slow
+    /// meanwhile, so that the pass is not over before.
+    fn slowly(&mut self, act: impl FnOnce(&mut Private)) {
+        self.relay.delay(SLOW);
+        act(&mut self.broker);
+        self.relay.delay(or_long(DELAY, Duration::ZERO));
     }
 
     #[track_caller]
@@ -220,7 +232,7 @@ fn nothing_is_lost_while_the_broker_is_stopped() {
     let mut trial = Trial::new();
     let running = trial.start(&[]);
     trial.at(30);
-    trial.broker.stop();
+    trial.slowly(Private::stop);
     sleep(Duration::from_secs(or_long(3, 30)));
     trial.broker.start();
     trial.ends(running, 1, 0);
@@ -234,11 +246,8 @@ fn nothing_is_lost_when_all_connections_are_closed() {
     let running = trial.start(&[]);
     for (times, percent) in [(1, 20), (2, 40), (3, 60)] {
         trial.at(percent);
-        trial.broker.close_all_connections();
-        while said(&running.log(), BACK) < times {
-            running.says(&[BACK], LONG);
-            sleep(Duration::from_millis(20));
-        }
+        trial.slowly(|broker| broker.close_all_connections());
+        running.says_so_often(BACK, times, LONG);
     }
     trial.ends(running, 3, 0);
     trial.said(AWAY, 3);
@@ -250,7 +259,7 @@ fn a_memory_alarm_holds_it_up_and_costs_no_memory() {
     let mut trial = Trial::new();
     let running = trial.start(&[]);
     trial.at(30);
-    trial.broker.block();
+    trial.slowly(|broker| broker.block());
     running.says(&["the broker takes nothing"], LONG);
     sleep(Duration::from_secs(or_long(2, 20)));
     let came = trial.reader.messages().len();
@@ -272,7 +281,7 @@ fn a_signal_ends_it_in_time_while_the_broker_takes_nothing() {
     let mut trial = Trial::new();
     let mut running = trial.start(&[]);
     trial.at(20);
-    trial.broker.block();
+    trial.slowly(|broker| broker.block());
     running.says(&["the broker takes nothing"], LONG);
     running.signal(Signal::TERM);
     let status = running.status(STOP);
@@ -285,13 +294,13 @@ fn a_signal_ends_it_in_time_while_the_broker_takes_nothing() {
 
 #[test]
 fn a_blocked_sink_is_called_a_stall_once_and_its_end_told() {
-    let trial = Trial::new();
+    let mut trial = Trial::new();
     let mut command = trial.exchanges.program(&trial.place);
     command.arg("extract").arg(&set().dumps).args(["--to", &trial.address]);
     command.args(["--types", "releases", "--stall-after", "2", "--window", "100"]);
     let mut running = Running::start(&mut command);
     trial.at(10);
-    trial.broker.block();
+    trial.slowly(|broker| broker.block());
     running.says(&["⚠️ Stalled extractors detected: ['releases']"], LONG);
     running.says(&["releases: nothing moved for", "sink blocked"], LONG);
     // Longer than the threshold: it is told once.
@@ -382,10 +391,7 @@ fn nothing_is_lost_when_the_network_is_cut() {
     for (times, percent) in [(1, 20), (2, 50)] {
         trial.at(percent);
         trial.relay.cut();
-        while said(&running.log(), AWAY) < times {
-            running.says(&[AWAY], LONG);
-            sleep(Duration::from_millis(20));
-        }
+        running.says_so_often(AWAY, times, LONG);
         sleep(Duration::from_millis(500));
         trial.relay.delay(or_long(DELAY, Duration::ZERO));
     }

@@ -66,16 +66,32 @@ impl Running {
     /// Waits until a line has all of these words, and gives it back.
     #[track_caller]
     pub fn says(&self, words: &[&str], time: Duration) -> String {
+        let has_all = |line: &&String| words.iter().all(|words| line.contains(words));
+        self.wait(&format!("{words:?}"), time, |lines| lines.iter().find(has_all).cloned())
+    }
+
+    /// Waits until so many lines have these words.
+    #[track_caller]
+    pub fn says_so_often(&self, words: &str, times: usize, time: Duration) {
+        let said = |lines: &[String]| lines.iter().filter(|line| line.contains(words)).count();
+        self.wait(&format!("{words:?} {times} times"), time, |lines| {
+            (said(lines) >= times).then_some(())
+        });
+    }
+
+    #[track_caller]
+    fn wait<T>(&self, what: &str, time: Duration, found: impl Fn(&[String]) -> Option<T>) -> T {
         let deadline = Instant::now() + time;
         let mut lines = self.said.lines.lock().unwrap();
         loop {
-            let has_all = |line: &&String| words.iter().all(|words| line.contains(words));
-            if let Some(line) = lines.iter().find(has_all) {
-                return line.clone();
+            // All that was said before its end is there by then.
+            let ended = self.said.ended.load(Ordering::Acquire);
+            if let Some(found) = found(&lines) {
+                return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let over = left.is_zero() || self.said.ended.load(Ordering::Acquire);
-            assert!(!over, "{words:?} not said in {time:?}:\n{}", lines.join("\n"));
+            let over = left.is_zero() || ended;
+            assert!(!over, "{what} not said in {time:?}:\n{}", lines.join("\n"));
             // Its end is noticed without being told, too.
             lines = self.said.more.wait_timeout(lines, left.min(LOOK)).unwrap().0;
         }
