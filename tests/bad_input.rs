@@ -329,6 +329,17 @@ fn a_name_that_says_nothing_and_a_path_that_is_not_there_are_told() {
 }
 
 #[test]
+fn a_dump_that_cannot_be_read_fails_and_not_all_is_complete() {
+    let place = Place::new();
+    place.dump(NAME, &gzip(artists(3).as_bytes()));
+    let labels = place.path("dumps/discogs_20260101_labels.xml.gz");
+    std::os::unix::fs::symlink("nowhere", labels).unwrap();
+    place.extract("null:").ends(1, &["cannot read", "labels.xml.gz"]);
+    let check = place.run(&["state", "check"]);
+    assert_eq!((check.out.trim(), check.code), ("failed", Some(1)), "{:#}", place.state());
+}
+
+#[test]
 fn no_sink_and_an_unknown_sink_are_usage_errors_with_examples() {
     let place = Place::new();
     place.dump(NAME, &gzip(artists(1).as_bytes()));

@@ -206,6 +206,58 @@ fn a_file_that_is_never_right_fails_and_the_others_do_not() {
     );
 }
 
+/// What `state check` prints, and its exit code.
+fn check(place: &Place) -> (String, Option<i32>) {
+    let ran = place.run(&["state", "check"]);
+    (ran.out.trim().to_owned(), ran.code)
+}
+
+#[test]
+fn what_has_not_come_yet_is_not_complete() {
+    let files = small_month("20260101", 500);
+    // Nothing comes of the releases, then they are gone.
+    let gone = Arc::new(AtomicBool::new(false));
+    let is_gone = Arc::clone(&gone);
+    let server = Server::start(files.clone(), year_pages, move |ask, reply| {
+        let releases = ask.file.as_deref() == Some(RELEASES);
+        match releases && is_gone.load(Ordering::Acquire) {
+            true => Reply::status(404),
+            false => Reply { silent: releases.then_some(0), ..reply },
+        }
+    });
+    let place = Place::new();
+    let mut running = Daemon::start(&mut daemon(&place, &server.url()));
+    for _ in 0..3 {
+        running.says("complete file=");
+    }
+    assert_eq!(check(&place), ("incomplete".to_owned(), Some(3)));
+    assert_eq!(status(&place, RELEASES), "pending");
+    running.stops();
+    assert_eq!(check(&place), ("incomplete".to_owned(), Some(3)));
+    gone.store(true, Ordering::Release);
+    let mut running = Daemon::start(&mut daemon(&place, &server.url()));
+    running.says("can no longer be had");
+    running.says("trying again what failed");
+    assert_eq!(check(&place), ("failed".to_owned(), Some(1)));
+    running.stops();
+
+    // Nobody says what they should be, and the others are here.
+    let server = Server::start(files.clone(), year_pages, |ask, reply| {
+        let checksums = ask.file.as_deref().is_some_and(|file| file.ends_with("CHECKSUM.txt"));
+        if checksums { Reply::status(503) } else { reply }
+    });
+    let place = Place::new();
+    for kind in [Kind::Artists, Kind::Labels, Kind::Masters] {
+        let name = format!("discogs_20260101_{kind}.xml.gz");
+        place.dump(&name, &files[&name]);
+    }
+    place.age();
+    let mut running = Daemon::start(&mut daemon(&place, &server.url()));
+    running.says("trying again what failed");
+    assert_eq!(check(&place), ("incomplete".to_owned(), Some(3)));
+    running.stops();
+}
+
 #[test]
 fn a_file_that_changes_under_way_starts_over_and_ends_as_the_new_one() {
     let files = small_month("20260101", 60_000);

@@ -120,6 +120,12 @@ impl Identity {
         }
     }
 
+    /// What stands for the identity of a file of which nothing was seen yet. No file that is seen
+    /// has it.
+    pub fn unseen() -> Identity {
+        Identity::of_source(&[], 0)
+    }
+
     /// The identity of a download of so many bytes, 0 if that was not said. What names it are
     /// parts of which none has a line end.
     pub fn of_source(parts: &[&str], size: u64) -> Identity {

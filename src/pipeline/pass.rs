@@ -16,7 +16,7 @@ use super::room::{self, Short};
 use super::workers::Pool;
 use crate::dump::{Dump, identify};
 use crate::model::message::Announcement;
-use crate::model::{Clock, DumpName, Live, Phase};
+use crate::model::{Clock, DumpName, Identity, Live, Phase};
 use crate::sink::Sink;
 use crate::state::{FileKey, Keeper, StateError, Status};
 
@@ -194,8 +194,8 @@ impl Pass {
     pub async fn run(&self, queued: Vec<Queued>) -> Result<Vec<Finished>, PassError> {
         let pool = Pool::start(self.settings.threads).map_err(PassError::NoThreads)?;
         let workers = Arc::new(Semaphore::new(self.settings.workers));
-        outbox::settle(self, Refused::TryAgain).await?;
         self.register(&queued).await?;
+        outbox::settle(self, Refused::TryAgain).await?;
         let mut files = JoinSet::new();
         for Queued { mut input, live } in queued {
             let (pass, pool, workers) = (self.clone(), pool.clone(), Arc::clone(&workers));
@@ -241,7 +241,7 @@ impl Pass {
             let path = dump.path.clone();
             let identified = spawn_blocking(move || identify(&File::open(path)?)).await;
             // What cannot be read says so when its turn comes.
-            let Ok(Ok(identity)) = identified else { continue };
+            let identity = identified.ok().and_then(Result::ok).unwrap_or_else(Identity::unseen);
             let key = FileKey::new(job.clone(), dump.name);
             let known = self.keeper.files(job.clone(), dump.name.version).await?;
             let known = known.into_iter().find(|(known, _)| *known == key);
