@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
@@ -197,29 +197,26 @@ impl Pass {
         self.register(&queued).await?;
         outbox::settle(self, Refused::TryAgain).await?;
         let mut files = JoinSet::new();
-        for Queued { mut input, live } in queued {
+        let (arriving, here): (Vec<_>, Vec<_>) =
+            queued.into_iter().partition(|queued| queued.input.arrived.is_some());
+        for mut queued in arriving {
             let (pass, pool, workers) = (self.clone(), pool.clone(), Arc::clone(&workers));
             files.spawn(async move {
-                let turn = async {
-                    // It takes no turn from others before there is anything of it.
-                    if let Some(arrived) = &mut input.arrived {
-                        // A download that is gone has said how it ended.
-                        _ = arrived.wait_for(Arrived::has_begun).await;
-                    }
-                    workers.acquire_owned().await.ok()
-                };
-                let turn = tokio::select! {
-                    biased;
-                    () = pass.stop.cancelled() => None,
-                    turn = turn => turn,
-                };
-                let Some(_turn) = turn else {
-                    let records = live.borrow().records;
-                    let end = FileEnd::Stopped { drained: true };
-                    return Finished { dump: input.dump, end, records, bad_records: 0, now: 0 };
-                };
-                pass.file(input, &pool, live).await
+                // It takes no turn from others before there is anything of it.
+                if let Some(arrived) = &mut queued.input.arrived {
+                    let begun = arrived.wait_for(Arrived::has_begun);
+                    // A download that is gone has said how it ended.
+                    _ = pass.stop.run_until_cancelled(begun).await;
+                }
+                let turn = pass.turn(workers).await;
+                pass.file(queued, &pool, turn).await
             });
+        }
+        // What is here goes in order, however few go at once.
+        for queued in here {
+            let turn = self.turn(Arc::clone(&workers)).await;
+            let (pass, pool) = (self.clone(), pool.clone());
+            files.spawn(async move { pass.file(queued, &pool, turn).await });
         }
         let mut finished = Vec::new();
         while let Some(file) = files.join_next().await {
@@ -261,7 +258,26 @@ impl Pass {
         Ok(())
     }
 
-    async fn file(&self, input: Input, pool: &Pool, live: watch::Sender<Live>) -> Finished {
+    /// A worker, as soon as one is free; none if the pass is to stop.
+    async fn turn(&self, workers: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            turn = workers.acquire_owned() => turn.ok(),
+        }
+    }
+
+    async fn file(
+        &self,
+        Queued { input, live }: Queued,
+        pool: &Pool,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Finished {
+        let Some(_turn) = turn else {
+            let records = live.borrow().records;
+            let end = FileEnd::Stopped { drained: true };
+            return Finished { dump: input.dump, end, records, bad_records: 0, now: 0 };
+        };
         let mut began_with = 0;
         let extraction = Extraction::new(self, &input, pool, &live);
         let ended = extraction.run(&mut began_with).await;
