@@ -104,6 +104,25 @@ fn what_was_sent_and_read_equals_the_direct_sink_row_for_row() {
 }
 
 #[test]
+fn a_version_is_complete_when_its_last_type_is() {
+    let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
+    place.sample(&options(100, 3));
+    let consumer = Daemon::start(&mut rabbit.consume(&place, "c.db", "a"));
+    let state = |words: &[&str]| place.run(&[&["state", "--state-dir", "a"], words].concat());
+    let check = || state(&["check"]).code;
+    let send = |types: &str| {
+        let mut extract = rabbit.extract(&place, "dumps");
+        Ran::of(extract.args(["--types", types]).output().unwrap()).ends(0, &[]);
+    };
+    send("artists");
+    until("artists are complete", || state(&["history"]).out.contains("complete"));
+    assert_eq!(check(), Some(3), "{}", state(&["list"]).out);
+    send("labels,masters,releases");
+    until("all is complete", || check() == Some(0));
+    consumer.stops();
+}
+
+#[test]
 fn kills_of_two_replicas_and_of_the_extractor_cost_nothing() {
     let mut random = StdRng::seed_from_u64(seed());
     let (rabbit, place) = (Rabbit::at(BROKER), Place::new());

@@ -105,6 +105,8 @@ impl Ledger {
         let mut ends = [0; 32];
         ends[..8].copy_from_slice(&run.run.map_or(0, |run| run.0).to_be_bytes());
         let identity = Identity::Content { size: 0, ends };
+        // A version has all types; which of them are never sent nobody tells.
+        self.keeper.expect(self.job.clone(), run.version, Kind::ALL.to_vec()).await?;
         let begun = self.keeper.begin(key.clone(), identity, None, self.clock.now()).await?;
         let complete = matches!(begun.beginning, Beginning::AlreadyComplete { .. });
         Ok(Kept { key, mark: begun.checkpoint, complete })

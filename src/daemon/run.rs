@@ -203,7 +203,7 @@ impl<'a> Daemon<'a> {
     async fn pass(&mut self, chosen: &Chosen) -> Result<Ended, StateError> {
         self.said.empty = false;
         self.said.pass = true;
-        self.session.expect(chosen.version, &chosen.there).await?;
+        self.session.expect(chosen.version, chosen.there.clone()).await?;
         let mut inputs: Vec<_> =
             chosen.here.iter().map(|whole| Input::from(whole.dump.clone())).collect();
         let stop = self.session.stop.child_token();

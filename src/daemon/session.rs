@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Watch;
-use crate::model::{Clock, DumpName, Identity, Kind, Live, Phase, Version};
+use crate::model::{Clock, DumpName, Kind, Live, Phase, Version};
 use crate::observe::{FileNow, Snapshot, Speed, Stage, lines};
 use crate::pipeline::{self, Finished, Input, Pass, PassError, Settings, Told};
 use crate::sink::Sink;
@@ -98,20 +98,13 @@ impl Session {
         finished
     }
 
-    /// Notes dumps of which nothing is known yet: until they have come, not all is complete.
+    /// Notes dumps that are to come, as far as nothing is known of them.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn expect(&self, version: Version, kinds: &[Kind]) -> Result<(), StateError> {
+    pub async fn expect(&self, version: Version, kinds: Vec<Kind>) -> Result<(), StateError> {
         self.register_job().await?;
-        let job = self.sink.job();
-        let known = self.keeper.files(job.clone(), version).await?;
-        let is_known = |kind: &Kind| known.iter().any(|(key, _)| key.kind == *kind);
-        for kind in kinds.iter().copied().filter(|kind| !is_known(kind)) {
-            let key = FileKey::new(job.clone(), DumpName { version, kind });
-            self.keeper.register(key, Identity::unseen()).await?;
-        }
-        Ok(())
+        self.keeper.expect(self.sink.job().clone(), version, kinds).await
     }
 
     /// Clears what a forced pass over these dumps starts anew, version by version.

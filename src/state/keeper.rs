@@ -137,6 +137,20 @@ impl Keeper {
         self.ask(move |ledger| ledger.register(&key, identity)).await
     }
 
+    /// Notes dumps of a version that are to come, as far as nothing is known of them: until they
+    /// have come, not all is complete.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn expect(
+        &self,
+        job: Job,
+        version: Version,
+        kinds: Vec<Kind>,
+    ) -> Result<(), StateError> {
+        self.ask(move |ledger| ledger.expect(&job, version, &kinds)).await
+    }
+
     /// Begins an attempt at a file: from its checkpoint, or with its first record if it was never
     /// begun, if it is another file than before, or if there is a reason to start `over`. A file
     /// that is complete is left alone.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use metrics::histogram;
 
 use crate::model::fault::place;
-use crate::model::{Clock, Identity, Job, Timestamp, Version, metric};
+use crate::model::{Clock, DumpName, Identity, Job, Kind, Timestamp, Version, metric};
 
 use super::layout::{
     COUNTERS_KEY, Tree, bounded, file_key, job_key, job_prefix, sequence_key, version_prefix,
@@ -261,6 +261,22 @@ impl Ledger {
         let mut changes = Changes::default();
         changes.put(Tree::Files, file_key(key), &state);
         self.commit(&changes)
+    }
+
+    pub(super) fn expect(
+        &mut self,
+        job: &Job,
+        version: Version,
+        kinds: &[Kind],
+    ) -> Result<(), StateError> {
+        let known = self.files(job, version)?;
+        let is_known = |kind: &Kind| known.iter().any(|(key, _)| key.kind == *kind);
+        let mut changes = Changes::default();
+        for kind in kinds.iter().copied().filter(|kind| !is_known(kind)) {
+            let key = FileKey::new(job.clone(), DumpName { version, kind });
+            changes.put(Tree::Files, file_key(&key), &FileState::registered(Identity::unseen()));
+        }
+        if changes.is_empty() { Ok(()) } else { self.commit(&changes) }
     }
 
     pub(super) fn owed(&self, job: &Job) -> Result<Vec<OwedEntry>, StateError> {
