@@ -144,12 +144,18 @@ impl Stack {
 
     /// `docker compose up -d NAME`
     pub fn up(&self, name: &'static str) -> Container {
+        self.up_with(name, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn up_with(&self, name: &'static str, more: &[(&str, &str)]) -> Container {
         let service = self.compose.service(name);
         assert_eq!(image::entrypoint(), ["/usr/local/bin/discogs-extractor"]);
         let mut command = self.program(name, env!("CARGO_BIN_EXE_discogs-extractor"));
         let log = self.log(name);
         let out = File::options().create(true).append(true).open(&log).unwrap();
-        command.args(service.command()).stdout(out.try_clone().unwrap()).stderr(out);
+        command.args(service.command()).envs(more.iter().copied());
+        command.stdout(out.try_clone().unwrap()).stderr(out);
         Container { child: command.spawn().unwrap(), log, grace: service.grace() }
     }
 
