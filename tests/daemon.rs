@@ -321,7 +321,7 @@ fn fifty_kills_during_one_pass_cost_nothing_and_nothing_is_called_stalled() {
 #[test]
 fn a_forced_pass_that_is_killed_goes_on_and_is_one_pass_in_a_process() {
     let place = Place::new();
-    place.sample(&Options { kinds: vec![Kind::Artists, Kind::Releases], ..set(20_000) });
+    place.sample(&Options { kinds: vec![Kind::Artists, Kind::Releases], ..set(2_000) });
     place.age();
     place.extract("null:").ends(0, &[]);
     let first = run_of(&place, ARTISTS);
@@ -331,11 +331,14 @@ fn a_forced_pass_that_is_killed_goes_on_and_is_one_pass_in_a_process() {
         command.arg("artists,releases");
         command
     };
-    let mut daemon = Daemon::start(&mut forced());
+    // It is killed at the end of the second file, which is the releases.
+    let mut daemon = Daemon::start(forced().env("DISCOGS_FAULT_AT", "sink.finish.before:2"));
     daemon.says("forced: starting over");
     daemon.says(&format!("complete file={ARTISTS}"));
     daemon.says("extracting file=discogs_20260101_releases.xml.gz");
-    daemon.kill();
+    while !daemon.is_gone() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let second = run_of(&place, ARTISTS);
     assert_ne!(first, second);
     let mut daemon = Daemon::start(&mut forced());
