@@ -220,10 +220,10 @@ fn what_has_not_come_yet_is_not_complete() {
     let is_gone = Arc::clone(&gone);
     let server = Server::start(files.clone(), year_pages, move |ask, reply| {
         let releases = ask.file.as_deref() == Some(RELEASES);
-        match releases && is_gone.load(Ordering::Acquire) {
-            true => Reply::status(404),
-            false => Reply { silent: releases.then_some(0), ..reply },
+        if releases && is_gone.load(Ordering::Acquire) {
+            return Reply::status(404);
         }
+        Reply { silent: releases.then_some(0), ..reply }
     });
     let place = Place::new();
     let mut running = Daemon::start(&mut daemon(&place, &server.url()));
