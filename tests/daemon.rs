@@ -321,7 +321,7 @@ fn fifty_kills_during_one_pass_cost_nothing_and_nothing_is_called_stalled() {
 #[test]
 fn a_forced_pass_that_is_killed_goes_on_and_is_one_pass_in_a_process() {
     let place = Place::new();
-    place.sample(&Options { kinds: vec![Kind::Artists, Kind::Releases], ..set(2_000) });
+    place.sample(&Options { kinds: vec![Kind::Artists, Kind::Releases], ..set(20_000) });
     place.age();
     place.extract("null:").ends(0, &[]);
     let first = run_of(&place, ARTISTS);
