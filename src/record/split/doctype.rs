@@ -1,6 +1,6 @@
 use memchr::memchr;
 
-use super::pass;
+use super::between::pass;
 
 /// How far a document type declaration has been read. It is passed over, with its internal
 /// subset, never understood.

@@ -1,15 +1,32 @@
+use memchr::memchr;
 use memchr::memmem::Finder;
 
 use crate::model::Kind;
 
 use super::super::is_name_byte;
+use super::is_name_start;
+use super::looked::looked;
 
 /// Finds the few things inside a record that decide where it ends, in two passes over the text,
 /// each several times faster than one that looks at every `<`.
 pub(super) struct Marks {
     tag: Finder<'static>,
+    place: Place,
+}
+
+/// Where the two passes are.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place {
     tags: Search,
     asides: Search,
+}
+
+impl Place {
+    /// The buffer's first `count` bytes were dropped.
+    pub(super) const fn shift(&mut self, count: usize) {
+        self.tags.shift(count);
+        self.asides.shift(count);
+    }
 }
 
 /// What decides where a record ends.
@@ -31,13 +48,13 @@ pub(super) enum Mark {
 impl Marks {
     pub(super) fn new(kind: Kind) -> Marks {
         let tag = Finder::new(kind.record_tag());
-        Marks { tag, tags: Search::default(), asides: Search::default() }
+        Marks { tag, place: Place::default() }
     }
 
     /// The next mark at or after `from`; none if there is none, or if the view ends before it can
     /// be told what the next one is.
     pub(super) fn next(&mut self, view: &[u8], from: usize) -> Option<(usize, Mark)> {
-        let Marks { tag, tags, asides } = self;
+        let Marks { tag, place: Place { tags, asides } } = self;
         let len = tag.needle().len();
         let tag = tags.find(view, from, len, |text| tag.find(text), |at| name(view, from, at, len));
         let aside = asides.find(view, from, 2, find_aside, |at| aside(view, at));
@@ -47,24 +64,61 @@ impl Marks {
 
     /// No mark begins between where the last search started and this place.
     pub(super) fn passed(&self) -> usize {
-        self.tags.next.saturating_sub(b"</".len()).min(self.asides.next)
+        self.place.tags.next.saturating_sub(b"</".len()).min(self.place.asides.next)
     }
 
     /// Forgets what lies ahead: the search goes on at `at`.
-    pub(super) fn restart(&mut self, at: usize) {
-        self.tags.restart(at);
-        self.asides.restart(at);
+    ///
+    /// Where there is no aside is not forgotten: hardly any text has one, and each search for one
+    /// would go to the end of the view again.
+    pub(super) const fn restart(&mut self, at: usize) {
+        self.place.tags.restart(at);
+        if at < self.place.asides.began || self.place.asides.next < at {
+            self.place.asides.restart(at);
+        }
+    }
+
+    /// Where the search is.
+    pub(super) const fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Goes on where a search of the same text was.
+    pub(super) const fn go_to(&mut self, place: Place) {
+        self.place = place;
     }
 
     /// The buffer's first `count` bytes were dropped.
-    pub(super) fn shift(&mut self, count: usize) {
-        self.tags.shift(count);
-        self.asides.shift(count);
+    pub(super) const fn shift(&mut self, count: usize) {
+        self.place.shift(count);
+    }
+}
+
+/// The next tag or aside at or after `at`, whatever the tag's name; none if there is none, or if the
+/// view ends before it can be told what it is. `at` moves as far as there is none.
+pub(super) fn next_markup(view: &[u8], at: &mut usize) -> Option<(usize, Mark)> {
+    loop {
+        let rest = view.get(*at..).unwrap_or_default();
+        let len = memchr(b'<', rest);
+        looked(len.unwrap_or(rest.len()));
+        *at += len.unwrap_or(rest.len());
+        let markup = &view[*at..];
+        match markup {
+            [] | [_] => return None,
+            [_, b'!' | b'?', ..] => match aside(view, *at) {
+                Kept::As(at, mark) => return Some((at, mark)),
+                Kept::Pending(_) => return None,
+                Kept::Nothing => *at += 1,
+            },
+            [_, b'/', ..] => return Some((*at, Mark::Tag)),
+            [_, byte, ..] if is_name_start(*byte) => return Some((*at, Mark::Tag)),
+            [_, _, ..] => *at += 1,
+        }
     }
 }
 
 /// What an occurrence of what is searched for is.
-enum Kept {
+pub(super) enum Kept {
     /// A mark at this place.
     As(usize, Mark),
     /// Something at this place that the view ends before.
@@ -74,8 +128,10 @@ enum Kept {
 }
 
 /// A search that goes over the text once, whatever the views are in which it comes.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Search {
+    /// From here to `next` there is none.
+    began: usize,
     /// Where the next occurrence is, or, if that is not known, how far was searched.
     next: usize,
     found: bool,
@@ -92,17 +148,26 @@ impl Search {
         classify: impl Fn(usize) -> Kept,
     ) -> Option<(usize, Option<Mark>)> {
         if self.next < from {
-            self.restart(from);
+            // What was passed otherwise than as a mark of this search is the rest of a tag.
+            if self.found {
+                self.restart(from);
+            } else {
+                self.pass(from);
+            }
         }
         loop {
             if !self.found {
                 let rest = view.get(self.next..).unwrap_or_default();
                 match search(rest) {
                     Some(at) => {
+                        looked(at);
                         self.next += at;
                         self.found = true;
                     }
-                    None => self.next += rest.len().saturating_sub(len - 1),
+                    None => {
+                        looked(rest.len());
+                        self.next += rest.len().saturating_sub(len - 1);
+                    }
                 }
             }
             if !self.found || self.next + len > view.len() {
@@ -111,12 +176,17 @@ impl Search {
             match classify(self.next) {
                 Kept::As(at, mark) => return Some((at, Some(mark))),
                 Kept::Pending(at) => return Some((at, None)),
-                Kept::Nothing => self.restart(self.next + len),
+                Kept::Nothing => self.pass(self.next + len),
             }
         }
     }
 
     const fn restart(&mut self, at: usize) {
+        self.began = at;
+        self.pass(at);
+    }
+
+    const fn pass(&mut self, at: usize) {
         self.next = at;
         self.found = false;
     }
@@ -125,6 +195,7 @@ impl Search {
         if self.next < count {
             self.restart(0);
         } else {
+            self.began = self.began.saturating_sub(count);
             self.next -= count;
         }
     }
@@ -149,7 +220,7 @@ fn name(view: &[u8], from: usize, at: usize, len: usize) -> Kept {
 }
 
 /// What `<!` or `<?` at `at` is.
-fn aside(view: &[u8], at: usize) -> Kept {
+pub(super) fn aside(view: &[u8], at: usize) -> Kept {
     const COMMENT: &[u8] = b"<!--";
     const CDATA: &[u8] = b"<![CDATA[";
     let rest = &view[at..];

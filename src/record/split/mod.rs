@@ -1,31 +1,52 @@
 //! Where the records of a dump begin and end, found without parsing them.
+//!
+//! Outside of records (`between`) every markup is looked at; inside (`element`) only what decides
+//! where the record ends (`marks`), which is several times faster. A record that does not end is
+//! given up as far as it must be (`recover`), and what its scan has proved beyond stays known
+//! (`ahead`), as does in which text no comment ends (`unclosed`): so every byte is looked at a
+//! bounded number of times, whatever the text (`looked` counts it in the tests).
+//!
+//! INVARIANT: whatever stands between two places that are given out is white space, comments,
+//! processing instructions and elements that are no records, each of them whole. Text and end tags
+//! are places of their own.
 
+mod ahead;
+mod between;
 mod doctype;
+mod element;
 mod line;
+mod looked;
 mod marks;
 mod recover;
+mod stray;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod unclosed;
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::model::{BadRecord, Kind, XmlOffset};
 
+use self::ahead::Aheads;
 use self::doctype::Doctype;
+use self::element::Open;
 use self::line::Line;
-use self::marks::{Mark, Marks};
-use self::tag::{Tag, TagEnd};
+use self::marks::Marks;
+use self::stray::Stray;
+use self::tag::Tag;
+use self::unclosed::Unclosed;
 use super::{MAX_RECORD, is_name_byte, is_space};
 
 /// A tag outside of records, or a name, is looked at no further than this.
 const MAX_TAG: usize = 1 << 20;
 
-/// Finds the records in the text of a dump. It does no I/O and looks at no byte twice: the caller
-/// owns a buffer with a contiguous part of the text, appends to it when asked, and drops from its
-/// front what is not needed any more:
+/// Finds the records in the text of a dump. It does no I/O: the caller owns a buffer with a
+/// contiguous part of the text, appends to it when asked, and drops from its front what is not
+/// needed any more:
 ///
 /// ```
 /// # use discogs_extractor::{model::Kind, record::{Split, SplitError, Splitter}};
@@ -60,12 +81,17 @@ pub struct Splitter {
     limit: usize,
     /// Where the buffer begins in the text.
     base: u64,
-    /// Everything before is dealt with, but for the record that is open.
+    /// Everything before is dealt with, but for the element that is open.
     at: usize,
     level: Level,
     inside: Inside,
     line: Line,
     marks: Marks,
+    /// Where the tags begin in the text that are open at `at` and decide where the element ends:
+    /// those of the record's name, or all of an element that is no record. The first is its own.
+    tags: VecDeque<u64>,
+    aheads: Aheads,
+    unclosed: Unclosed,
 }
 
 /// What the splitter found next. Ranges are places in the buffer it was given.
@@ -75,7 +101,7 @@ pub enum Split {
     Record(Range<usize>),
     /// Something in the place of a record that cannot be one; it ends at `start + length`.
     Bad(BadRecord),
-    /// The name of an element that is no record, at a record's place: it is skipped, with
+    /// The name of an element at a record's place that is no record and was skipped, with
     /// everything in it.
     Foreign(Range<usize>),
     /// Nothing more can be said without more text.
@@ -129,9 +155,10 @@ enum Level {
     Prolog,
     /// Inside the root element, between records.
     Between,
-    /// Inside an element that is no record, so many levels deep.
-    Foreign(u64),
-    Record(Open),
+    /// Text between records.
+    Stray(Stray),
+    /// An element at a record's place.
+    Element(Open),
     Epilog,
 }
 
@@ -144,49 +171,38 @@ enum Inside {
     Doctype(Doctype),
 }
 
-/// A record whose end has not been found yet.
-struct Open {
-    /// Where it begins; meaningless once it is being discarded.
-    start: usize,
-    /// How many elements of the record's name are open.
-    depth: u64,
-    /// It is too large: only its end is still looked for.
-    discarded: Option<Discarded>,
-}
-
-struct Discarded {
-    start: u64,
-    raw: Vec<u8>,
-}
-
-/// Why a record's end cannot be found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    Limit,
-    RootCloses,
-    InputEnds,
-}
-
-const OUTSIDE: &str = "a tag that does not end";
-const STRAY: &str = "an end tag where nothing is open";
-const OVERRUN: &str = "the record is not closed where the next one begins";
-const TOO_LARGE: &str = "the record is larger than 64 MiB";
-
 impl Splitter {
     /// A splitter at the beginning of a dump.
     pub fn new(kind: Kind) -> Splitter {
-        Splitter::with(kind, Level::Prolog, XmlOffset(0), MAX_RECORD)
+        Splitter::with(kind, Level::Prolog, XmlOffset(0))
     }
 
     /// A splitter that goes on after a record that ends at `offset`, where the buffer begins.
     pub fn between_records(kind: Kind, offset: XmlOffset) -> Splitter {
-        Splitter::with(kind, Level::Between, offset, MAX_RECORD)
+        Splitter::with(kind, Level::Between, offset)
     }
 
-    fn with(kind: Kind, level: Level, offset: XmlOffset, limit: usize) -> Splitter {
+    /// The same with another limit than [`MAX_RECORD`], in bytes of XML.
+    #[must_use]
+    pub fn limit(self, limit: usize) -> Splitter {
+        Splitter { limit, ..self }
+    }
+
+    fn with(kind: Kind, level: Level, offset: XmlOffset) -> Splitter {
         let line = Line::new(matches!(level, Level::Prolog));
-        let marks = Marks::new(kind);
-        Splitter { kind, limit, base: offset.0, at: 0, level, inside: Inside::Text, line, marks }
+        Splitter {
+            kind,
+            limit: MAX_RECORD,
+            base: offset.0,
+            at: 0,
+            level,
+            inside: Inside::Text,
+            line,
+            marks: Marks::new(kind),
+            tags: VecDeque::new(),
+            aheads: Aheads::default(),
+            unclosed: Unclosed::default(),
+        }
     }
 
     /// The place in the text of a place in the buffer.
@@ -194,12 +210,25 @@ impl Splitter {
         XmlOffset(self.base + at as u64)
     }
 
+    /// The place in the buffer of a place in the text.
+    fn index(&self, offset: u64) -> usize {
+        usize::try_from(offset - self.base).unwrap_or(usize::MAX)
+    }
+
+    /// How far the text is dealt with; at [`Split::End`] that is all of it.
+    pub const fn reached(&self) -> XmlOffset {
+        self.offset(self.at)
+    }
+
     /// How many bytes at the buffer's front are not needed any more. If the caller is not to run
     /// out of memory, it drops them before it appends.
     pub fn unneeded(&self) -> usize {
         match (&self.level, &self.inside) {
-            (Level::Record(Open { start, discarded: None, .. }), _) => *start,
-            (Level::Record(_), Inside::Tag(tag)) => tag.unneeded(self.at),
+            (Level::Element(open), inside) => match (open.held_from(), inside) {
+                (Some(start), _) => self.index(start),
+                (None, Inside::Tag(tag)) if open.is_record() => tag.unneeded(self.at),
+                (None, _) => self.at,
+            },
             _ => self.at,
         }
     }
@@ -209,9 +238,7 @@ impl Splitter {
         self.base += count as u64;
         self.at = self.at.saturating_sub(count);
         self.marks.shift(count);
-        if let Level::Record(open) = &mut self.level {
-            open.start = open.start.saturating_sub(count);
-        }
+        self.aheads.shift(count);
         if let Inside::Tag(tag) = &mut self.inside {
             tag.shift(count);
         }
@@ -224,301 +251,13 @@ impl Splitter {
     pub fn next(&mut self, buf: &[u8], at_end: bool) -> Result<Split, SplitError> {
         loop {
             let found = match self.level {
-                Level::Record(_) => self.in_record(buf, at_end),
+                Level::Element(_) => self.in_element(buf, at_end),
                 _ => self.outside(buf, at_end)?,
             };
             if let Some(split) = found {
                 return Ok(split);
             }
         }
-    }
-
-    /// One step outside of records.
-    fn outside(&mut self, buf: &[u8], at_end: bool) -> Result<Option<Split>, SplitError> {
-        match &mut self.inside {
-            Inside::Text => self.text(buf, at_end),
-            Inside::Until(mark) => {
-                if pass(mark, buf, &mut self.at) {
-                    self.inside = Inside::Text;
-                    Ok(None)
-                } else {
-                    self.more(buf, at_end)
-                }
-            }
-            Inside::Doctype(doctype) => {
-                if doctype.pass(buf, &mut self.at, at_end) {
-                    self.inside = Inside::Text;
-                    Ok(None)
-                } else {
-                    self.more(buf, at_end)
-                }
-            }
-            Inside::Tag(tag) => {
-                let end = self.at.saturating_add(MAX_TAG);
-                let view = &buf[..end.min(buf.len())];
-                let (tag_end, broken) = match tag.end(view) {
-                    Some(TagEnd::At(end)) => (end, false),
-                    Some(TagEnd::Broken(end)) => (end, true),
-                    None if view.len() == end => (end, true),
-                    None => return self.more(buf, at_end),
-                };
-                self.inside = Inside::Text;
-                self.tag(buf, self.at..tag_end, broken)
-            }
-        }
-    }
-
-    /// Text outside of records up to the next markup, and what kind of markup that is.
-    fn text(&mut self, buf: &[u8], at_end: bool) -> Result<Option<Split>, SplitError> {
-        const BOM: &[u8] = b"\xEF\xBB\xBF";
-        if self.base == 0 && self.at == 0 && matches!(self.level, Level::Prolog) {
-            if buf.len() < BOM.len() && !at_end {
-                return Ok(Some(Split::NeedMore));
-            }
-            self.at = if buf.starts_with(BOM) { BOM.len() } else { 0 };
-        }
-        let text = &buf[self.at..];
-        let text = &text[..memchr(b'<', text).unwrap_or(text.len())];
-        if let Some(at) = text.iter().position(|byte| !is_space(*byte)) {
-            self.only_between(buf, self.at + at)?;
-        }
-        self.line.text(text);
-        self.at += text.len();
-        let markup = &buf[self.at..];
-        let (inside, len) = match markup {
-            [b'<', b'?', ..] => (Inside::Until(b"?>"), 2),
-            [b'<', b'!', b'-', b'-', ..] => (Inside::Until(b"-->"), 4),
-            [b'<', b'!', ..] => match self.declaration(buf, at_end)? {
-                Some(declaration) => declaration,
-                None => return self.more(buf, at_end),
-            },
-            [b'<', byte, ..] if *byte == b'/' || is_name_start(*byte) => {
-                if matches!(self.level, Level::Epilog) {
-                    self.only_between(buf, self.at)?;
-                }
-                if matches!(self.level, Level::Between) {
-                    match self.begins_record(markup, at_end) {
-                        Some(true) => {
-                            let open = Open { start: self.at, depth: 0, discarded: None };
-                            self.level = Level::Record(open);
-                            return Ok(None);
-                        }
-                        Some(false) => {}
-                        None => return Ok(Some(Split::NeedMore)),
-                    }
-                }
-                (Inside::Tag(Tag::new(markup, self.at)), 0)
-            }
-            [] => return self.more(buf, at_end),
-            [_] if !at_end || matches!(self.level, Level::Prolog) => {
-                return self.more(buf, at_end);
-            }
-            _ => {
-                self.only_between(buf, self.at)?;
-                (Inside::Text, 1)
-            }
-        };
-        self.line.markup();
-        self.inside = inside;
-        self.at += len;
-        Ok(None)
-    }
-
-    /// What `<!` at `at` begins, if it is no comment, and how much of it is read thereby; `None` if
-    /// more text is needed to tell.
-    fn declaration(&self, buf: &[u8], at_end: bool) -> Result<Option<(Inside, usize)>, SplitError> {
-        const CDATA: &[u8] = b"<![CDATA[";
-        const DOCTYPE: &[u8] = b"<!DOCTYPE";
-        let rest = &buf[self.at..];
-        let may_become = |mark: &[u8]| mark.starts_with(rest) && !at_end;
-        if may_become(CDATA) || may_become(DOCTYPE) || may_become(b"<!--") {
-            return Ok(None);
-        }
-        if matches!(self.level, Level::Prolog) && rest.starts_with(DOCTYPE) {
-            return Ok(Some((Inside::Doctype(Doctype::default()), DOCTYPE.len())));
-        }
-        self.only_between(buf, self.at)?;
-        let cdata = rest.starts_with(CDATA);
-        Ok(Some(if cdata { (Inside::Until(b"]]>"), CDATA.len()) } else { (Inside::Text, 2) }))
-    }
-
-    /// Whether the tag that `markup` begins with is a record's; `None` if that cannot be told yet.
-    fn begins_record(&self, markup: &[u8], at_end: bool) -> Option<bool> {
-        let tag = self.kind.record_tag().as_bytes();
-        let rest = &markup[1..];
-        match rest.strip_prefix(tag) {
-            Some([next, ..]) => Some(!is_name_byte(*next)),
-            Some([]) => at_end.then_some(true),
-            None if tag.starts_with(rest) && !at_end => None,
-            None => Some(false),
-        }
-    }
-
-    /// A whole tag outside of records.
-    fn tag(
-        &mut self,
-        buf: &[u8],
-        range: Range<usize>,
-        broken: bool,
-    ) -> Result<Option<Split>, SplitError> {
-        let raw = &buf[range.clone()];
-        let closes = raw.starts_with(b"</");
-        let name_start = if closes { 2 } else { 1 };
-        let rest = &raw[name_start..];
-        let name = &rest[..rest.iter().position(|b| !is_name_byte(*b)).unwrap_or(rest.len())];
-        let is_empty = raw.ends_with(b"/>") && !closes && !broken;
-        let is_root = name == self.kind.name().as_bytes();
-        let mut split = None;
-        match &mut self.level {
-            Level::Prolog if closes || !is_root => return Err(self.wrong_root(buf, range.start)),
-            Level::Prolog => {
-                self.level = if is_empty { Level::Epilog } else { Level::Between };
-            }
-            Level::Between if broken => split = Some(self.bad(buf, range.clone(), OUTSIDE)),
-            Level::Between if closes && is_root => self.level = Level::Epilog,
-            Level::Between if closes => split = Some(self.bad(buf, range.clone(), STRAY)),
-            Level::Between => {
-                if !is_empty {
-                    self.level = Level::Foreign(1);
-                }
-                let start = range.start + name_start;
-                split = Some(Split::Foreign(start..start + name.len()));
-            }
-            Level::Foreign(depth) => {
-                match (broken, closes) {
-                    (true, _) => {}
-                    (_, true) => *depth -= 1,
-                    (_, false) => *depth += u64::from(!is_empty),
-                }
-                if *depth == 0 {
-                    self.level = Level::Between;
-                }
-            }
-            Level::Record(_) | Level::Epilog => {}
-        }
-        self.at = range.end;
-        Ok(split)
-    }
-
-    /// One step inside a record.
-    fn in_record(&mut self, buf: &[u8], at_end: bool) -> Option<Split> {
-        let Level::Record(open) = &mut self.level else { return None };
-        let limit = match open.discarded {
-            None => open.start.saturating_add(self.limit),
-            Some(_) => usize::MAX,
-        };
-        let view = &buf[..limit.min(buf.len())];
-        let is_all = at_end || view.len() == limit;
-        let found = match &mut self.inside {
-            Inside::Until(mark) => {
-                let passed = pass(mark, view, &mut self.at);
-                if passed {
-                    self.inside = Inside::Text;
-                }
-                passed
-            }
-            Inside::Tag(tag) => match tag.end(view) {
-                Some(end) => {
-                    let closes = tag.closes();
-                    let (end, is_empty) = match end {
-                        TagEnd::At(end) => (end, !closes && view[..end].ends_with(b"/>")),
-                        TagEnd::Broken(end) => (end, false),
-                    };
-                    self.inside = Inside::Text;
-                    self.at = end;
-                    match (closes, is_empty) {
-                        (true, _) => open.depth -= 1,
-                        (_, false) => open.depth += 1,
-                        (_, true) => {}
-                    }
-                    if open.depth == 0 {
-                        return self.complete(end);
-                    }
-                    true
-                }
-                None => false,
-            },
-            Inside::Text | Inside::Doctype(_) => match self.marks.next(view, self.at) {
-                Some((at, Mark::RootCloses)) => {
-                    return self.recover(buf, at, Cause::RootCloses);
-                }
-                Some((at, Mark::Tag)) => {
-                    self.at = at;
-                    self.inside = Inside::Tag(Tag::new(&view[at..], at));
-                    true
-                }
-                Some((at, Mark::Opens { len, until })) => {
-                    self.at = at + len;
-                    self.inside = Inside::Until(until);
-                    true
-                }
-                None => {
-                    self.at = self.at.max(self.marks.passed());
-                    false
-                }
-            },
-        };
-        match (found, is_all) {
-            (true, _) => None,
-            (false, false) => Some(Split::NeedMore),
-            (false, true) if view.len() == limit => self.recover(buf, limit, Cause::Limit),
-            (false, true) => self.recover(buf, buf.len(), Cause::InputEnds),
-        }
-    }
-
-    /// The record that is open ends at `end`.
-    fn complete(&mut self, end: usize) -> Option<Split> {
-        let Level::Record(open) = std::mem::replace(&mut self.level, Level::Between) else {
-            return None;
-        };
-        self.line.markup();
-        Some(match open.discarded {
-            None => Split::Record(open.start..end),
-            Some(Discarded { start, raw }) => {
-                let length = self.offset(end).0 - start;
-                Split::Bad(BadRecord {
-                    reason: TOO_LARGE.to_owned(),
-                    start: XmlOffset(start),
-                    length,
-                    raw,
-                })
-            }
-        })
-    }
-
-    /// The record that is open does not end before `end`. Only as much of it is given up as must
-    /// be: up to the next place where a record plausibly begins.
-    fn recover(&mut self, buf: &[u8], end: usize, cause: Cause) -> Option<Split> {
-        let Level::Record(open) = &mut self.level else { return None };
-        let start = open.start;
-        let mut next = None;
-        if open.discarded.is_none() {
-            let tag = self.kind.record_tag().as_bytes();
-            next = recover::next_record(&buf[start..end], tag, self.line.indent());
-        }
-        if next.is_none() && cause == Cause::Limit {
-            let raw = buf[start..end.min(start + BadRecord::RAW_LIMIT)].to_vec();
-            open.discarded = Some(Discarded { start: self.base + start as u64, raw });
-            return None;
-        }
-        self.inside = Inside::Text;
-        let end = match next {
-            Some(next) => start + buf[start..start + next].trim_ascii_end().len(),
-            None => end,
-        };
-        self.at = end;
-        self.marks.restart(end);
-        if let Level::Record(Open { discarded: Some(_), .. }) = self.level {
-            return self.complete(end);
-        }
-        self.level = Level::Between;
-        self.line.markup();
-        let reason = match (next, cause) {
-            (Some(_), _) => OVERRUN,
-            (None, Cause::InputEnds) => "the input ends inside the record",
-            (None, _) => "the root element is closed inside the record",
-        };
-        Some(self.bad(buf, start..end, reason))
     }
 
     fn bad(&self, buf: &[u8], range: Range<usize>, reason: &str) -> Split {
@@ -536,7 +275,7 @@ impl Splitter {
         match self.level {
             Level::Prolog => Err(self.wrong_root(buf, at)),
             Level::Epilog => Err(SplitError::AfterRoot { wanted: self.kind, at: self.offset(at) }),
-            _ => Ok(()),
+            Level::Between | Level::Stray(_) | Level::Element(_) => Ok(()),
         }
     }
 
@@ -561,12 +300,9 @@ impl Splitter {
     }
 }
 
-/// Moves `at` past the next `mark`; if there is none, as far as none can begin.
-fn pass(mark: &[u8], view: &[u8], at: &mut usize) -> bool {
-    let rest = view.get(*at..).unwrap_or_default();
-    let found = memmem::find(rest, mark);
-    *at += found.map_or_else(|| rest.len().saturating_sub(mark.len() - 1), |len| len + mark.len());
-    found.is_some()
+/// The name that `text` begins with.
+fn name(text: &[u8]) -> &[u8] {
+    &text[..text.iter().position(|byte| !is_name_byte(*byte)).unwrap_or(text.len())]
 }
 
 /// What begins no name is text: a `<` that is nothing is no reason to give up the records after it.

@@ -1,47 +1,77 @@
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memrchr};
 
-use super::super::{MAX_DEPTH, is_name_byte};
-use super::is_name_start;
+use super::super::MAX_DEPTH;
+use super::looked::looked;
+use super::marks::{Kept, Mark, aside};
 use super::tag::{Tag, TagEnd};
+use super::unclosed::Unclosed;
+use super::{is_name_start, name};
 
 /// The only element in which elements of a record's name are at home.
 const NEST: &[u8] = b"sublabels";
 
-/// Where in `text`, which begins with a record that is not closed, the next record plausibly
-/// begins: not inside any element of the broken one, or, whatever is still open, first on its line
-/// behind the same white space (`indent`) as the broken one. A nested element is not taken for a
-/// record.
-pub(super) fn next_record(text: &[u8], tag: &[u8], indent: Option<&[u8]>) -> Option<usize> {
-    let elements = Elements { text, at: 0, unclosed: Vec::new() };
-    let mut open: Vec<&[u8]> = Vec::new();
-    for element in elements {
-        match element {
-            Element::Opens { at, name, is_empty } => {
-                let is_record = at > 0
-                    && name == tag
-                    && !open.contains(&NEST)
-                    && (open.len() <= 1 || begins_line(text, at, indent));
-                if is_record {
-                    return Some(at);
+/// The search for the record after one that is not closed.
+pub(super) struct Search<'a> {
+    /// The text that the broken record begins, as far as it is known not to end.
+    pub(super) text: &'a [u8],
+    /// Where that begins in the dump.
+    pub(super) base: u64,
+    /// The record's name.
+    pub(super) tag: &'a [u8],
+    /// The white space before the broken record, if it stands first on its line.
+    pub(super) indent: Option<&'a [u8]>,
+}
+
+impl Search<'_> {
+    /// Where the next record plausibly begins: not inside any element of the broken one, or,
+    /// whatever is still open, first on its line behind the same white space as the broken one. A
+    /// nested element is not taken for a record.
+    pub(super) fn next_record(&self, unclosed: &mut Unclosed) -> Option<usize> {
+        let mut elements = Elements { text: self.text, base: self.base, at: 0, unclosed };
+        let mut line = LineStart { text: self.text, seen: 0, start: None };
+        let mut open: Vec<&[u8]> = Vec::new();
+        while let Some(element) = elements.next() {
+            match element {
+                Element::Opens { at, name, is_empty } => {
+                    let is_record = at > 0
+                        && name == self.tag
+                        && !open.contains(&NEST)
+                        && (open.len() <= 1 || line.begins_with(at, self.indent));
+                    if is_record {
+                        return Some(at);
+                    }
+                    if !is_empty && open.len() < MAX_DEPTH {
+                        open.push(name);
+                    }
                 }
-                if !is_empty && open.len() < MAX_DEPTH {
-                    open.push(name);
-                }
-            }
-            Element::Closes { name } => {
-                if let Some(depth) = open.iter().rposition(|open| *open == name) {
-                    open.truncate(depth);
+                Element::Closes { name } => {
+                    if let Some(depth) = open.iter().rposition(|open| *open == name) {
+                        open.truncate(depth);
+                    }
                 }
             }
         }
+        None
     }
-    None
 }
 
-/// Whether what stands at `at` is the first thing on its line, behind exactly `indent`.
-fn begins_line(text: &[u8], at: usize, indent: Option<&[u8]>) -> bool {
-    let line = memrchr(b'\n', &text[..at]).map(|end| &text[end + 1..at]);
-    line.is_some() && line == indent
+/// Where the current line begins, found by looking at each byte once.
+struct LineStart<'a> {
+    text: &'a [u8],
+    seen: usize,
+    start: Option<usize>,
+}
+
+impl LineStart<'_> {
+    /// Whether what stands at `at` is the first thing on its line, behind exactly `indent`.
+    fn begins_with(&mut self, at: usize, indent: Option<&[u8]>) -> bool {
+        looked(at - self.seen);
+        if let Some(end) = memrchr(b'\n', &self.text[self.seen..at]) {
+            self.start = Some(self.seen + end + 1);
+        }
+        self.seen = at;
+        self.start.is_some_and(|start| Some(&self.text[start..at]) == indent)
+    }
 }
 
 enum Element<'a> {
@@ -51,38 +81,31 @@ enum Element<'a> {
 
 /// The tags of a text that may be broken anywhere. Comments and the like are passed over if they
 /// end.
-struct Elements<'a> {
+struct Elements<'a, 'b> {
     text: &'a [u8],
+    base: u64,
     at: usize,
-    /// Marks that do not occur any more, so that none is searched for in vain twice.
-    unclosed: Vec<&'static [u8]>,
+    unclosed: &'b mut Unclosed,
 }
 
-impl<'a> Iterator for Elements<'a> {
-    type Item = Element<'a>;
-
+impl<'a> Elements<'a, '_> {
     fn next(&mut self) -> Option<Element<'a>> {
         loop {
             let at = self.at + memchr(b'<', &self.text[self.at..])?;
+            looked(at - self.at);
             let rest = &self.text[at..];
-            let until: Option<&'static [u8]> = match rest {
-                [_, b'?', ..] => Some(b"?>"),
-                _ if rest.starts_with(b"<!--") => Some(b"-->"),
-                _ if rest.starts_with(b"<![CDATA[") => Some(b"]]>"),
-                _ => None,
-            };
+            if let Kept::As(_, Mark::Opens { len, until }) = aside(self.text, at) {
+                self.at = at + len;
+                self.unclosed.pass(until, self.text, self.base, &mut self.at);
+                continue;
+            }
             self.at = at + 1;
-            if let Some(until) = until {
-                self.pass(until);
-                continue;
-            }
             let closes = rest.get(1) == Some(&b'/');
-            let name = &rest[if closes { 2 } else { 1 }..];
-            if !name.first().is_some_and(|byte| is_name_start(*byte)) {
+            let rest_of_tag = &rest[if closes { 2 } else { 1 }..];
+            if !rest_of_tag.first().is_some_and(|byte| is_name_start(*byte)) {
                 continue;
             }
-            let len = name.iter().position(|byte| !is_name_byte(*byte)).unwrap_or(name.len());
-            let name = &name[..len];
+            let name = name(rest_of_tag);
             let (end, is_whole) = match Tag::new(rest, at).end(self.text) {
                 Some(TagEnd::At(end)) => (end, true),
                 Some(TagEnd::Broken(end)) => (end, false),
@@ -95,18 +118,6 @@ impl<'a> Iterator for Elements<'a> {
                 let is_empty = is_whole && self.text[..end].ends_with(b"/>");
                 Element::Opens { at, name, is_empty }
             });
-        }
-    }
-}
-
-impl Elements<'_> {
-    fn pass(&mut self, until: &'static [u8]) {
-        if self.unclosed.contains(&until) {
-            return;
-        }
-        match memmem::find(&self.text[self.at..], until) {
-            Some(len) => self.at += len + until.len(),
-            None => self.unclosed.push(until),
         }
     }
 }

@@ -1,5 +1,7 @@
 use memchr::memchr2;
 
+use super::looked::looked;
+
 /// A tag whose end is being looked for.
 pub(super) struct Tag {
     closes: bool,
@@ -36,6 +38,7 @@ impl Tag {
                 None if self.closes => memchr2(b'>', b'<', rest),
                 None => rest.iter().position(|byte| matches!(byte, b'>' | b'<' | b'"' | b'\'')),
             };
+            looked(found.unwrap_or(rest.len()));
             let Some(len) = found else {
                 self.seen += rest.len();
                 return None;
@@ -57,6 +60,6 @@ impl Tag {
     }
 
     pub(super) const fn shift(&mut self, count: usize) {
-        self.seen -= count;
+        self.seen = self.seen.saturating_sub(count);
     }
 }

@@ -1,3 +1,5 @@
+use super::element::TOO_LARGE;
+use super::looked::looked_at;
 use super::*;
 use proptest::prelude::*;
 
@@ -49,7 +51,7 @@ fn run(mut splitter: Splitter, text: &[u8], sizes: &[usize]) -> Outcome {
 }
 
 fn splitter(kind: Kind, limit: usize) -> Splitter {
-    Splitter::with(kind, Level::Prolog, XmlOffset(0), limit)
+    Splitter::new(kind).limit(limit)
 }
 
 /// Records as they are, bad ones as `!` and their bytes, other elements as `?` and their name.
@@ -89,7 +91,6 @@ fn assert_labels(inner: &str, expected: &[&str]) {
 fn a_record_is_an_element_of_the_types_name_at_depth_two() {
     assert_labels("", &[]);
     assert_labels("\n<label>a</label>\n<label/>", &["<label>a</label>", "<label/>"]);
-    assert_labels(r#"<label id="1"/>text"#, &[r#"<label id="1"/>"#]);
     assert_labels("<label\tid='1'\n></label >", &["<label\tid='1'\n></label >"]);
     let nested = "<label><sublabels><label/><label>x<label/></label></sublabels></label>";
     assert_labels(&format!("{nested}{nested}"), &[nested, nested]);
@@ -113,11 +114,48 @@ fn markup_in_comments_cdata_and_instructions_means_nothing() {
         for inner in ["<label>", "</label>", "</labels>", "<x>", "<!", "<?", "<!-- "] {
             let aside = format!("{open}{inner}{close}");
             let record = format!("<label>{aside}</label>");
-            assert_labels(&format!("{aside}{record}{aside}{record}"), &[&record, &record]);
+            let text = format!("{aside}{record}{aside}{record}");
+            let stray = format!("!{aside}");
+            if open == "<![CDATA[" {
+                // which is text
+                assert_labels(&text, &[&stray, &record, &stray, &record]);
+            } else {
+                assert_labels(&text, &[&record, &record]);
+            }
         }
     }
     assert_labels("<label><!x></label>", &["<label><!x></label>"]);
-    assert_labels("<!x><label/>", &["<label/>"]);
+}
+
+#[test]
+fn text_between_records_is_a_bad_record_of_its_own() {
+    assert_labels(r#"<label id="1"/>text"#, &[r#"<label id="1"/>"#, "!text"]);
+    assert_labels(" a \n b\t<label/>c< ", &["!a \n b", "<label/>", "!c<"]);
+    assert_labels("<!x><label/>", &["!<!x>", "<label/>"]);
+    // what is text in several ways is one place, and comments end it
+    assert_labels(
+        "a<![CDATA[<label/>]]> &b; <!-- --> c<x/>",
+        &["!a<![CDATA[<label/>]]> &b;", "!c", "?x"],
+    );
+    let long = "0123456789".repeat(200_000);
+    let text = format!("<labels>\n{long}\n<label/></labels>");
+    let outcome = run(Splitter::new(Kind::Labels), text.as_bytes(), &[1_000]);
+    let Found::Bad(bad) = &outcome.found[0] else { panic!() };
+    assert_eq!((bad.start.0, bad.length, bad.raw.len()), (9, 2_000_000, BadRecord::RAW_LIMIT));
+    assert!(outcome.held < 3_000, "{} bytes were held", outcome.held);
+}
+
+#[test]
+fn an_element_that_is_no_record_is_whole_or_a_bad_record() {
+    // a misspelt start tag: the record is not passed over as if it had not been there
+    assert_labels("<labelx><a>1</a></label><label/>", &["!<labelx><a>1</a></label>", "<label/>"]);
+    // never closed: what comes after it is not in it
+    assert_labels(
+        "<b><label>1</label>\n<b><label>2</label>",
+        &["!<b>", "<label>1</label>", "!<b>", "<label>2</label>"],
+    );
+    assert_labels("<x a='1' <label/></x>", &["!<x a='1' ", "<label/>", "!</x>"]);
+    assert_labels("<x><y a='</x><label/>", &["!<x><y a='", "!</x>", "<label/>"]);
 }
 
 #[test]
@@ -177,7 +215,7 @@ fn input_that_ends_before_the_root_closes_is_an_error_after_all_that_was_complet
     assert_eq!(ends("<artists><artist/>"), ["<artist/>"]);
     assert_eq!(ends("<artists><artist/><artist>a</arti"), ["<artist/>", "!<artist>a</arti"]);
     assert_eq!(ends("<artists><artist>1<artist>2</artist>"), ["!<artist>1", "<artist>2</artist>"]);
-    assert_eq!(ends("<artists><artist/><x>"), ["<artist/>", "?x"]);
+    assert_eq!(ends("<artists><artist/><x>"), ["<artist/>", "!<x>"]);
 }
 
 #[test]
@@ -239,7 +277,10 @@ fn a_nested_element_is_never_taken_for_a_record() {
         &[&format!("!<label>1{nested}<label>c</sublabels>x"), "<label>2</label>"],
     );
     // the broken one did not begin a line: no other place tells
-    assert_labels("x<label>1<a>\n<label>2</label></a>", &["!<label>1<a>\n<label>2</label></a>"]);
+    assert_labels(
+        "<!----><label>1<a>\n<label>2</label></a>",
+        &["!<label>1<a>\n<label>2</label></a>"],
+    );
     // behind other white space
     assert_labels("\n<label>1<a>\n <label>2</label></a>", &["!<label>1<a>\n <label>2</label></a>"]);
 }
@@ -271,12 +312,12 @@ fn what_is_passed_over_is_not_held() {
         format!("<!--{long}-->"),
         format!("<![CDATA[{long}]]>"),
         format!("<?{long}?>"),
-        format!("<x>{long}</x>"),
+        format!("<x>{}</x>", long.replace("<b/>", "<b></b>")),
         long.replace('<', " "),
     ];
     for aside in asides {
         let text = format!("<artists>{aside}<artist/></artists>");
-        let outcome = run(Splitter::new(Kind::Artists), text.as_bytes(), &[1_000]);
+        let outcome = run(splitter(Kind::Artists, 1_000), text.as_bytes(), &[1_000]);
         assert_eq!(outcome.end, Ok(()));
         assert!(outcome.held < 3_000, "{} bytes were held", outcome.held);
         // the same in a record that is being discarded
@@ -366,8 +407,135 @@ fn without_excerpt(end: Result<(), SplitError>) -> Result<(), SplitError> {
     })
 }
 
+/// Whether a text is white space, comments, instructions and whole elements that are no records, as
+/// another reader of XML sees it.
+fn is_nothing(text: &str) -> Result<(), String> {
+    use quick_xml::events::Event;
+    let begins_nothing =
+        |pair: &[u8]| pair[0] == b'<' && !(b"/!?".contains(&pair[1]) || is_name_start(pair[1]));
+    if text.as_bytes().windows(2).any(begins_nothing) {
+        // The other reader takes that for a tag.
+        return Ok(());
+    }
+    let mut reader = quick_xml::Reader::from_str(text);
+    let mut depth = 0;
+    loop {
+        let event = match reader.read_event() {
+            // a `<` or an instruction that is none: it is passed over all the same
+            Err(quick_xml::Error::Syntax(_)) => return Ok(()),
+            event => event.map_err(|error| format!("{error} in {text:?}"))?,
+        };
+        match event {
+            Event::Start(tag) | Event::Empty(tag)
+                if depth == 0 && tag.name().as_ref() == "label" =>
+            {
+                return Err(format!("a record in {text:?}"));
+            }
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth -= 1,
+            Event::Text(inner) if depth == 0 && inner.bytes().any(|byte| !is_space(byte)) => {
+                return Err(format!("text in {text:?}"));
+            }
+            Event::CData(_) | Event::DocType(_) | Event::GeneralRef(_) if depth == 0 => {
+                return Err(format!("text in {text:?}"));
+            }
+            Event::Eof if depth == 0 => return Ok(()),
+            Event::Eof => return Err(format!("an open element in {text:?}")),
+            _ => {}
+        }
+    }
+}
+
+/// How often each byte of a text is looked at, on average.
+fn looks(kind: Kind, text: &[u8], limit: usize) -> u64 {
+    looked_at();
+    run(splitter(kind, limit), text, &[64 << 10]);
+    looked_at() / text.len() as u64
+}
+
+/// Texts of about `size` bytes that are made to be costly.
+fn hostile(size: usize) -> Vec<(&'static str, String)> {
+    let fill = |piece: &str| piece.repeat(size / piece.len());
+    let root = |inner: String| format!("<artists>\n{inner}\n</artists>\n");
+    vec![
+        ("never closed", root(fill("<artist>\n"))),
+        ("never closed, one line", root(fill("<artist>"))),
+        ("never closed, no root end", format!("<artists>{}", fill("<artist>\n"))),
+        ("one in two never closed", root(fill("<artist>a<artist>b</artist>\n"))),
+        ("nested in others, no line", root(format!("<artist><a><b>{}", fill("<artist/>")))),
+        ("nested in others, lines", root(format!("<artist><a><b>{}", fill(" \n<artist/>")))),
+        ("in a nest", root(fill("<artist><sublabels><artist>"))),
+        ("comments", root(fill("<artist><!-- </artist>\n"))),
+        ("comments, no line", root(fill("<artist><!--"))),
+        ("CDATA", root(fill("<artist><![CDATA[ </artist>\n"))),
+        ("instructions", root(fill("<artist><? </artist>\n"))),
+        ("all asides", root(fill("<artist><!--<![CDATA[<?</artist>\n"))),
+        ("quotes", root(fill("<artist a='\n"))),
+        ("a quote", root(format!("<artist a='{}", fill("x")))),
+        ("names", root(fill("artist"))),
+        ("tags without end", root(fill("<artist "))),
+        ("end tags", root(fill("</artist>"))),
+        ("foreign", root(fill("<b>"))),
+        ("foreign and records", root(fill("<b><artist/>"))),
+        ("foreign, records, one line", root(fill("<b><artist><c></artist>"))),
+        ("foreign and misfits", root(fill("<b><c></b>"))),
+        ("foreign tags without end", root(fill("<b c='"))),
+        ("text", root(fill("text < "))),
+        ("much of all", root(fill("<artist><b>\n<!--x<artist>-->y</c><?<artist/></b><b>]]>"))),
+    ]
+}
+
+#[test]
+fn hostile_text_costs_what_its_size_is() {
+    for limit in [4 << 10, 100 << 10, MAX_RECORD] {
+        for (name, text) in hostile(400 << 10) {
+            let looks = looks(Kind::Artists, text.as_bytes(), limit);
+            assert!(looks <= 8, "{name}: every byte is looked at {looks} times, limit {limit}");
+        }
+    }
+}
+
+#[test]
+fn what_is_remembered_of_open_tags_is_bounded() {
+    let text = format!("<artists>{}", "<artist>".repeat((1 << 20) + 100));
+    let outcome = run(Splitter::new(Kind::Artists), text.as_bytes(), &[]);
+    assert_eq!(outcome.found.len(), (1 << 20) + 100);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn whatever_the_text_it_costs_what_its_size_is(
+        piece in document(),
+        limit in prop::sample::select(&[100, 1_000, MAX_RECORD][..]),
+    ) {
+        let text = format!("<labels>{}", piece.repeat(1 + 20_000 / piece.len()));
+        let looks = looks(Kind::Labels, text.as_bytes(), limit);
+        prop_assert!(looks <= 8, "every byte is looked at {} times", looks);
+    }
+
+    #[test]
+    fn between_two_places_stands_nothing_that_could_be_a_record(
+        text in document(),
+        limit in prop::sample::select(&[40, 100, MAX_RECORD][..]),
+    ) {
+        let outcome = run(splitter(Kind::Labels, limit), text.as_bytes(), &[]);
+        let mut from = None;
+        for found in &outcome.found {
+            let (start, end) = match found {
+                Found::Record(start, record) => (*start, start + record.len() as u64),
+                Found::Bad(bad) => (bad.start.0, bad.start.0 + bad.length),
+                Found::Foreign(_) => continue,
+            };
+            let (start, end) = (usize::try_from(start).unwrap(), usize::try_from(end).unwrap());
+            if let Some(from) = from {
+                prop_assert!(start >= from, "places overlap");
+                is_nothing(&text[from..start]).map_err(TestCaseError::fail)?;
+            }
+            from = Some(end);
+        }
+    }
 
     #[test]
     fn where_the_text_is_cut_changes_nothing(
@@ -384,8 +552,12 @@ proptest! {
     }
 
     #[test]
-    fn going_on_between_two_records_finds_the_same(text in document(), sizes in prop::collection::vec(1_usize..20, 1..20)) {
-        let whole = run(Splitter::new(Kind::Labels), text.as_bytes(), &[]);
+    fn going_on_between_two_records_finds_the_same(
+        text in document(),
+        sizes in prop::collection::vec(1_usize..20, 1..20),
+        limit in prop::sample::select(&[40, 100, MAX_RECORD][..]),
+    ) {
+        let whole = run(splitter(Kind::Labels, limit), text.as_bytes(), &[]);
         for (index, found) in whole.found.iter().enumerate() {
             let end = match found {
                 Found::Record(start, record) => start + record.len() as u64,
@@ -393,7 +565,8 @@ proptest! {
                 Found::Foreign(_) => continue,
             };
             let rest = &text.as_bytes()[usize::try_from(end).unwrap()..];
-            let resumed = run(Splitter::between_records(Kind::Labels, XmlOffset(end)), rest, &sizes);
+            let resumed = Splitter::between_records(Kind::Labels, XmlOffset(end)).limit(limit);
+            let resumed = run(resumed, rest, &sizes);
             prop_assert_eq!(&resumed.found, &whole.found[index + 1..]);
             prop_assert_eq!(&resumed.end, &whole.end);
         }
@@ -402,7 +575,7 @@ proptest! {
     #[test]
     fn well_formed_records_come_out_as_they_went_in(
         records in prop::collection::vec((
-            prop::sample::select(&["", "\n", "text", "<!-- <label> -->", "<x><label/></x>", "<![CDATA[</label>]]>"][..]),
+            prop::sample::select(&["", "\n", "<?text?>", "<!-- <label> -->", "<x><label/></x>", "<x><y/></x>"][..]),
             prop::sample::select(&[
                 "<label/>", "<label id='<'/>", "<label><label/></label>", "<label><!-- </label> --></label>",
                 "<label><sublabels><label>a</label><label/></sublabels></label>", "<label><labels/>&</label\n>",
