@@ -67,7 +67,7 @@ fn batch(first: u64, records: &[Record<'_>]) -> Parsed {
                 raw: b"<a><".to_vec(),
             }),
         };
-        let place = Place { ordinal: Ordinal(ordinal), end: XmlOffset(ordinal * 100), check: None };
+        let place = Place::counted(Ordinal(ordinal), 100);
         parsed.items.push(Item { place, body });
     }
     parsed

@@ -23,7 +23,7 @@ use crate::daemon::Session;
 use crate::daemon::control::Control;
 use crate::model::{Clock, Job};
 use crate::observe::Snapshot;
-use crate::pipeline::Settings;
+use crate::pipeline::{Settings, Sizes};
 use crate::sink::{Opening, Sink, SinkEnd, SinkError, Target};
 use crate::state::{ForceWord, Keeper};
 
@@ -181,6 +181,7 @@ impl Owner<'_> {
             bad_records: self.bad_records(),
             max_delete_fraction: config.purge_max_delete_fraction,
             sweep_anyway: config.sweep_anyway,
+            sizes: Sizes::default(),
         }
     }
 

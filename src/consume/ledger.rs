@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::TypeNow;
 use crate::model::complete::{Note, Sweep};
 use crate::model::{
-    Checkpoint, Clock, Confirmed, DumpName, GzipOffset, Identity, Job, Kind, Limits, Ordinal,
-    Place, Run, Version, Window, WindowError, XmlOffset,
+    Checkpoint, Clock, Confirmed, DumpName, Ending, GzipOffset, Identity, Job, Kind, Limits,
+    Ordinal, Place, Run, Version, Window, WindowError,
 };
 use crate::state::{Advance, Beginning, FileKey, Keeper, Owed, Owes, StateError};
 
@@ -189,7 +189,8 @@ async fn step(
         kept.mark = window.mark().clone();
     }
     if run.complete
-        && let Ok(step) = window.finish()
+        && let Some(end) = window.mark().position.reached()
+        && let Ok(step) = window.finish(&Ending { last: window.mark().ordinal(), end, length: end })
     {
         let owes = Owes {
             announcements: false,
@@ -211,7 +212,7 @@ fn advance(window: &mut Window, run: &RunNow) -> Result<Option<Confirmed>, Windo
         };
         Ok(())
     };
-    let place = |ordinal| Place { ordinal: Ordinal(ordinal), end: XmlOffset(ordinal), check: None };
+    let place = |ordinal| Place::counted(Ordinal(ordinal), 1);
     while window.mark().records < run.written {
         let first = window.mark().ordinal().0 + 1;
         let last = first + (run.written - window.mark().records).min(STRIDE) - 1;

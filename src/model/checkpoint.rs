@@ -25,17 +25,81 @@ pub struct InflatePoint {
     pub window: Vec<u8>,
 }
 
-/// An inflate point together with what the reader must know to go on from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResumePoint {
-    /// Where inflating starts.
-    pub place: InflatePoint,
-    /// The member's check at the point.
-    pub member: MemberCheck,
-    /// The last record that ends at or before `boundary`, or 0.
+/// A place between two records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boundary {
+    /// The record that ends here.
     pub after: Ordinal,
-    /// The first place at or after the point that lies between two records.
+    /// The first byte after it.
+    pub xml: XmlOffset,
+    /// The member's check here.
+    pub check: MemberCheck,
+}
+
+/// An inflate point together with what the reader must know to go on from it.
+///
+/// INVARIANT: the boundary is the first one at or after the point. A point whose boundary lay before
+/// it would let a restart begin at text that it never sees, so none can be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumePoint {
+    place: InflatePoint,
+    member: MemberCheck,
+    boundary: Boundary,
+}
+
+/// A resume point that claims a boundary before itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the resume point at byte {point} of the XML claims the boundary at byte {boundary} before it"
+)]
+pub struct PointBeyondBoundary {
+    /// Where the point is.
+    pub point: XmlOffset,
+    /// The boundary that it claims.
     pub boundary: XmlOffset,
+}
+
+impl ResumePoint {
+    /// A point with the first record boundary at or after it.
+    ///
+    /// # Errors
+    /// If the boundary lies before the point.
+    pub fn new(
+        place: InflatePoint,
+        member: MemberCheck,
+        boundary: Boundary,
+    ) -> Result<ResumePoint, PointBeyondBoundary> {
+        if boundary.xml < place.xml {
+            return Err(PointBeyondBoundary { point: place.xml, boundary: boundary.xml });
+        }
+        Ok(ResumePoint { place, member, boundary })
+    }
+
+    /// Where inflating starts.
+    pub const fn place(&self) -> &InflatePoint {
+        &self.place
+    }
+
+    /// The member's check at the point.
+    pub const fn member(&self) -> MemberCheck {
+        self.member
+    }
+
+    /// The first record boundary at or after the point.
+    pub const fn boundary(&self) -> Boundary {
+        self.boundary
+    }
+
+    /// Whether a restart at `mark` may begin here: the boundary, and the point with it, lies at or
+    /// before the mark in records and in bytes.
+    pub fn is_before(&self, mark: Position) -> bool {
+        match mark {
+            Position::At(ordinal, xml) => {
+                self.boundary.after <= ordinal && self.boundary.xml <= xml
+            }
+            Position::Beginning | Position::End => false,
+        }
+    }
 }
 
 /// The mark made durable: what a restart goes on from.
@@ -43,8 +107,9 @@ pub struct ResumePoint {
 pub struct Checkpoint {
     /// The last record up to which every delivery is confirmed.
     pub position: Position,
-    /// The member's check at the position, where it is known: the bytes between resume point
-    /// and position are compared with it before the first record goes out again.
+    /// The member's check at the position: the bytes between resume point and position are compared
+    /// with it before the first record goes out again. Where it is not known (a store of an earlier
+    /// format), reading begins at the start of the file.
     pub check: Option<MemberCheck>,
     /// Records delivered so far in this run.
     pub records: u64,

@@ -45,6 +45,7 @@ pub const PLACES: &[&str] = &[
     "state.snapshot.renamed",
     "state.upgrade.copied",
     "state.upgrade.row",
+    "state.upgrade.proof",
     "state.upgrade.rows",
     "state.upgrade.after",
     "state.compact.built",

@@ -19,7 +19,9 @@ mod record;
 mod sweep;
 mod window;
 
-pub use checkpoint::{Checkpoint, InflatePoint, MemberCheck, ResumePoint};
+pub use checkpoint::{
+    Boundary, Checkpoint, InflatePoint, MemberCheck, PointBeyondBoundary, ResumePoint,
+};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use download::{HashState, Stamp, Verification};
 pub use file::{DumpName, Identity, NameError, Version};
@@ -27,7 +29,7 @@ pub use finding::{Finding, Level, parted};
 pub use job::Job;
 pub use kind::{Kind, UnknownKind};
 pub use live::{Live, Phase, WaitsFor};
-pub use position::{GzipOffset, Ordinal, Position, Run, XmlOffset};
+pub use position::{Ending, GzipOffset, Ordinal, Position, Run, XmlOffset};
 pub use ranges::Ranges;
 pub use record::{BadRecord, Body, Document, Item, Parsed, Place, Sha256};
 pub use sweep::{Sweep, Swept};

@@ -58,6 +58,29 @@ pub enum Position {
     End,
 }
 
+impl Position {
+    /// Where the next place must begin; none at the end, after which there is none.
+    pub const fn reached(self) -> Option<XmlOffset> {
+        match self {
+            Position::Beginning => Some(XmlOffset(0)),
+            Position::At(_, xml) => Some(xml),
+            Position::End => None,
+        }
+    }
+}
+
+/// What a reader has proved of a dump that it read to its end: the last record, the epilog after
+/// it, and nothing else make up all that was inflated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The last record's ordinal; 0 if there is none.
+    pub last: Ordinal,
+    /// The first byte after the last record; 0 if there is none.
+    pub end: XmlOffset,
+    /// How many bytes of text the dump has.
+    pub length: XmlOffset,
+}
+
 /// One pass over a file from its record 1: the UTC milliseconds of its start. It is kept over
 /// restarts, new whenever the file starts over, and compared for equality only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

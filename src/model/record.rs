@@ -65,15 +65,30 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// Where a record ends in its dump.
+/// Where a record stands in its dump. Places touch: each begins `from` where the one before ended,
+/// so that every byte of the text up to the last `end` belongs to exactly one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Its place among the records.
+    /// Its place among the records, from 1.
     pub ordinal: Ordinal,
+    /// The `end` of the place before; 0 for the first. Between here and `start` stands nothing that
+    /// could be a record or a part of one: the reader, which alone sees the text, has proved it.
+    pub from: XmlOffset,
+    /// The record's first byte.
+    pub start: XmlOffset,
     /// The first byte after it.
     pub end: XmlOffset,
-    /// The gzip member's check at `end`, where it is known.
+    /// The gzip member's check at `end`; none where the record was not read from a dump.
     pub check: Option<MemberCheck>,
+}
+
+impl Place {
+    /// The place of a record among records that are `length` bytes long each and touch, as if it
+    /// had been read: a message from the broker has no other.
+    pub const fn counted(ordinal: Ordinal, length: u64) -> Place {
+        let from = XmlOffset((ordinal.0 - 1) * length);
+        Place { ordinal, from, start: from, end: XmlOffset(ordinal.0 * length), check: None }
+    }
 }
 
 /// A batch of consecutive records of one dump, parsed: the documents lie one after the other in

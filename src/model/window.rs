@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use super::{Checkpoint, Ordinal, Place, Position, WaitsFor};
+use super::{Checkpoint, Ending, Ordinal, Place, Position, WaitsFor, XmlOffset};
 
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +96,28 @@ pub enum WindowError {
         /// What follows the last one sent.
         expected: Ordinal,
     },
+    /// A place that does not begin where the one before ended, or not in the order of its parts.
+    #[error(
+        "record {} takes bytes {} to {} from {} on, where {expected} is reached",
+        place.ordinal, place.start, place.end, place.from
+    )]
+    Gap {
+        /// What was sent.
+        place: Place,
+        /// Where the place before ended.
+        expected: XmlOffset,
+    },
+    /// A record was sent after the end.
+    #[error("record {0} was sent after the end of the file")]
+    Ended(Ordinal),
+    /// The reader read to another place than the mark has got to.
+    #[error("the file ends with record {} at byte {} of {}, and the mark is at {mark:?}", ending.last, ending.end, ending.length)]
+    NotAll {
+        /// The mark.
+        mark: Position,
+        /// What was read.
+        ending: Ending,
+    },
     /// A confirmation for something that is not in flight.
     #[error("records {0:?} were confirmed but are not in flight")]
     NotInFlight(RangeInclusive<Ordinal>),
@@ -139,11 +161,19 @@ impl Window {
     /// Notes that a record was sent.
     ///
     /// # Errors
-    /// If it does not follow the last one sent.
+    /// If it does not follow the last one sent, in ordinals and in bytes.
     pub fn sent(&mut self, place: Place, bytes: usize) -> Result<(), WindowError> {
         let last = self.flight.back().map_or(self.mark.ordinal(), |flight| flight.place.ordinal);
         if place.ordinal != last.next() {
             return Err(WindowError::OutOfOrder { sent: place.ordinal, expected: last.next() });
+        }
+        let reached = self.flight.back().map(|flight| flight.place.end);
+        let Some(expected) = reached.or(self.mark.position.reached()) else {
+            return Err(WindowError::Ended(place.ordinal));
+        };
+        // INVARIANT: places touch, so no byte of the text is in none of them or in two.
+        if place.from != expected || place.start < place.from || place.end <= place.start {
+            return Err(WindowError::Gap { place, expected });
         }
         self.bytes += bytes;
         self.flight.push_back(Flight { place, bytes, ended: None });
@@ -175,13 +205,23 @@ impl Window {
         Ok(step.map(|from| Confirmed { from, to: self.mark.clone() }))
     }
 
-    /// The last step, after the input ended and everything is confirmed.
+    /// Where a record that is in flight stands.
+    pub fn place(&self, ordinal: Ordinal) -> Option<Place> {
+        let index = ordinal.0.checked_sub(self.mark.ordinal().next().0)?;
+        self.flight.get(usize::try_from(index).ok()?).map(|flight| flight.place)
+    }
+
+    /// The last step, after the input ended as the reader says and everything is confirmed.
     ///
     /// # Errors
-    /// If anything is still in flight.
-    pub fn finish(&mut self) -> Result<Confirmed, WindowError> {
+    /// If anything is still in flight, or if the mark is not where the reader ended.
+    pub fn finish(&mut self, ending: &Ending) -> Result<Confirmed, WindowError> {
         if !self.flight.is_empty() {
             return Err(WindowError::StillInFlight(self.flight.len()));
+        }
+        let at_end = self.mark.position.reached() == Some(ending.end);
+        if self.mark.ordinal() != ending.last || !at_end || ending.length < ending.end {
+            return Err(WindowError::NotAll { mark: self.mark.position, ending: *ending });
         }
         let from = std::mem::replace(&mut self.mark.position, Position::End);
         Ok(Confirmed { from, to: self.mark.clone() })
@@ -230,7 +270,12 @@ mod tests {
     const LIMITS: Limits = Limits { records: 4, bytes: 100 };
 
     fn place(ordinal: u64) -> Place {
-        Place { ordinal: Ordinal(ordinal), end: XmlOffset(ordinal * 10), check: None }
+        Place::counted(Ordinal(ordinal), 10)
+    }
+
+    fn ending(records: u64) -> Ending {
+        let end = XmlOffset(records * 10);
+        Ending { last: Ordinal(records), end, length: XmlOffset(end.0 + 3) }
     }
 
     fn window_with(in_flight: u64) -> Window {
@@ -295,10 +340,43 @@ mod tests {
         assert!(window.sent(place(4), 1).is_err());
         assert!(window.confirm(Ordinal(2)..=Ordinal(3), None).is_err());
         assert!(window.confirm(Ordinal(0)..=Ordinal(1), None).is_err());
-        assert_eq!(window.finish(), Err(WindowError::StillInFlight(2)));
+        assert_eq!(window.finish(&ending(2)), Err(WindowError::StillInFlight(2)));
         window.confirm(Ordinal(1)..=Ordinal(2), None).unwrap();
         assert!(window.confirm(Ordinal(2)..=Ordinal(2), None).is_err());
-        assert_eq!(window.finish().unwrap().to().position, Position::End);
+        assert_eq!(window.finish(&ending(2)).unwrap().to().position, Position::End);
+        assert_eq!(window.sent(place(3), 1), Err(WindowError::Ended(Ordinal(3))));
+    }
+
+    #[test]
+    fn places_touch_or_are_refused() {
+        let sent = |place| window_with(1).sent(place, 1);
+        let second = place(2);
+        let gap = |place| Err(WindowError::Gap { place, expected: XmlOffset(10) });
+        for wrong in [
+            Place { from: XmlOffset(11), start: XmlOffset(11), ..second },
+            Place { from: XmlOffset(9), ..second },
+            Place { start: XmlOffset(9), ..second },
+            Place { end: second.start, ..second },
+        ] {
+            assert_eq!(sent(wrong), gap(wrong));
+        }
+        assert_eq!(sent(Place { start: XmlOffset(12), ..second }), Ok(()));
+    }
+
+    #[test]
+    fn a_file_ends_only_where_its_reader_ended() {
+        let finish = |ending: &Ending| {
+            let mut window = window_with(2);
+            window.confirm(Ordinal(1)..=Ordinal(2), None).unwrap();
+            window.finish(ending).map(|step| step.to().position)
+        };
+        assert_eq!(finish(&ending(2)), Ok(Position::End));
+        let short = Ending { length: XmlOffset(19), ..ending(2) };
+        let elsewhere = Ending { end: XmlOffset(21), ..ending(2) };
+        for wrong in [ending(1), ending(3), short, elsewhere] {
+            let mark = Position::At(Ordinal(2), XmlOffset(20));
+            assert_eq!(finish(&wrong), Err(WindowError::NotAll { mark, ending: wrong }));
+        }
     }
 
     proptest! {

@@ -23,9 +23,8 @@ use crate::model::{
 use crate::sink::{Lane, Outcome};
 use crate::state::{Advance, FileKey, Keeper, StateError};
 
-/// How often the mark is made durable while it moves. The contract is 250 ms; the rest is for the
-/// disk.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(200);
+/// How often this second's state is told, and a mark that moved is made durable, at the latest.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// How long deliveries in flight may take to settle after a stop: inside Docker's 10 s.
 const DRAIN: Duration = Duration::from_secs(7);
@@ -52,6 +51,8 @@ pub struct Surroundings {
     pub limits: Limits,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// How often the mark is made durable while it moves.
+    pub checkpoint_every: Duration,
     /// Says that it is to stop.
     pub stop: CancellationToken,
     /// Where this second's state is told.
@@ -128,8 +129,9 @@ impl Course<'_> {
         let mut deadline: Option<Instant> = None;
         // The lane takes no more batches; why, comes with its outcomes.
         let mut over = false;
-        let mut tick = interval(CHECKPOINT_EVERY);
+        let mut tick = interval(TELL_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut due = Instant::now();
         loop {
             if done.is_none() && self.ready.is_empty() {
                 batches = None;
@@ -167,12 +169,11 @@ impl Course<'_> {
                     advancing = None;
                     saved?;
                 }
-                _ = tick.tick() => {
-                    self.tell(advancing.is_some());
-                    if advancing.is_none() {
-                        advancing = self.advance();
-                    }
+                () = sleep_until(due), if advancing.is_none() && self.step.is_some() => {
+                    due = Instant::now() + self.around.checkpoint_every;
+                    advancing = self.advance();
                 }
+                _ = tick.tick() => self.tell(advancing.is_some()),
             }
         }
         match advancing {
@@ -261,9 +262,10 @@ impl Course<'_> {
                 Ok(())
             }
             Delivery::Refused { why, document } => {
+                let place = self.window.place(*outcome.ordinals.start());
                 let bad = BadRecord {
                     reason: format!("refused by the sink: {why}"),
-                    start: XmlOffset(0),
+                    start: place.map_or(XmlOffset(0), |place| place.start),
                     length: document.len() as u64,
                     raw: document,
                 };
@@ -304,10 +306,10 @@ impl Course<'_> {
     /// Sends the step since the last checkpoint to the store, with the points that it passed.
     fn advance(&mut self) -> Option<Advancing> {
         let step = self.step.take()?;
-        let (mark, records) = (step.to().ordinal(), step.to().records);
+        let (mark, records) = (step.to().position, step.to().records);
         let delivered = records - std::mem::replace(&mut self.counted, records);
         counter!(metric::RECORDS, "type" => self.around.file.kind.name()).increment(delivered);
-        let passed = self.points.partition_point(|point| point.after <= mark);
+        let passed = self.points.partition_point(|point| point.is_before(mark));
         let points = self.points.drain(..passed).collect();
         let Surroundings { keeper, key, clock, .. } = self.around;
         let (keeper, key, gzip, now) = (keeper.clone(), key.clone(), self.gzip, clock.now());

@@ -6,6 +6,7 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
+use super::attempt::{self, Attempt, Trouble, Why};
 use super::bad::BadRecords;
 use super::budget::Budget;
 use super::deliver::{self, deliver};
@@ -19,8 +20,8 @@ use super::source::{Growth, Source};
 use super::workers::{Pool, last_words};
 use crate::dump::Dump;
 use crate::model::{
-    Checkpoint, GzipOffset, Identity, Limits, Live, Ordinal, Phase, Position, ResumePoint, Run,
-    Window, XmlOffset, fault, parted,
+    Boundary, Checkpoint, Ending, GzipOffset, Identity, Limits, Live, Ordinal, Phase, Position,
+    ResumePoint, Run, Window, fault, parted,
 };
 use crate::sink::{Lane, LaneStart};
 use crate::state::{Beginning, Begun, FileKey, Owes};
@@ -56,12 +57,14 @@ struct From {
 }
 
 /// How an attempt ended.
-enum Attempt {
-    Ended(FileEnd),
-    /// The text before the mark is not what it was, or the resume point is no good.
-    NotTheSame(XmlOffset),
-    /// The bytes of a download started over.
-    Anew,
+enum Ended {
+    File(FileEnd),
+    Trouble {
+        what: Trouble,
+        used_point: bool,
+        /// What the file fails with if no other attempt helps.
+        error: FileError,
+    },
 }
 
 impl<'a> Extraction<'a> {
@@ -93,7 +96,8 @@ impl<'a> Extraction<'a> {
         let keeper = &self.pass.keeper;
         match &ended {
             // What is complete is noted already, and a store that fails cannot be told so.
-            Ok(FileEnd::AlreadyComplete | FileEnd::Complete) | Err(FileError::State(_)) => {}
+            Ok(FileEnd::AlreadyComplete | FileEnd::Complete) => {}
+            Err(FileError::State(error)) if error.is_lasting() => {}
             Ok(FileEnd::Limited) => {
                 keeper.stop(self.key.clone(), "limit reached".into(), now).await?;
             }
@@ -121,13 +125,17 @@ impl<'a> Extraction<'a> {
     }
 
     async fn attempts(&self, began_with: &mut u64) -> Result<FileEnd, FileError> {
-        let (mut over, mut without_point) = (None, false);
+        let mut attempt = Attempt::FromPoint;
         loop {
             let opened = self.open().await?;
             let identity = opened.identity.clone();
             let now = self.pass.clock.now();
             let (key, keeper) = (&self.key, &self.pass.keeper);
-            let begun = keeper.begin(key.clone(), identity.clone(), over.take(), now).await?;
+            let over = match attempt {
+                Attempt::Over(why) => Some(why.words().to_owned()),
+                Attempt::FromPoint | Attempt::FromStart => None,
+            };
+            let begun = keeper.begin(key.clone(), identity.clone(), over, now).await?;
             let name = self.dump.name;
             match &begun.beginning {
                 Beginning::AlreadyComplete { .. } => {
@@ -136,7 +144,7 @@ impl<'a> Extraction<'a> {
                         answer => answer?,
                     };
                     if !still_holds {
-                        over = Some("the sink no longer holds all of it".to_owned());
+                        attempt = Attempt::Over(Why::SinkLost);
                         continue;
                     }
                     self.tell(&begun.checkpoint);
@@ -155,31 +163,28 @@ impl<'a> Extraction<'a> {
                     self.clear_bad_records().await?;
                 }
             }
-            let from = self.open_lane(begun.run, begun.checkpoint, begun.point).await?;
+            let mut from = self.open_lane(begun.run, begun.checkpoint, begun.point).await?;
             self.tell(&from.checkpoint);
             *began_with = from.checkpoint.records;
-            let point = from.point.clone().filter(|_| !without_point);
-            let with_point = point.is_some();
-            match self.attempt(opened, From { point, ..from }).await? {
-                Attempt::Ended(end) => return Ok(end),
-                Attempt::Anew => {
-                    let why = "its download started over".to_owned();
-                    keeper.stop(key.clone(), why.clone(), now).await?;
-                    over = Some(why);
-                    continue;
-                }
-                Attempt::NotTheSame(mark) if with_point => {
-                    tracing::warn!(
-                        file = %name, xml_offset = mark.0,
-                        "the resume point does not verify, inflating from the start"
-                    );
-                    without_point = true;
-                }
-                Attempt::NotTheSame(_) => {
-                    over = Some("the file has changed under its checkpoint".to_owned());
-                }
+            if attempt == Attempt::FromStart {
+                from.point = None;
             }
-            keeper.stop(key.clone(), "the checkpoint did not verify".into(), now).await?;
+            let (what, used_point, error) = match self.attempt(opened, from).await? {
+                Ended::File(end) => return Ok(end),
+                Ended::Trouble { what, used_point, error } => (what, used_point, error),
+            };
+            let Some(next) = attempt::next(used_point, what) else { return Err(error) };
+            let why = match next {
+                Attempt::Over(why) => why.words(),
+                Attempt::FromPoint | Attempt::FromStart => {
+                    let words = error.to_string();
+                    let (why, _) = parted(&words);
+                    tracing::warn!(file = %name, why, "inflating from the start of the file");
+                    "the resume point did not verify"
+                }
+            };
+            keeper.stop(key.clone(), why.to_owned(), now).await?;
+            attempt = next;
         }
     }
 
@@ -219,13 +224,17 @@ impl<'a> Extraction<'a> {
             0 => keeper.point_before(self.key.clone(), lane.holds).await?,
             _ => None,
         };
-        let gzip = point.as_ref().map_or(GzipOffset(0), |point| point.place.gzip);
+        let gzip = point.as_ref().map_or(GzipOffset(0), |point| point.place().gzip);
         checkpoint = match &point {
-            Some(point) => Checkpoint {
-                position: Position::At(point.after, point.boundary),
-                records: point.after.0,
-                ..Checkpoint::BEGINNING
-            },
+            Some(point) => {
+                let Boundary { after, xml, check } = point.boundary();
+                Checkpoint {
+                    position: Position::At(after, xml),
+                    check: Some(check),
+                    records: after.0,
+                    ..Checkpoint::BEGINNING
+                }
+            }
             None => Checkpoint::BEGINNING,
         };
         let now = self.pass.clock.now();
@@ -258,7 +267,7 @@ impl<'a> Extraction<'a> {
         }
     }
 
-    async fn attempt(&self, opened: Opened, from: From) -> Result<Attempt, FileError> {
+    async fn attempt(&self, opened: Opened, from: From) -> Result<Ended, FileError> {
         let Opened { file, identity, growing } = opened;
         let settings = &self.pass.settings;
         let (done, arriving) = mpsc::channel(DONE_CHUNKS);
@@ -274,11 +283,14 @@ impl<'a> Extraction<'a> {
             (Some(_) | None, _) => Source::whole(file),
         };
         let (budget, skipped) = (Budget::new(stop), Arc::new(AtomicU64::new(0)));
+        let used_point = from.point.is_some();
         let start = Start {
             from: from.checkpoint.clone(),
             point: from.point,
             limit: settings.limit,
+            max_bad_records: settings.max_bad_records,
             chunk_records: (settings.window / 4).max(1),
+            sizes: settings.sizes,
         };
         let reading = self.start_reader(
             source,
@@ -299,6 +311,7 @@ impl<'a> Extraction<'a> {
             max_bad_records: settings.max_bad_records,
             limits: self.handed_out(),
             clock: Arc::clone(&self.pass.clock),
+            checkpoint_every: settings.sizes.checkpoint_every,
             stop: self.pass.stop.clone(),
             live: self.live.clone(),
             skipped,
@@ -312,20 +325,30 @@ impl<'a> Extraction<'a> {
         let window = delivered?;
         let read = read.map_err(|panic| self.died("reader", last_words(&*panic)))?;
         let drained = window.in_flight() == 0;
+        let trouble = |what, error| Ok(Ended::Trouble { what, used_point, error });
+        let file = || self.dump.path.display().to_string();
         match read {
-            Err(_) if growing.is_some() && growing != self.generation() => Ok(Attempt::Anew),
-            Err(ReadError::NotTheSame(mark)) => Ok(Attempt::NotTheSame(mark)),
+            Err(cause) if growing.is_some() && growing != self.generation() => {
+                let error = FileError::Damaged { file: file(), cause };
+                trouble(Trouble::DownloadRestarted, error)
+            }
             Err(cause) => {
                 self.download_failed()?;
-                let file = self.dump.path.display().to_string();
-                Err(FileError::Damaged { file, cause })
+                let may_be_the_point = cause.may_be_the_point();
+                let what = match &cause {
+                    ReadError::NotTheSame(_) => Trouble::NotTheSame,
+                    _ => Trouble::Damaged,
+                };
+                let error = FileError::Damaged { file: file(), cause };
+                if may_be_the_point { trouble(what, error) } else { Err(error) }
             }
-            Ok(ReadEnd::Limit) => Ok(Attempt::Ended(FileEnd::Limited)),
-            Ok(ReadEnd::End(last)) if drained && window.mark().ordinal() == last => {
-                self.complete(&identity, from.run, window).await.map(Attempt::Ended)
+            Ok(ReadEnd::Limit) => Ok(Ended::File(FileEnd::Limited)),
+            // What was read after the stop was not delivered.
+            Ok(ReadEnd::End(ending)) if drained && window.mark().ordinal() >= ending.last => {
+                self.complete(&identity, from.run, window, &ending).await.map(Ended::File)
             }
-            Ok(ReadEnd::End(_) | ReadEnd::Stopped) => {
-                Ok(Attempt::Ended(FileEnd::Stopped { drained }))
+            Ok(ReadEnd::End(_) | ReadEnd::TooManyBad | ReadEnd::Stopped) => {
+                Ok(Ended::File(FileEnd::Stopped { drained }))
             }
         }
     }
@@ -368,6 +391,7 @@ impl<'a> Extraction<'a> {
         identity: &Identity,
         run: Run,
         mut window: Window,
+        ending: &Ending,
     ) -> Result<FileEnd, FileError> {
         let now_is = self.open().await?;
         if now_is.identity != *identity {
@@ -384,7 +408,7 @@ impl<'a> Extraction<'a> {
         finished.map_err(|died| self.died("sink", died.to_string()))??;
         fault::place("sink.finish.after");
         let end = window
-            .finish()
+            .finish(ending)
             .map_err(|cause| FileError::Window { file: self.dump.name.to_string(), cause })?;
         let owes =
             Owes { announcements: self.pass.sink.announces(), sweep: self.pass.sink.sweeps() };

@@ -13,6 +13,7 @@ use super::error::FileError;
 use super::extraction::Extraction;
 use super::outbox::{self, Refused};
 use super::room::{self, Short};
+use super::sizes::Sizes;
 use super::workers::Pool;
 use crate::dump::{Dump, identify};
 use crate::model::message::Announcement;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub max_delete_fraction: f64,
     /// Whether to sweep without proof.
     pub sweep_anyway: bool,
+    /// The measures of a record's way.
+    pub sizes: Sizes,
 }
 
 /// Failures that somebody was told of, by dump: the same one again is no news.

@@ -1,3 +1,12 @@
+//! The thread that reads one dump: inflates it, cuts it at record boundaries, and hands the records
+//! in chunks to the parse threads. It alone sees the text, so it proves what no one after it can:
+//! that the places it gives out touch, with nothing between them that could be a record; that what
+//! came before the mark is what it was; that the last place, the epilog and nothing else are all
+//! that was inflated.
+
+mod checks;
+mod text;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,19 +15,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use metrics::{Counter, counter};
 use tokio::sync::mpsc;
 
+use self::checks::{Awaited, Checks};
+use self::text::Text;
 use super::budget::{BYTES, Budget, Share};
+use super::sizes::Sizes;
 use super::source::Source;
 use super::workers::{Chunk, Cut, Done, Pool};
-use crate::gzip::{GzipError, Inflater, MemberHasher, Step};
+use crate::gzip::{GzipError, Inflater, Step};
 use crate::model::{
-    BadRecord, Checkpoint, InflatePoint, Kind, MemberCheck, Ordinal, Place, Position, ResumePoint,
-    XmlOffset, metric,
+    BadRecord, Boundary, Checkpoint, Ending, Kind, MemberCheck, Ordinal, Place,
+    PointBeyondBoundary, Position, ResumePoint, XmlOffset, metric,
 };
 use crate::record::{Split, SplitError, Splitter};
-
-/// How much text is inflated before its records go to the parse threads: 120 releases, 1.3 ms of
-/// parsing. With 256 KiB a run took 5 % longer.
-const CHUNK: usize = 512 << 10;
 
 /// The least that a chunk takes of the budget, so that it bounds how many there are as well.
 const MIN_SHARE: usize = 64 << 10;
@@ -27,25 +35,35 @@ const MIN_SHARE: usize = 64 << 10;
 /// before it reads on. With records of 64 MiB the process then stays under 256 MiB.
 const LARGE: usize = 2 << 20;
 
+/// Between so many records the reader looks whether it is to stop: asking costs 20 ns.
+const LOOK_EVERY: usize = 64;
+
 /// Where a reader starts.
 pub struct Start {
     /// The mark to go on from.
     pub from: Checkpoint,
-    /// The nearest resume point at or before it.
+    /// A resume point at or before it. Without one, or if the mark's check is not known, the dump is
+    /// read from its start, and the records before the mark are counted.
     pub point: Option<ResumePoint>,
     /// Records to give out before it ends with [`ReadEnd::Limit`].
     pub limit: Option<u64>,
+    /// Bad records that the file may have; those up to the mark count.
+    pub max_bad_records: u64,
     /// Most records in a chunk, so that a small window is kept.
     pub chunk_records: usize,
+    /// The measures it works with.
+    pub sizes: Sizes,
 }
 
 /// How reading ended, if not with an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadEnd {
-    /// The root element closed, all trailers matched, and nothing came after. The last ordinal.
-    End(Ordinal),
+    /// The root element closed, all trailers matched, and all that was inflated is accounted for.
+    End(Ending),
     /// The limit was reached, and there are more records.
     Limit,
+    /// It has met more bad records than are allowed, and given them out.
+    TooManyBad,
     /// It was stopped.
     Stopped,
 }
@@ -62,6 +80,34 @@ pub enum ReadError {
     /// The bytes before the mark are not those that were read before.
     #[error("the text before the checkpoint at xml offset {0} is not what it was")]
     NotTheSame(XmlOffset),
+    /// A resume point that can be none.
+    #[error(transparent)]
+    Point(#[from] PointBeyondBoundary),
+    /// What was cut and what was inflated are not the same: a fault of this program.
+    #[error(
+        "{inflated} bytes were inflated and {cut} are accounted for\n\
+         hint: this is a fault of discogs-extractor"
+    )]
+    Unaccounted {
+        /// Bytes of text that were inflated.
+        inflated: XmlOffset,
+        /// Bytes of text up to the end of what was cut.
+        cut: XmlOffset,
+    },
+}
+
+impl ReadError {
+    /// Whether it may be the resume point that is wrong, and not the file.
+    pub const fn may_be_the_point(&self) -> bool {
+        match self {
+            ReadError::Gzip(GzipError::Io { .. } | GzipError::Setup(_)) => false,
+            ReadError::Gzip(_)
+            | ReadError::Xml(_)
+            | ReadError::NotTheSame(_)
+            | ReadError::Point(_)
+            | ReadError::Unaccounted { .. } => true,
+        }
+    }
 }
 
 /// What a reader needs around it.
@@ -81,15 +127,13 @@ pub struct Surroundings {
 /// Reads one dump from `start` to its end, on the calling thread.
 ///
 /// # Errors
-/// If the file is damaged as gzip or as XML, or is not the one the checkpoint was made of.
+/// If the file is damaged as gzip or as XML, or is not the one the checkpoint was made of. What came
+/// before the fault is given out.
 pub fn read(source: Source, start: &Start, around: &Surroundings) -> Result<ReadEnd, ReadError> {
     let end = Reader::open(source, start, around).and_then(|mut reader| {
-        reader.skip_to(start)?;
-        let end = reader.run(start);
+        let end = reader.run();
         if end.is_err() {
-            // What came before the fault is delivered all the same; another fault adds nothing.
-            _ = reader.split(false);
-            reader.dispatch(start.chunk_records);
+            reader.dispatch();
         }
         end
     });
@@ -104,121 +148,134 @@ pub fn read(source: Source, start: &Start, around: &Surroundings) -> Result<Read
 
 struct Reader<'a> {
     around: &'a Surroundings,
+    start: &'a Start,
     inflater: Inflater<Source>,
     gzip_bytes: Counter,
-    hasher: MemberHasher,
+    /// The input ended with the text that is here.
+    at_end: bool,
+    text: Text,
+    checks: Checks,
     splitter: Splitter,
-    /// Text that is not in a chunk yet.
-    text: Vec<u8>,
-    /// Where `text` begins in the dump.
-    base: u64,
-    /// Up to where the hasher has seen the text.
-    hashed: u64,
+    way: Way,
+    /// The last record that was cut, and where it ended.
     last: Ordinal,
+    reached: XmlOffset,
+    /// Those that the splitter called bad; the parse threads find others.
+    bad_records: u64,
+    /// Records that are not in a chunk yet, and their bytes.
     cuts: Vec<Cut>,
-    /// Points that wait for the first record boundary after them.
-    open_points: Vec<(InflatePoint, MemberCheck)>,
-    /// Points that have it, with the ordinal before it.
+    cut_bytes: usize,
+    /// Points that have their boundary.
     points: VecDeque<ResumePoint>,
     chunks: u64,
     /// A share taken ahead, for a record larger than the budget.
     share: Option<Share>,
     /// Whether an element that is no record was met.
     foreign: bool,
-    /// A step of the inflater whose text is here but which is not settled yet.
-    step: Option<Step>,
+}
+
+/// Which part of its way a reader is on.
+#[derive(Clone, Copy)]
+enum Way {
+    /// From a resume point to the mark: the text is inflated and checked, nothing is cut.
+    FromPoint(Mark),
+    /// From the start of the file to the mark: records are cut and counted, none is given out.
+    FromStart(Mark),
+    /// Beyond the mark.
+    Beyond,
+}
+
+/// The mark as the store has it.
+#[derive(Clone, Copy)]
+struct Mark {
+    ordinal: Ordinal,
+    xml: XmlOffset,
+    check: Option<MemberCheck>,
+}
+
+/// Why cutting paused.
+enum Pause {
+    /// More text is needed.
+    NeedsMore,
+    Ended(ReadEnd),
+    /// The document ended with the text.
+    AllCut,
 }
 
 impl<'a> Reader<'a> {
-    fn open(source: Source, start: &Start, around: &'a Surroundings) -> Result<Self, ReadError> {
-        let (inflater, hasher, base) = match &start.point {
-            Some(point) => (
-                Inflater::resume(source, &point.place)?,
-                MemberHasher::resume(point.member),
-                point.place.xml.0,
-            ),
-            None => (Inflater::new(source)?, MemberHasher::new(), 0),
-        };
-        let (splitter, last) = match start.from.position {
+    fn open(source: Source, start: &'a Start, around: &'a Surroundings) -> Result<Self, ReadError> {
+        let kind = around.kind;
+        let Sizes { record, chunk, points_every, .. } = start.sizes;
+        let mark = match start.from.position {
+            Position::At(ordinal, xml) => Some(Mark { ordinal, xml, check: start.from.check }),
             // A file at its end is not read; if it were, it would be from its beginning.
-            Position::Beginning | Position::End => (Splitter::new(around.kind), Ordinal(0)),
-            Position::At(ordinal, xml) => (Splitter::between_records(around.kind, xml), ordinal),
+            Position::Beginning | Position::End => None,
+        };
+        let point = start.point.as_ref().filter(|point| point.is_before(start.from.position));
+        let (inflater, checks, base, splitter, way) = match (mark, point) {
+            (Some(mark @ Mark { check: Some(_), .. }), Some(point)) => {
+                let base = point.place().xml.0;
+                (
+                    Inflater::resume(source, point.place())?,
+                    Checks::resume(point.member(), base),
+                    base,
+                    Splitter::between_records(kind, mark.xml),
+                    Way::FromPoint(mark),
+                )
+            }
+            (mark, _) => (
+                Inflater::new(source)?,
+                Checks::new(),
+                0,
+                Splitter::new(kind),
+                mark.map_or(Way::Beyond, Way::FromStart),
+            ),
+        };
+        let (last, reached) = match way {
+            Way::FromPoint(mark) => (mark.ordinal, mark.xml),
+            Way::FromStart(_) | Way::Beyond => (Ordinal(0), XmlOffset(0)),
         };
         Ok(Reader {
             around,
-            inflater,
-            gzip_bytes: counter!(metric::GZIP_BYTES, "type" => around.kind.name()),
-            hasher,
-            splitter,
-            text: Vec::with_capacity(2 * CHUNK),
-            base,
-            hashed: base,
+            start,
+            inflater: inflater.points_every(points_every),
+            gzip_bytes: counter!(metric::GZIP_BYTES, "type" => kind.name()),
+            at_end: false,
+            text: Text::at(base, 2 * chunk),
+            checks,
+            splitter: splitter.limit(record),
+            way,
             last,
+            reached,
+            bad_records: start.from.bad_records,
             cuts: Vec::new(),
-            open_points: Vec::new(),
+            cut_bytes: 0,
             points: VecDeque::new(),
             chunks: 0,
             share: None,
             foreign: false,
-            step: None,
         })
     }
 
-    /// Inflates up to the mark, and checks that the text before it is what it was.
-    fn skip_to(&mut self, start: &Start) -> Result<(), ReadError> {
-        let Position::At(_, mark) = start.from.position else { return Ok(()) };
-        while self.base < mark.0 {
-            let step = self.fill()?;
-            let upto = mark.0.min(self.base + self.text.len() as u64);
-            self.hash_up_to(upto);
-            let skipped = upto - self.base;
-            self.around.skipped.fetch_add(skipped, Ordering::Relaxed);
-            self.text.drain(..to_index(skipped));
-            self.base = upto;
-            if upto == mark.0 {
-                self.step = Some(step);
-            } else if matches!(step, Step::End) {
-                return Err(ReadError::NotTheSame(mark));
-            } else {
-                self.settle(step)?;
-            }
-        }
-        match start.from.check {
-            Some(check) if check != self.hasher.check() => Err(ReadError::NotTheSame(mark)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Inflates the next piece of text.
-    fn fill(&mut self) -> Result<Step, GzipError> {
-        let before = self.inflater.gzip_offset();
-        let step = self.inflater.fill(&mut self.text, CHUNK);
-        self.gzip_bytes.increment(self.inflater.gzip_offset().0 - before.0);
-        step
-    }
-
-    fn run(&mut self, start: &Start) -> Result<ReadEnd, ReadError> {
-        let limit = start.limit.map(|limit| Ordinal(self.last.0.saturating_add(limit)));
-        loop {
-            let step = match self.step.take() {
-                Some(step) => step,
-                None => self.fill()?,
-            };
-            let ended = self.split(matches!(step, Step::End))?;
-            self.settle(step)?;
-            let over = limit.filter(|limit| self.last > *limit);
-            if let Some(limit) = over {
-                self.cuts.retain(|cut| cut.place.ordinal <= limit);
-            }
-            let full = self.text.len() >= CHUNK && !self.cuts.is_empty();
-            if (full || ended || over.is_some()) && !self.dispatch(start.chunk_records) {
+    fn run(&mut self) -> Result<ReadEnd, ReadError> {
+        if let Way::FromPoint(mark) = self.way {
+            if !self.skip_to(mark)? {
                 return Ok(ReadEnd::Stopped);
             }
-            if over.is_some() {
-                return Ok(ReadEnd::Limit);
+            self.way = Way::Beyond;
+        }
+        loop {
+            match self.split()? {
+                Pause::NeedsMore => {}
+                Pause::AllCut => return self.all_cut(),
+                Pause::Ended(end) => {
+                    return Ok(if self.dispatch() { end } else { ReadEnd::Stopped });
+                }
             }
-            if ended {
-                return Ok(ReadEnd::End(self.last));
+            let full = self.text.len() >= self.start.sizes.chunk;
+            if full && !self.cuts.is_empty() && !self.dispatch() || self.around.budget.is_stopped()
+            {
+                return Ok(ReadEnd::Stopped);
             }
             if self.text.len() > LARGE && self.share.is_none() {
                 let Some(share) = self.around.budget.wait_for(BYTES) else {
@@ -226,53 +283,165 @@ impl<'a> Reader<'a> {
                 };
                 self.share = Some(share);
             }
-        }
-    }
-
-    /// Cuts what is complete in the text; whether the document ended with it.
-    fn split(&mut self, at_end: bool) -> Result<bool, ReadError> {
-        loop {
-            match self.splitter.next(&self.text, at_end)? {
-                Split::Record(range) => {
-                    let end = self.splitter.offset(range.end);
-                    self.cut(end, Ok(range));
-                }
-                Split::Bad(bad) => {
-                    let end = XmlOffset(bad.start.0 + bad.length);
-                    self.cut(end, Err(bad));
-                }
-                Split::Foreign(name) => self.foreign(name),
-                Split::NeedMore => {
-                    self.forget();
-                    return Ok(false);
-                }
-                Split::End => return Ok(true),
+            if let Err(error) = self.fill() {
+                // What came before the fault is given out all the same; another fault adds nothing.
+                _ = self.split();
+                return Err(error.into());
             }
         }
     }
 
-    fn cut(&mut self, end: XmlOffset, raw: Result<Range<usize>, BadRecord>) {
-        // A record that recovery found lies behind what is hashed; its check stays unknown, and
-        // a restart from it relies on the trailer alone.
-        let check = (self.hashed <= end.0).then(|| {
-            self.hash_up_to(end.0);
-            self.hasher.check()
-        });
-        self.last = self.last.next();
-        self.cuts.push(Cut { place: Place { ordinal: self.last, end, check }, raw });
-        let (after, boundary) = (self.last, end);
-        let passed = self.open_points.drain(..).map(|(place, member)| ResumePoint {
-            place,
-            member,
-            after,
-            boundary,
-        });
-        self.points.extend(passed);
+    /// Inflates up to the mark, and checks that the text before it is what it was; false if it was
+    /// stopped.
+    fn skip_to(&mut self, mark: Mark) -> Result<bool, ReadError> {
+        while self.text.base() < mark.xml.0 {
+            if self.around.budget.is_stopped() {
+                return Ok(false);
+            }
+            self.fill()?;
+            let upto = mark.xml.0.min(self.text.end());
+            self.checks.at(upto, &self.text)?;
+            self.skip(self.text.index(upto));
+            if self.at_end && upto < mark.xml.0 {
+                return Err(ReadError::NotTheSame(mark.xml));
+            }
+        }
+        let check = self.checks.at(mark.xml.0, &self.text)?;
+        // The boundaries of points on the way were not looked at.
+        self.checks.forget_points();
+        if check == mark.check { Ok(true) } else { Err(ReadError::NotTheSame(mark.xml)) }
+    }
+
+    /// Drops text that was only read to get to the mark.
+    fn skip(&mut self, count: usize) {
+        self.around.skipped.fetch_add(count as u64, Ordering::Relaxed);
+        self.text.drop_front(count);
+    }
+
+    /// Inflates the next piece of text.
+    fn fill(&mut self) -> Result<(), GzipError> {
+        let before = self.inflater.gzip_offset();
+        let step = self.inflater.fill(self.text.end_mut(), self.start.sizes.chunk);
+        self.gzip_bytes.increment(self.inflater.gzip_offset().0 - before.0);
+        match step? {
+            Step::More => Ok(()),
+            Step::Point(point) => self.checks.met(Awaited::Point(point), &self.text),
+            Step::MemberEnd(trailer) => self.checks.met(Awaited::MemberEnd(trailer), &self.text),
+            Step::End => {
+                self.at_end = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Cuts what is complete in the text.
+    fn split(&mut self) -> Result<Pause, ReadError> {
+        loop {
+            let ended = match self.splitter.next(self.text.bytes(), self.at_end)? {
+                Split::Record(range) => {
+                    let start = self.splitter.offset(range.start);
+                    let end = self.splitter.offset(range.end);
+                    self.cut(start, end, Ok(range))?
+                }
+                Split::Bad(bad) => {
+                    let (start, end) = (bad.start, XmlOffset(bad.start.0 + bad.length));
+                    self.cut(start, end, Err(bad))?
+                }
+                Split::Foreign(name) => {
+                    self.foreign(name);
+                    None
+                }
+                Split::NeedMore => {
+                    self.forget()?;
+                    return Ok(Pause::NeedsMore);
+                }
+                Split::End => return Ok(Pause::AllCut),
+            };
+            if let Some(end) = ended {
+                return Ok(Pause::Ended(end));
+            }
+        }
+    }
+
+    /// Takes a record or a bad one; how reading ends, if it ends with that.
+    fn cut(
+        &mut self,
+        start: XmlOffset,
+        end: XmlOffset,
+        raw: Result<Range<usize>, BadRecord>,
+    ) -> Result<Option<ReadEnd>, ReadError> {
+        let ordinal = self.last.next();
+        if self.limit() == Some(self.last) {
+            return Ok(Some(ReadEnd::Limit));
+        }
+        let check = self.checks.at(end.0, &self.text)?;
+        let points = match check {
+            Some(check) => self.checks.points(Boundary { after: ordinal, xml: end, check })?,
+            None => Vec::new(),
+        };
+        let place = Place { ordinal, from: self.reached, start, end, check };
+        (self.last, self.reached) = (ordinal, end);
+        if let Way::FromStart(mark) = self.way {
+            // Of the points before the mark the last one is the one to start from again.
+            self.points = points
+                .into_iter()
+                .next_back()
+                .map_or_else(|| std::mem::take(&mut self.points), |last| VecDeque::from([last]));
+            return self.counted(&place, mark);
+        }
+        self.points.extend(points);
+        self.bad_records += u64::from(raw.is_err());
+        let cut = Cut { place, raw };
+        self.cut_bytes += cut.length();
+        self.cuts.push(cut);
+        if self.bad_records > self.start.max_bad_records {
+            return Ok(Some(ReadEnd::TooManyBad));
+        }
+        let many = self.cuts.len() >= self.start.sizes.cuts
+            || self.cut_bytes >= 2 * self.start.sizes.chunk;
+        let look = self.cuts.len() % LOOK_EVERY == 0 || self.cuts.last().is_some_and(Cut::is_bad);
+        let stopped = (many && !self.dispatch()) || (look && self.around.budget.is_stopped());
+        Ok(stopped.then_some(ReadEnd::Stopped))
+    }
+
+    /// The last record to give out, if there is a limit.
+    fn limit(&self) -> Option<Ordinal> {
+        let limit = self.start.limit?;
+        Some(Ordinal(self.start.from.ordinal().0.saturating_add(limit)))
+    }
+
+    /// A record before the mark, or the one at it, was cut: the mark must be where it was.
+    fn counted(&mut self, place: &Place, mark: Mark) -> Result<Option<ReadEnd>, ReadError> {
+        let same = if place.ordinal == mark.ordinal {
+            self.way = Way::Beyond;
+            place.end == mark.xml && (mark.check.is_none() || mark.check == place.check)
+        } else {
+            place.end < mark.xml
+        };
+        match same {
+            false => Err(ReadError::NotTheSame(mark.xml)),
+            true if self.around.budget.is_stopped() => Ok(Some(ReadEnd::Stopped)),
+            true => Ok(None),
+        }
+    }
+
+    /// The document ended: adds up what it was.
+    fn all_cut(&mut self) -> Result<ReadEnd, ReadError> {
+        self.checks.finish(&self.text)?;
+        if let Way::FromPoint(mark) | Way::FromStart(mark) = self.way {
+            return Err(ReadError::NotTheSame(mark.xml));
+        }
+        let (inflated, cut) = (self.inflater.xml_offset(), self.splitter.reached());
+        if inflated != cut || inflated.0 != self.text.end() {
+            return Err(ReadError::Unaccounted { inflated, cut });
+        }
+        let ending = Ending { last: self.last, end: self.reached, length: inflated };
+        Ok(if self.dispatch() { ReadEnd::End(ending) } else { ReadEnd::Stopped })
     }
 
     fn foreign(&mut self, name: Range<usize>) {
         if !std::mem::replace(&mut self.foreign, true) {
-            let element = String::from_utf8_lossy(&self.text[name.clone()]);
+            let element = String::from_utf8_lossy(&self.text.bytes()[name.clone()]);
             let xml_offset = self.splitter.offset(name.start).0;
             tracing::warn!(
                 r#type = %self.around.kind, %element, xml_offset,
@@ -281,59 +450,36 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Drops text that nobody needs, as of a record that is too large to be kept.
-    fn forget(&mut self) {
+    /// Drops text that is not needed, as of a record that is too large to be kept.
+    fn forget(&mut self) -> Result<(), GzipError> {
         let unneeded = self.splitter.unneeded();
-        if self.cuts.is_empty() && unneeded >= CHUNK {
-            self.hash_up_to(self.base + unneeded as u64);
-            self.text.drain(..unneeded);
-            self.base += unneeded as u64;
+        if self.cuts.is_empty() && unneeded >= self.start.sizes.chunk {
+            self.checks.at(self.text.base() + unneeded as u64, &self.text)?;
+            match self.way {
+                Way::FromStart(_) => self.skip(unneeded),
+                Way::FromPoint(_) | Way::Beyond => self.text.drop_front(unneeded),
+            }
             self.splitter.drained(unneeded);
-        }
-    }
-
-    /// Hashes what the step brought, and does what it asks for.
-    fn settle(&mut self, step: Step) -> Result<(), ReadError> {
-        match step {
-            Step::More | Step::End => {}
-            Step::Point(point) => {
-                self.hash_up_to(self.base + self.text.len() as u64);
-                self.open_points.push((point, self.hasher.check()));
-            }
-            Step::MemberEnd(trailer) => {
-                self.hash_up_to(self.base + self.text.len() as u64);
-                self.hasher.finish(&trailer)?;
-            }
         }
         Ok(())
     }
 
-    fn hash_up_to(&mut self, end: u64) {
-        if end > self.hashed {
-            let from = to_index(self.hashed - self.base);
-            self.hasher.update(&self.text[from..to_index(end - self.base)]);
-            self.hashed = end;
-        }
-    }
-
     /// Sends the records cut so far to the parse threads; false if it was stopped.
-    fn dispatch(&mut self, chunk_records: usize) -> bool {
+    fn dispatch(&mut self) -> bool {
         let Some(last) = self.cuts.last() else { return true };
-        let cut = to_index(last.place.end.0.max(self.base) - self.base);
-        let rest = self.text[cut..].to_vec();
-        let text = Arc::new(std::mem::replace(&mut self.text, rest));
-        self.text.reserve(2 * CHUNK);
-        let base = XmlOffset(self.base);
-        self.base += cut as u64;
+        let cut = self.text.index(last.place.end.0.max(self.text.base()));
+        let base = XmlOffset(self.text.base());
+        let text = Arc::new(self.text.take(cut));
         self.splitter.drained(cut);
+        self.cut_bytes = 0;
         let mut cuts = std::mem::take(&mut self.cuts).into_iter().peekable();
         while cuts.peek().is_some() {
-            let records: Vec<_> = cuts.by_ref().take(chunk_records).collect();
+            let records: Vec<_> = cuts.by_ref().take(self.start.chunk_records).collect();
             let size = records.iter().map(Cut::length).sum::<usize>().max(MIN_SHARE);
             let taken = self.share.take().or_else(|| self.around.budget.wait_for(size));
             let Some(share) = taken else { return false };
             let upto = records.last().map_or(self.last, |cut| cut.place.ordinal);
-            let points = self.points.partition_point(|point| point.after <= upto);
+            let points = self.points.partition_point(|point| point.boundary().after <= upto);
             let chunk = Chunk {
                 number: self.chunks,
                 text: Arc::clone(&text),
@@ -350,9 +496,4 @@ impl<'a> Reader<'a> {
         }
         true
     }
-}
-
-/// A difference of two places in the text that is in memory.
-fn to_index(difference: u64) -> usize {
-    usize::try_from(difference).unwrap_or(usize::MAX)
 }

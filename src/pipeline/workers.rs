@@ -144,8 +144,13 @@ fn bad_record(reason: String, base: XmlOffset, range: &Range<usize>, raw: &[u8])
 }
 
 impl Cut {
-    /// Bytes of text.
+    /// Bytes that it holds.
     pub fn length(&self) -> usize {
-        self.raw.as_ref().map_or(0, ExactSizeIterator::len)
+        self.raw.as_ref().map_or_else(|bad| bad.raw.len(), ExactSizeIterator::len)
+    }
+
+    /// Whether it is known to be bad.
+    pub const fn is_bad(&self) -> bool {
+        self.raw.is_err()
     }
 }

@@ -116,6 +116,23 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// Whether the store takes nothing any more, rather than this one request.
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            StateError::Owned { .. }
+            | StateError::Newer { .. }
+            | StateError::Damaged { .. }
+            | StateError::Disk { .. }
+            | StateError::NoSnapshot { .. }
+            | StateError::Closed => true,
+            StateError::Illegal { .. }
+            | StateError::Unknown { .. }
+            | StateError::Busy { .. }
+            | StateError::Export { .. }
+            | StateError::NotEmpty { .. } => false,
+        }
+    }
+
     /// The disk's refusal to do `what` with `path`.
     pub(super) fn disk(what: &str, path: &Path, error: &std::io::Error) -> StateError {
         StateError::Disk {

@@ -13,7 +13,11 @@ use crate::model::{DumpName, Job, Kind, Ordinal, Run, Version};
 use super::download::DownloadKey;
 
 /// The store format of this release.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+
+/// The first format in which every checkpoint is a place that was proved: before, a restart could
+/// begin at a resume point beyond the mark and leave out what came between.
+pub(super) const PLACES_PROVEN: u32 = 2;
 
 /// sled keeps larger values in files of their own, and leaks one at every overwrite.
 pub(super) const VALUE_LIMIT: usize = 16 * 1024;

@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Checkpoint, Confirmed, GzipOffset, Identity, Position, Run, Timestamp};
+use crate::model::{
+    Checkpoint, Confirmed, GzipOffset, Identity, Ordinal, Position, Run, Timestamp,
+};
 
 /// Where a file stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -212,6 +214,16 @@ pub enum Illegal {
     /// A start from a checkpoint of another file.
     #[error("it is another file than before")]
     Identity,
+    /// A step to a place at which other numbers of records are counted than its ordinal says.
+    #[error("{records} records and {bad_records} bad ones are counted up to record {ordinal}")]
+    Miscounted {
+        /// Where the step leads.
+        ordinal: Ordinal,
+        /// Records delivered up to there.
+        records: u64,
+        /// Records set aside up to there.
+        bad_records: u64,
+    },
     /// A resume point that lies beyond the mark.
     #[error("a resume point lies beyond the mark")]
     PointBeyondMark,
@@ -350,11 +362,20 @@ fn advance(state: &mut FileState, step: &Confirmed) -> Result<(), Illegal> {
     }
     let onward = match to.position {
         Position::End => to.ordinal() >= stored.ordinal(),
-        Position::Beginning | Position::At(..) => to.ordinal() > stored.ordinal(),
+        Position::Beginning => false,
+        Position::At(ordinal, _) => {
+            ordinal > stored.ordinal() && to.position.reached() > stored.position.reached()
+        }
     };
     let counted = to.records >= stored.records && to.bad_records >= stored.bad_records;
     if !onward || !counted {
         return Err(direction(state, to));
+    }
+    if let Position::At(ordinal, _) = to.position
+        && to.records + to.bad_records != ordinal.0
+    {
+        let (records, bad_records) = (to.records, to.bad_records);
+        return Err(Illegal::Miscounted { ordinal, records, bad_records });
     }
     state.checkpoint = to.clone();
     state.fruitless = 0;

@@ -8,8 +8,8 @@ mod owed;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    GzipOffset, InflatePoint, Job, Kind, MemberCheck, Ordinal, ResumePoint, Run, Timestamp,
-    Version, XmlOffset,
+    Boundary, GzipOffset, InflatePoint, Job, Kind, MemberCheck, Ordinal, ResumePoint, Run,
+    Timestamp, Version, XmlOffset,
 };
 
 use super::layout::{Row, Undecodable, body_of, frozen, unknown_version};
@@ -43,6 +43,8 @@ fn version_of(number: u32) -> Result<Version, Undecodable> {
     format!("{number:08}").parse().map_err(|_| Undecodable(format!("there is no version {number}")))
 }
 
+/// A point, as it has been since format 2: before, the check at the boundary was not there, and some
+/// points lay beyond their boundary. No store of format 2 has such points.
 #[derive(Serialize, Deserialize)]
 struct Point {
     gzip: u64,
@@ -53,22 +55,27 @@ struct Point {
     length: u64,
     after: u64,
     boundary: u64,
+    boundary_crc: u32,
+    boundary_length: u64,
 }
 
 impl Row for ResumePoint {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn body(&self) -> Vec<u8> {
-        let InflatePoint { gzip, bits, xml, window } = self.place.clone();
+        let InflatePoint { gzip, bits, xml, window } = self.place().clone();
+        let (member, boundary) = (self.member(), self.boundary());
         body_of(&Point {
             gzip: gzip.0,
             bits,
             xml: xml.0,
             window,
-            crc: self.member.crc,
-            length: self.member.length,
-            after: self.after.0,
-            boundary: self.boundary.0,
+            crc: member.crc,
+            length: member.length,
+            after: boundary.after.0,
+            boundary: boundary.xml.0,
+            boundary_crc: boundary.check.crc,
+            boundary_length: boundary.check.length,
         })
     }
 
@@ -77,17 +84,19 @@ impl Row for ResumePoint {
             return Err(unknown_version(version));
         }
         let row: Point = frozen(body)?;
-        Ok(ResumePoint {
-            place: InflatePoint {
-                gzip: GzipOffset(row.gzip),
-                bits: row.bits,
-                xml: XmlOffset(row.xml),
-                window: row.window,
-            },
-            member: MemberCheck { crc: row.crc, length: row.length },
+        let place = InflatePoint {
+            gzip: GzipOffset(row.gzip),
+            bits: row.bits,
+            xml: XmlOffset(row.xml),
+            window: row.window,
+        };
+        let member = MemberCheck { crc: row.crc, length: row.length };
+        let boundary = Boundary {
             after: Ordinal(row.after),
-            boundary: XmlOffset(row.boundary),
-        })
+            xml: XmlOffset(row.boundary),
+            check: MemberCheck { crc: row.boundary_crc, length: row.boundary_length },
+        };
+        ResumePoint::new(place, member, boundary).map_err(|error| Undecodable(error.to_string()))
     }
 }
 

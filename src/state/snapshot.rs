@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::fault::place;
 
-use super::layout::FORMAT;
+use super::layout::{FORMAT, PLACES_PROVEN};
 use super::open::{rename, sync_folder};
 use super::view::{EventEntry, FileEntry, Inspection, JobEntry, OwedEntry, RunEntry};
 use super::{Download, ForcedPass, StateError, Token};
@@ -81,6 +81,7 @@ pub fn export(inspection: &Inspection) -> String {
 pub(super) fn parse(dir: &Path, text: &str) -> Result<Inspection, StateError> {
     let mut inspection = Inspection { format: FORMAT, ..Inspection::default() };
     let mut begun = false;
+    let mut proven = true;
     for (number, line) in (1..).zip(text.lines()) {
         let bad = |words: String| StateError::Export { line: number, words };
         let line: Line = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
@@ -92,9 +93,10 @@ pub(super) fn parse(dir: &Path, text: &str) -> Result<Inspection, StateError> {
             Line::Store { format, .. } if format > FORMAT => {
                 return Err(StateError::Newer { dir: dir.to_owned(), format, knows: FORMAT });
             }
-            Line::Store { sequence, last_run, .. } => {
+            Line::Store { format, sequence, last_run } => {
                 inspection.sequence = sequence;
                 inspection.last_run = last_run;
+                proven = format >= PLACES_PROVEN;
             }
             Line::Job(entry) => inspection.jobs.push(entry),
             Line::File(entry) => inspection.files.push(entry),
@@ -105,6 +107,9 @@ pub(super) fn parse(dir: &Path, text: &str) -> Result<Inspection, StateError> {
             Line::Token(token) => inspection.tokens.push(token),
             Line::Download(download) => inspection.downloads.push(download),
         }
+    }
+    if !proven {
+        inspection.files.iter_mut().for_each(|file| file.state.checkpoint.check = None);
     }
     if !begun {
         return Err(StateError::Export { line: 1, words: "there is nothing in it".to_owned() });

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
-use crate::model::{Ordinal, ResumePoint, Run};
+use crate::model::{Position, ResumePoint, Run};
 
 use super::layout::{
     COUNTERS_KEY, FORMAT, FORMAT_KEY, POINT_PART, POINT_PLACE, Row, Tree, VALUE_LIMIT, file_key,
@@ -53,7 +53,7 @@ impl Changes {
     pub(super) fn put_point(&mut self, file: &FileKey, run: Run, point: &ResumePoint) {
         let prefix = points_of_run(file, run);
         for (part, value) in (0..).zip(point.encode().chunks(VALUE_LIMIT)) {
-            let key = point_key(&prefix, point.after, point.place.gzip.0, part);
+            let key = point_key(&prefix, point.boundary().after, point.place().gzip.0, part);
             self.put_raw(Tree::Points, key, value.to_vec());
         }
     }
@@ -262,27 +262,38 @@ impl Store {
             .collect()
     }
 
-    /// The last resume point of the run at or before a record.
+    /// The last resume point of the run from which a restart at `mark` may begin. Points that
+    /// claim otherwise are passed over, and those that can be none (a store of format 1 has some):
+    /// without any, reading begins at the start of the file, which costs time and nothing else.
     ///
     /// # Errors
-    /// If it does not decode.
+    /// If sled fails.
     pub(super) fn point_before(
         &self,
         file: &FileKey,
         run: Run,
-        ordinal: Ordinal,
+        mark: Position,
     ) -> Result<Option<ResumePoint>, StateError> {
+        let Position::At(ordinal, _) = mark else { return Ok(None) };
         let prefix = points_of_run(file, run);
         let last = point_key(&prefix, ordinal, u64::MAX, u16::MAX);
-        let found = self.tree(Tree::Points)?.range(&prefix[..]..=&last[..]).next_back();
-        let Some(found) = found else { return Ok(None) };
-        let (key, _) = found.map_err(|error| StateError::sled(&self.dir, &error))?;
-        let place = &key[..prefix.len() + POINT_PLACE];
-        let mut value = Vec::new();
-        for part in self.scan_raw(Tree::Points, place) {
-            value.extend_from_slice(&part?.1);
+        let mut passed: Option<Vec<u8>> = None;
+        for found in self.tree(Tree::Points)?.range(&prefix[..]..=&last[..]).rev() {
+            let (key, _) = found.map_err(|error| StateError::sled(&self.dir, &error))?;
+            let place = key[..prefix.len() + POINT_PLACE].to_vec();
+            if passed.as_ref() == Some(&place) {
+                continue;
+            }
+            let mut value = Vec::new();
+            for part in self.scan_raw(Tree::Points, &place) {
+                value.extend_from_slice(&part?.1);
+            }
+            match ResumePoint::decode(&value) {
+                Ok(point) if point.is_before(mark) => return Ok(Some(point)),
+                Ok(_) | Err(_) => passed = Some(place),
+            }
         }
-        self.decode(Tree::Points, place, &value).map(Some)
+        Ok(None)
     }
 
     /// How many resume points the run has.
@@ -330,7 +341,11 @@ impl Store {
             .is_some_and(|state| state.run == Some(run) && state.status != super::Status::Complete))
     }
 
-    fn remove_prefix(&self, prefix: &[u8]) -> Result<(), StateError> {
+    /// Removes the resume points under a prefix, a few at a time.
+    ///
+    /// # Errors
+    /// If sled fails.
+    pub(super) fn remove_prefix(&self, prefix: &[u8]) -> Result<(), StateError> {
         loop {
             let mut batch = sled::Batch::default();
             let mut removed = 0;

@@ -8,12 +8,12 @@ use std::path::Path;
 use crate::model::Timestamp;
 use crate::model::fault::place;
 
-use super::layout::{COUNTERS_KEY, FORMAT, FORMAT_KEY, Row, Tree};
+use super::layout::{COUNTERS_KEY, FORMAT, FORMAT_KEY, PLACES_PROVEN, Row, Tree, file_key};
 use super::open::{copy_folder, remove_folder, rename, sync_folder};
 use super::rows::Counters;
 use super::store::{Changes, Store, guarded};
 use super::view::{EventEntry, OwedEntry};
-use super::{FileState, StateError};
+use super::{FileState, StateError, Status};
 
 /// Upgrades the store in the folder `store` from format `from`, and opens it.
 ///
@@ -31,6 +31,9 @@ pub(super) fn upgrade(
     guarded(dir, || {
         if from == 0 {
             files_of_format_0(&store)?;
+        }
+        if from < PLACES_PROVEN {
+            places_to_prove(&store)?;
         }
         place("state.upgrade.rows");
         finish(&store, from, now)
@@ -75,6 +78,23 @@ fn files_of_format_0(store: &Store) -> Result<(), StateError> {
     Ok(())
 }
 
+/// Before format 2 a resume point could claim the boundary of a record that lay before it, and a
+/// restart from there left out what came between. So no point is kept, and of files that are half
+/// done the check is forgotten: they are read from their start once, which proves that the record
+/// they stand at ends where they say.
+fn places_to_prove(store: &Store) -> Result<(), StateError> {
+    store.remove_prefix(b"")?;
+    for (key, mut state) in store.files(b"")? {
+        if state.checkpoint.check.take().is_some() {
+            let mut changes = Changes::default();
+            changes.put(Tree::Files, file_key(&key), &state);
+            store.commit(&changes)?;
+        }
+        place("state.upgrade.proof");
+    }
+    store.flush()
+}
+
 fn finish(store: &Store, from: u32, now: Timestamp) -> Result<(), StateError> {
     let mut counters: Counters = store.get(Tree::Meta, COUNTERS_KEY)?.unwrap_or_default();
     // format 0 counted the outbox only, by its entries
@@ -82,17 +102,39 @@ fn finish(store: &Store, from: u32, now: Timestamp) -> Result<(), StateError> {
     counters.sequence = owed.iter().map(|owed| owed.id.0).fold(counters.sequence, u64::max) + 1;
     let runs = store.files(b"")?.into_iter().filter_map(|(_, state)| state.run);
     counters.run = runs.map(|run| run.0).fold(counters.run, u64::max);
-    let event = EventEntry {
+    let mut events = vec![EventEntry {
         number: counters.sequence,
         at: now,
         job: None,
         file: None,
         what: format!("the store was upgraded from format {from} to {FORMAT}"),
-    };
+    }];
+    if from < PLACES_PROVEN {
+        let files = store.files(b"")?;
+        for (key, _) in files.into_iter().filter(|(_, state)| may_lack_records(state)) {
+            counters.sequence += 1;
+            events.push(EventEntry {
+                number: counters.sequence,
+                at: now,
+                job: Some(key.job),
+                file: Some(key.file),
+                what: "an earlier release completed it after a restart and with bad records: some \
+                       records may have been left out; --force-reprocess brings them"
+                    .to_owned(),
+            });
+        }
+    }
     let mut changes = Changes::default();
-    changes.put(Tree::Journal, event.number.to_be_bytes().to_vec(), &event);
+    for event in &events {
+        changes.put(Tree::Journal, event.number.to_be_bytes().to_vec(), event);
+    }
     changes.put(Tree::Meta, COUNTERS_KEY.to_vec(), &counters);
     changes.put_raw(Tree::Meta, FORMAT_KEY.to_vec(), FORMAT.to_be_bytes().to_vec());
     store.commit(&changes)?;
     store.flush()
+}
+
+/// Both together are what it took to leave records out before format 2.
+fn may_lack_records(state: &FileState) -> bool {
+    state.status == Status::Complete && state.checkpoint.bad_records > 0 && state.attempts > 1
 }

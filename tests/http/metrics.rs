@@ -7,7 +7,7 @@ use std::sync::Arc;
 use discogs_extractor::dump;
 use discogs_extractor::model::{Kind, SystemClock};
 use discogs_extractor::observe::METRICS;
-use discogs_extractor::pipeline::{self, FileEnd, Input, Pass, Settings, Told};
+use discogs_extractor::pipeline::{self, FileEnd, Input, Pass, Settings, Sizes, Told};
 use discogs_extractor::sink::Null;
 use tokio_util::sync::CancellationToken;
 
@@ -101,6 +101,7 @@ fn what_a_pass_counts_is_what_it_did() {
             bad_records: server.place.path("bad-records"),
             max_delete_fraction: 0.1,
             sweep_anyway: false,
+            sizes: Sizes::default(),
         },
         stop: CancellationToken::new(),
         told: Told::new(),

@@ -12,8 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use discogs_extractor::model::{
-    Checkpoint, Confirmed, DumpName, GzipOffset, Identity, InflatePoint, Job, Kind, Limits,
-    MemberCheck, Ordinal, Place, ResumePoint, SystemClock, Timestamp, Window, XmlOffset,
+    Boundary, Checkpoint, Confirmed, DumpName, Ending, GzipOffset, Identity, InflatePoint, Job,
+    Kind, Limits, MemberCheck, Ordinal, Place, ResumePoint, SystemClock, Timestamp, Window,
+    XmlOffset,
 };
 use discogs_extractor::state::{Advance, Begun, FileKey, Keeper, Owes, StateError};
 
@@ -67,7 +68,7 @@ impl Steps {
         let last = Ordinal(first.0 + records - 1);
         for ordinal in first.0..=last.0 {
             let check = Some(MemberCheck { crc: 7, length: ordinal * 100 });
-            let place = Place { ordinal: Ordinal(ordinal), end: XmlOffset(ordinal * 100), check };
+            let place = Place { check, ..Place::counted(Ordinal(ordinal), 100) };
             self.0.sent(place, 100).unwrap();
         }
         self.0.confirm(first..=last, None).unwrap().unwrap()
@@ -75,13 +76,16 @@ impl Steps {
 
     pub(crate) fn set_aside(&mut self) -> Confirmed {
         let ordinal = self.0.mark().ordinal().next();
-        let place = Place { ordinal, end: XmlOffset(ordinal.0 * 100), check: None };
+        let place = Place::counted(ordinal, 100);
         self.0.sent(place, 100).unwrap();
         self.0.set_aside(ordinal).unwrap().unwrap()
     }
 
     pub(crate) fn finish(&mut self) -> Confirmed {
-        self.0.finish().unwrap()
+        let mark = self.0.mark();
+        let end = mark.position.reached().unwrap();
+        let ending = Ending { last: mark.ordinal(), end, length: XmlOffset(end.0 + 10) };
+        self.0.finish(&ending).unwrap()
     }
 }
 
@@ -93,17 +97,16 @@ pub(crate) fn step(step: Confirmed, millis: u64) -> Advance {
 /// A resume point whose window does not fit into one value of the store, if `large`.
 pub(crate) fn point(after: u64, large: bool) -> ResumePoint {
     let window = vec![u8::try_from(after % 251).unwrap(); if large { 33_000 } else { 7_000 }];
-    ResumePoint {
-        place: InflatePoint {
-            gzip: GzipOffset(after * 10),
-            bits: 3,
-            xml: XmlOffset(after * 100 - 1),
-            window,
-        },
-        member: MemberCheck { crc: 1, length: after * 100 - 1 },
-        after: Ordinal(after),
-        boundary: XmlOffset(after * 100),
-    }
+    let place = InflatePoint {
+        gzip: GzipOffset(after * 10),
+        bits: 3,
+        xml: XmlOffset(after * 100 - 1),
+        window,
+    };
+    let member = MemberCheck { crc: 1, length: after * 100 - 1 };
+    let check = MemberCheck { crc: 7, length: after * 100 };
+    let boundary = Boundary { after: Ordinal(after), xml: XmlOffset(after * 100), check };
+    ResumePoint::new(place, member, boundary).unwrap()
 }
 
 /// Delivers a whole file of `records`.

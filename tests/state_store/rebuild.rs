@@ -179,9 +179,9 @@ fn an_export_taken_in_elsewhere_is_the_same_state() {
     let torn = import(other.path(), &lines[..lines.len() - 9], true, at(99)).unwrap_err();
     let last = lines.lines().count();
     assert!(torn.to_string().contains(&format!("line {last} of the export")), "{torn}");
-    let newer = lines.replacen("\"format\":1", "\"format\":7", 1);
+    let newer = lines.replacen("\"format\":2", "\"format\":7", 1);
     let newer = import(other.path(), &newer, true, at(99)).unwrap_err();
-    assert!(newer.to_string().contains("newer discogs-extractor (format 7, this one knows 1)"));
+    assert!(newer.to_string().contains("newer discogs-extractor (format 7, this one knows 2)"));
 }
 
 #[test]

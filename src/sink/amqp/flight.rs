@@ -201,12 +201,12 @@ impl Flight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Item, Place, Sha256, XmlOffset};
+    use crate::model::{Item, Place, Sha256};
     use proptest::prelude::*;
 
     fn flight(ordinals: std::ops::RangeInclusive<u64>) -> Flight {
         let items = ordinals.map(|n| Item {
-            place: Place { ordinal: Ordinal(n), end: XmlOffset(n), check: None },
+            place: Place::counted(Ordinal(n), 1),
             body: Body::Document(Document {
                 json: 0..10,
                 id: "1".into(),

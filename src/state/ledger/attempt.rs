@@ -2,7 +2,7 @@
 
 use crate::model::fault::place;
 use crate::model::{
-    Checkpoint, Confirmed, GzipOffset, Identity, Ordinal, ResumePoint, Run, Timestamp,
+    Checkpoint, Confirmed, GzipOffset, Identity, Ordinal, Position, ResumePoint, Run, Timestamp,
 };
 use crate::state::forced;
 use crate::state::layout::{Tree, bounded, file_key, forced_key, sequence_key, version_prefix};
@@ -86,17 +86,21 @@ impl Ledger {
         place("state.begin.after");
         self.attempts.insert(key.clone(), attempt);
         self.unpruned |= matches!(beginning, Beginning::StartedOver { .. });
-        let point = self.store.point_before(key, run, checkpoint.ordinal())?;
+        let point = self.store.point_before(key, run, checkpoint.position)?;
         Ok(Begun { run, checkpoint, point, beginning, fruitless: state.fruitless })
     }
 
+    /// The last resume point of the file's run after at most `ordinal`, and at or before the mark.
     pub(in crate::state) fn point_before(
         &self,
         key: &FileKey,
         ordinal: Ordinal,
     ) -> Result<Option<ResumePoint>, StateError> {
-        match self.known(key)?.run {
-            Some(run) => self.store.point_before(key, run, ordinal),
+        let state = self.known(key)?;
+        let Position::At(mark, xml) = state.checkpoint.position else { return Ok(None) };
+        let before = Position::At(ordinal.min(mark), xml);
+        match state.run {
+            Some(run) => self.store.point_before(key, run, before),
             None => Ok(None),
         }
     }
@@ -107,8 +111,8 @@ impl Ledger {
         advance: Advance,
     ) -> Result<(), StateError> {
         let Advance { step: confirmed, points, gzip_offset, at } = advance;
-        let mark = confirmed.to().ordinal();
-        if points.iter().any(|point| point.after > mark) {
+        let mark = confirmed.to().position;
+        if points.iter().any(|point| !point.is_before(mark)) {
             return Err(not_allowed(key, Illegal::PointBeyondMark));
         }
         let event = Event::Advanced { step: confirmed, gzip_offset, at };

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Limits, Ordinal, Place, Window, XmlOffset};
+use crate::model::{Ending, Limits, Ordinal, Place, Window, XmlOffset};
 
 const IDENTITY: Identity = Identity::Content { size: 1000, ends: [7; 32] };
 const OTHER: Identity = Identity::Content { size: 1001, ends: [7; 32] };
@@ -14,9 +14,12 @@ fn step(from: u64, to: Option<u64>) -> Confirmed {
     };
     let mark = Checkpoint { position, records: from, ..Checkpoint::BEGINNING };
     let mut window = Window::new(Limits { records: 1000, bytes: 1000 }, mark);
-    let Some(to) = to else { return window.finish().unwrap() };
+    let Some(to) = to else {
+        let end = XmlOffset(from);
+        return window.finish(&Ending { last: Ordinal(from), end, length: end }).unwrap();
+    };
     for ordinal in from + 1..=to {
-        let place = Place { ordinal: Ordinal(ordinal), end: XmlOffset(ordinal), check: None };
+        let place = Place::counted(Ordinal(ordinal), 1);
         window.sent(place, 1).unwrap();
     }
     window.confirm(Ordinal(from + 1)..=Ordinal(to), None).unwrap().unwrap()

@@ -92,18 +92,19 @@ fn files_of_a_download_and_of_before_there_were_any() {
 
 #[test]
 fn points() {
-    let point = ResumePoint {
-        place: InflatePoint {
-            gzip: GzipOffset(300),
-            bits: 3,
-            xml: XmlOffset(5),
-            window: vec![1, 2, 3],
-        },
-        member: MemberCheck { crc: 6, length: 7 },
-        after: Ordinal(8),
-        boundary: XmlOffset(9),
-    };
-    golden(&point, "01fb2c0103050301020306070809");
+    let place =
+        InflatePoint { gzip: GzipOffset(300), bits: 3, xml: XmlOffset(5), window: vec![1, 2, 3] };
+    let check = MemberCheck { crc: 10, length: 11 };
+    let boundary = Boundary { after: Ordinal(8), xml: XmlOffset(9), check };
+    let point = ResumePoint::new(place, MemberCheck { crc: 6, length: 7 }, boundary).unwrap();
+    golden(&point, "02fb2c01030503010203060708090a0b");
+    let mut beyond = point.encode();
+    beyond.iter_mut().filter(|byte| **byte == 9).for_each(|boundary| *boundary = 4);
+    let Err(Undecodable(why)) = ResumePoint::decode(&beyond) else { panic!("it is taken") };
+    assert_eq!(
+        why,
+        "the resume point at byte 5 of the XML claims the boundary at byte 4 before it"
+    );
 }
 
 #[test]
