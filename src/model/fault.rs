@@ -1,7 +1,8 @@
 //! Named places at which a test can end the process, as a power cut would: `DISCOGS_FAULT_AT=name`
 //! in the environment kills it the first time it comes by, `name:3` the third time. At some,
-//! `DISCOGS_PANIC_AT=name` makes it panic. Only builds with debug assertions look; in a release build
-//! a place is nothing.
+//! `DISCOGS_PANIC_AT=name` makes it panic. A test that simulates many crashes in one process watches
+//! the durable steps of a folder instead, and takes a copy at each. Only builds with debug assertions
+//! look; in a release build a place is nothing.
 
 /// Every place there is, so that a test can go through them all.
 pub const PLACES: &[&str] = &[
@@ -98,3 +99,37 @@ pub fn panicking(name: &'static str) {
 #[cfg(not(debug_assertions))]
 #[inline]
 pub const fn panicking(_name: &'static str) {}
+
+/// Is told of every durable step in a folder, on the thread that has just made it.
+#[cfg(debug_assertions)]
+pub type Watcher = std::sync::Arc<dyn Fn() + Send + Sync>;
+
+#[cfg(debug_assertions)]
+static WATCHERS: std::sync::Mutex<std::collections::BTreeMap<std::path::PathBuf, Watcher>> =
+    std::sync::Mutex::new(std::collections::BTreeMap::new());
+
+/// Watches the durable steps in a folder, or no longer.
+#[cfg(debug_assertions)]
+pub fn watch(folder: &std::path::Path, watcher: Option<Watcher>) {
+    let mut watchers = WATCHERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match watcher {
+        Some(watcher) => watchers.insert(folder.to_owned(), watcher),
+        None => watchers.remove(folder),
+    };
+}
+
+/// Something in the folder became durable.
+#[cfg(debug_assertions)]
+pub fn durable(folder: &std::path::Path) {
+    let watchers = WATCHERS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let watcher = watchers.get(folder).cloned();
+    drop(watchers);
+    if let Some(watcher) = watcher {
+        watcher();
+    }
+}
+
+/// Nothing, in a release build.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub const fn durable(_folder: &std::path::Path) {}

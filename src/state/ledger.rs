@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use metrics::histogram;
 
-use crate::model::fault::place;
+use crate::model::fault::{durable, place};
 use crate::model::{Clock, DumpName, Identity, Job, Kind, Timestamp, Version, metric};
 
 use super::layout::{
@@ -133,6 +133,9 @@ impl Ledger {
         let flushed = self.store.flush();
         let took = self.clock.elapsed().saturating_sub(began);
         histogram!(metric::COMMIT_SECONDS).record(took);
+        if flushed.is_ok() {
+            durable(self.store.dir());
+        }
         flushed
     }
 

@@ -1,0 +1,209 @@
+//! A dump, a state directory and a sink; passes over them that end in every way there is.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use discogs_extractor::dump::Dump;
+use discogs_extractor::model::{Checkpoint, SystemClock, fault};
+use discogs_extractor::pipeline::{FileEnd, Input, Pass, Settings, Sizes, Told, queue};
+use discogs_extractor::sink::Sink;
+use discogs_extractor::state::{Keeper, Status, open_for_inspection};
+use rand::Rng;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::support::copy_folder;
+
+/// Where a run happens: memory, if there is such a disk.
+pub fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { TempDir::new_in(memory).unwrap() } else { TempDir::new().unwrap() }
+}
+
+/// How a pass is made to work, with everything tiny.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    pub window: usize,
+    pub max_bad_records: u64,
+    pub sizes: Sizes,
+}
+
+impl Scale {
+    pub fn random(random: &mut StdRng) -> Scale {
+        let sizes = Sizes {
+            record: random.random_range(1_200..3_000),
+            chunk: random.random_range(200..1_500),
+            cuts: random.random_range(1..20),
+            points_every: random.random_range(50..600),
+            checkpoint_every: Duration::ZERO,
+        };
+        let max_bad_records = if random.random_bool(0.1) { 3 } else { 10_000 };
+        Scale { window: random.random_range(1..12), max_bad_records, sizes }
+    }
+}
+
+/// How a pass over the dump ended, as far as a user can see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Complete,
+    Limited,
+    Stopped,
+    Failed(String),
+}
+
+/// What the state says of the file, and what was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub status: Status,
+    pub checkpoint: Checkpoint,
+    pub error: Option<String>,
+    /// The notes of bad records, by name.
+    pub set_aside: BTreeMap<String, Vec<u8>>,
+}
+
+/// A state directory, with the dump beside it.
+pub struct World {
+    pub folder: TempDir,
+    pub scale: Scale,
+}
+
+impl World {
+    pub fn new(gzip: &[u8], scale: Scale) -> World {
+        let world = World { folder: folder(), scale };
+        fs::write(world.dump(), gzip).unwrap();
+        world
+    }
+
+    /// Another one with the state of a moment.
+    pub fn with_state(&self, state: Option<&Path>) -> World {
+        let world = World { folder: folder(), scale: self.scale };
+        fs::hard_link(self.dump(), world.dump()).unwrap();
+        if let Some(state) = state {
+            copy_folder(state, &world.state());
+        }
+        world
+    }
+
+    pub fn dump(&self) -> PathBuf {
+        self.folder.path().join("discogs_20260101_labels.xml.gz")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// One pass.
+    pub async fn pass(
+        &self,
+        sink: Arc<dyn Sink>,
+        limit: Option<u64>,
+        stop: CancellationToken,
+    ) -> End {
+        let clock = Arc::new(SystemClock::new());
+        let keeper = Keeper::open(&self.state(), clock.clone()).await.unwrap();
+        let pass = Pass {
+            sink,
+            keeper: keeper.clone(),
+            clock,
+            settings: Settings {
+                workers: 1,
+                threads: 1,
+                window: self.scale.window,
+                max_bad_records: self.scale.max_bad_records,
+                limit,
+                bad_records: self.state().join("bad-records"),
+                max_delete_fraction: 0.1,
+                sweep_anyway: false,
+                sizes: self.scale.sizes,
+            },
+            told: Told::new(),
+            stop,
+            announced: |_| {},
+            paying: Arc::default(),
+        };
+        let name = "discogs_20260101_labels.xml.gz".parse().unwrap();
+        let (queued, _watched) = queue(vec![Input::from(Dump { name, path: self.dump() })], |_| 0);
+        let mut finished = pass.run(queued).await.unwrap();
+        drop(pass);
+        keeper.close().await.unwrap();
+        match finished.remove(0).end {
+            FileEnd::Complete | FileEnd::AlreadyComplete => End::Complete,
+            FileEnd::Limited => End::Limited,
+            FileEnd::Stopped { .. } => End::Stopped,
+            FileEnd::Failed(error) => End::Failed(without_place(&error.to_string())),
+        }
+    }
+
+    /// What is known after it.
+    pub fn known(&self) -> Option<Known> {
+        let inspection = open_for_inspection(&self.state()).unwrap();
+        let file = inspection.files.into_iter().next()?;
+        let mut set_aside = BTreeMap::new();
+        gather(&self.state().join("bad-records"), &mut set_aside);
+        Some(Known {
+            status: file.state.status,
+            checkpoint: file.state.checkpoint,
+            error: file.state.error.as_deref().map(without_place),
+            set_aside,
+        })
+    }
+}
+
+/// The folder is another one in every world.
+fn without_place(words: &str) -> String {
+    let kept = words.split(' ').filter(|word| !word.contains("/state") && !word.contains(".gz"));
+    kept.collect::<Vec<_>>().join(" ")
+}
+
+fn gather(folder: &Path, into: &mut BTreeMap<String, Vec<u8>>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            gather(&path, into);
+        } else {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            into.insert(name, fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// The store as it was after a durable step, and how far the sink was then.
+pub struct Moment {
+    pub state: TempDir,
+    pub sink_steps: usize,
+}
+
+/// Takes a copy of the state at every durable step while it lives.
+pub struct Moments {
+    state: PathBuf,
+    taken: Arc<Mutex<Vec<Moment>>>,
+}
+
+impl Moments {
+    pub fn of(world: &World, sink_steps: impl Fn() -> usize + Send + Sync + 'static) -> Moments {
+        let taken: Arc<Mutex<Vec<Moment>>> = Arc::default();
+        let (state, into) = (world.state(), Arc::clone(&taken));
+        let watched = state.clone();
+        let watcher = move || {
+            let moment = Moment { state: folder(), sink_steps: sink_steps() };
+            copy_folder(&watched, moment.state.path());
+            into.lock().unwrap().push(moment);
+        };
+        fault::watch(&state, Some(Arc::new(watcher)));
+        Moments { state, taken }
+    }
+
+    pub fn take(&self) -> Vec<Moment> {
+        std::mem::take(&mut *self.taken.lock().unwrap())
+    }
+}
+
+impl Drop for Moments {
+    fn drop(&mut self) {
+        fault::watch(&self.state, None);
+    }
+}
