@@ -16,17 +16,22 @@ mod support;
 #[path = "simulation/world.rs"]
 mod world;
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use discogs_extractor::model::Position;
-use discogs_extractor::state::Status;
+use discogs_extractor::model::{Checkpoint, GzipOffset, Position, SystemClock, Timestamp, fault};
+use discogs_extractor::sink::{Jsonl, Sink, Sqlite};
+use discogs_extractor::state::{FileKey, Status};
 use document::Document;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sink::{Memory, Rows};
+use support::{copy_folder, gzip, rows};
 use tokio_util::sync::CancellationToken;
-use world::{End, Known, Moment, Moments, Scale, World};
+use world::{End, Known, Moment, Moments, Scale, World, folder};
 
 /// So long documents are made and interrupted.
 const SECONDS: u64 = 40;
@@ -113,8 +118,10 @@ impl Simulation {
     /// One document, interrupted at every place and then at some more.
     fn document(&mut self, random: &mut StdRng) {
         let records = random.random_range(3..25);
-        let document = Document::generate(random, records);
         let scale = Scale::random(random);
+        // Which of a refused and a broken record is one too many, depends on which is known first.
+        let refusals = scale.max_bad_records > records;
+        let document = Document::generate(random, records, refusals);
         let seed = random.random();
         let world = World::new(&document.gzip, scale);
         let sink = Memory::new(seed);
@@ -160,7 +167,15 @@ impl Simulation {
     ) {
         let mut how = how.to_owned();
         for _ in 0..[0, 0, 0, 1, 2][random.random_range(0..5)] {
-            match random.random_range(0..3) {
+            match random.random_range(0..4) {
+                3 => {
+                    let lost = random.random_range(0..=sink.steps());
+                    let steps = sink.steps() - lost;
+                    how += &format!(", the sink put back to {steps} steps");
+                    sink = sink.at(steps);
+                    // It may be called complete until the next pass asks the sink.
+                    continue;
+                }
                 0 => {
                     let limit = random.random_range(0..10);
                     how += &format!(", limit {limit}");
@@ -194,6 +209,90 @@ impl Simulation {
     }
 }
 
+/// A sink of the program's own in a folder, and what a user finds in it.
+struct Real {
+    name: &'static str,
+    open: fn(&Path) -> Arc<dyn Sink>,
+    content: fn(&Path) -> String,
+}
+
+const REAL: [Real; 2] = [
+    Real {
+        name: "sqlite",
+        open: |folder| {
+            let clock = Arc::new(SystemClock::new());
+            Arc::new(Sqlite::open(&folder.join("out.db"), clock).unwrap())
+        },
+        content: |folder| format!("{:?}", rows(&folder.join("out.db"), "labels")),
+    },
+    Real {
+        name: "jsonl",
+        open: |folder| Arc::new(Jsonl::open(&folder.join("out")).unwrap()),
+        content: |folder| {
+            let written = folder.join("out/20260101");
+            let finished = fs::read_to_string(written.join("labels.jsonl"));
+            finished.or_else(|_| fs::read_to_string(written.join("labels.jsonl.part"))).unwrap()
+        },
+    },
+];
+
+impl Simulation {
+    /// A pass into a real sink, stopped after so many durable steps of the store.
+    fn real_pass(&mut self, world: &World, real: &Real, stop_after: Option<usize>) -> End {
+        self.passes += 1;
+        let stop = CancellationToken::new();
+        let (left, stopping) = (AtomicUsize::new(stop_after.unwrap_or(usize::MAX)), stop.clone());
+        let watcher = move || {
+            if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                stopping.cancel();
+            }
+        };
+        fault::watch(&world.state(), Some(Arc::new(watcher)));
+        let sink = (real.open)(world.folder.path());
+        let end = self.runtime.block_on(world.pass(sink, None, stop));
+        fault::watch(&world.state(), None);
+        end
+    }
+
+    /// One document into a real sink: stopped, and with the store put back to an earlier moment, as
+    /// after a crash before what the sink did since was noted.
+    fn real_document(&mut self, random: &mut StdRng, real: &Real) {
+        let records = random.random_range(3..25);
+        let scale = Scale::random(random);
+        // Which of a refused and a broken record is one too many, depends on which is known first.
+        let refusals = scale.max_bad_records > records;
+        let document = Document::generate(random, records, refusals);
+        let reference = World::new(&document.gzip, scale);
+        let end = self.real_pass(&reference, real, None);
+        let expected = (real.content)(reference.folder.path());
+        let known = reference.known().unwrap();
+
+        let world = World::new(&document.gzip, scale);
+        let mut how = real.name.to_owned();
+        for _ in 0..random.random_range(1..6) {
+            let after = random.random_range(1..12);
+            let saved = folder();
+            if world.state().exists() {
+                copy_folder(&world.state(), saved.path());
+            }
+            self.real_pass(&world, real, Some(after));
+            how += &format!(", stopped after {after} steps");
+            if random.random_bool(0.4) && saved.path().join("store").exists() {
+                how += ", the store as it was before";
+                fs::remove_dir_all(world.state()).unwrap();
+                copy_folder(saved.path(), &world.state());
+            }
+        }
+        assert_eq!(self.real_pass(&world, real, None), end, "{how}");
+        let after = world.known().unwrap();
+        assert!((real.content)(world.folder.path()) == expected, "{how}: the output differs");
+        let counts =
+            |known: &Known| (known.status, known.checkpoint.records, known.checkpoint.bad_records);
+        assert_eq!(counts(&after), counts(&known), "{how}");
+        assert!(after.set_aside == known.set_aside, "{how}: what was set aside differs");
+    }
+}
+
 /// From `DISCOGS_TEST_SEED`, or a new one.
 fn seed() -> Option<u64> {
     std::env::var("DISCOGS_TEST_SEED").ok().and_then(|seed| seed.parse().ok())
@@ -211,8 +310,47 @@ fn whatever_interrupts_it_every_document_ends_as_if_nothing_had() {
     while began.elapsed() < Duration::from_secs(seconds()) {
         let seed = seed().unwrap_or_else(|| rand::rng().random());
         println!("DISCOGS_TEST_SEED={seed}");
-        simulation.document(&mut StdRng::seed_from_u64(seed));
+        let random = &mut StdRng::seed_from_u64(seed);
+        simulation.document(random);
+        for real in &REAL {
+            simulation.real_document(random, real);
+        }
         documents += 1;
     }
     println!("{documents} documents, {} passes", simulation.passes);
+}
+
+#[test]
+fn a_step_that_the_store_refuses_leaves_the_file_failed_and_the_next_pass_goes_on() {
+    let mut random = StdRng::seed_from_u64(1);
+    let mut text = String::from("<labels>");
+    for id in 1..=40 {
+        text += &format!("<label><id>{id}</id></label>\n");
+    }
+    text += "</labels>";
+    let scale = Scale { window: 4, max_bad_records: 10, ..Scale::random(&mut random) };
+    let world = World::new(&gzip(text.as_bytes()), scale);
+    let simulation = Simulation::new();
+    simulation.runtime.block_on(async {
+        let (keeper, sink) = (world.open().await, Memory::new(1));
+        let (meddling, runtime) = (keeper.clone(), tokio::runtime::Handle::current());
+        let name = "discogs_20260101_labels.xml.gz".parse().unwrap();
+        let key = FileKey::new(sink.job().clone(), name);
+        // Somebody puts the checkpoint back under it.
+        sink.after(20, move || {
+            let (to, gzip) = (Checkpoint::BEGINNING, GzipOffset(0));
+            let put_back = meddling.rewind(key, to, gzip, "a test".to_owned(), Timestamp(1));
+            runtime.block_on(put_back).unwrap();
+        });
+        let stop = CancellationToken::new();
+        let end = world.pass_in(&keeper, Arc::new(sink.clone()), None, stop.clone()).await;
+        let End::Failed(why) = end else { panic!("{end:?}") };
+        assert!(why.contains("does not allow this: a step begins at record"), "{why}");
+        let known = keeper.inspect().await.unwrap().files.remove(0).state;
+        assert_eq!(known.status, Status::Failed);
+        assert!(known.error.unwrap().contains("a step begins at record"));
+        let end = world.pass_in(&keeper, Arc::new(sink.clone()), None, stop).await;
+        assert_eq!((end, sink.rows().len()), (End::Complete, 40));
+        keeper.close().await.unwrap();
+    });
 }

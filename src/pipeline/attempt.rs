@@ -44,8 +44,6 @@ pub enum Trouble {
     Damaged,
     /// The bytes of a download started over.
     DownloadRestarted,
-    /// The sink no longer holds what the store calls complete.
-    SinkLost,
 }
 
 /// The next attempt after one that `used_point` or not; none if the trouble is the file's own, and
@@ -57,7 +55,6 @@ pub const fn next(used_point: bool, trouble: Trouble) -> Option<Attempt> {
         (Trouble::NotTheSame, false) => Some(Attempt::Over(Why::Changed)),
         (Trouble::Damaged, false) => None,
         (Trouble::DownloadRestarted, _) => Some(Attempt::Over(Why::DownloadRestarted)),
-        (Trouble::SinkLost, _) => Some(Attempt::Over(Why::SinkLost)),
     }
 }
 
@@ -67,13 +64,12 @@ mod tests {
 
     #[test]
     fn what_follows_what() {
-        use Trouble::{Damaged, DownloadRestarted, NotTheSame, SinkLost};
+        use Trouble::{Damaged, DownloadRestarted, NotTheSame};
         let over = |why| Some(Attempt::Over(why));
         let table = [
             (NotTheSame, Some(Attempt::FromStart), over(Why::Changed)),
             (Damaged, Some(Attempt::FromStart), None),
             (DownloadRestarted, over(Why::DownloadRestarted), over(Why::DownloadRestarted)),
-            (SinkLost, over(Why::SinkLost), over(Why::SinkLost)),
         ];
         for (trouble, from_point, from_start) in table {
             assert_eq!(next(true, trouble), from_point, "{trouble:?}");

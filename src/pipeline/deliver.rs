@@ -17,7 +17,7 @@ use super::error::FileError;
 use super::order::InOrder;
 use super::workers::Done;
 use crate::model::{
-    BadRecord, Body, Clock, Confirmed, Delivery, DumpName, GzipOffset, Limits, Live, Ordinal,
+    BadRecord, Body, Clock, Confirmed, Delivery, DumpName, GzipOffset, Item, Limits, Live, Ordinal,
     Parsed, Phase, ResumePoint, WaitsFor, Window, WindowError, XmlOffset, metric,
 };
 use crate::sink::{Lane, Outcome};
@@ -93,11 +93,17 @@ pub async fn deliver(
         blocked: None,
         bad_records,
         counted: records,
+        failed: None,
     };
+    // More may have been allowed when they were met.
+    course.check_bad_records(course.window.mark().ordinal(), "it was set aside before")?;
     let ended = course.run(lane, done).await;
     let saved = course.save().await;
     ended.and(saved)?;
-    Ok(course.window)
+    match course.failed {
+        Some(error) => Err(error),
+        None => Ok(course.window),
+    }
 }
 
 struct Course<'a> {
@@ -118,6 +124,8 @@ struct Course<'a> {
     bad_records: u64,
     /// Records delivered in this run that are in the metrics, or are an earlier process's.
     counted: u64,
+    /// Why nothing more is taken, while what was sent is settled.
+    failed: Option<FileError>,
 }
 
 impl Course<'_> {
@@ -143,8 +151,7 @@ impl Course<'_> {
                     let patience = self.blocked.as_ref().map_or(DRAIN, |_| DRAIN_BLOCKED);
                     deadline = Some(Instant::now() + patience);
                     done = None;
-                    self.ready.clear();
-                    self.order = InOrder::default();
+                    self.give_up_the_rest();
                 }
                 () = at(deadline) => return Ok(()),
                 outcome = outcomes.recv() => match outcome {
@@ -157,6 +164,11 @@ impl Course<'_> {
                         let batch = self.take_ready().await?;
                         if let Some(batch) = batch {
                             permit.send(batch);
+                        }
+                        if self.failed.is_some() {
+                            deadline.get_or_insert(Instant::now() + DRAIN);
+                            done = None;
+                            self.give_up_the_rest();
                         }
                     }
                     None => over = true,
@@ -182,6 +194,12 @@ impl Course<'_> {
         }
     }
 
+    /// Forgets what was not sent yet.
+    fn give_up_the_rest(&mut self) {
+        self.ready.clear();
+        self.order = InOrder::default();
+    }
+
     /// Whether the next batch is here and fits the window.
     fn next_fits(&self) -> bool {
         self.ready.front().is_some_and(|done| match &done.parsed {
@@ -199,29 +217,40 @@ impl Course<'_> {
     /// nothing in it for the sink.
     async fn take_ready(&mut self) -> Result<Option<Parsed>, FileError> {
         let Some(done) = self.ready.pop_front() else { return Ok(None) };
-        let parsed = done.parsed.map_err(|words| FileError::Died {
+        let mut parsed = done.parsed.map_err(|words| FileError::Died {
             file: self.around.file.to_string(),
             thread: "parse",
             words,
         })?;
         self.points.extend(done.points);
-        let last = parsed.items.last().map_or(self.window.mark().ordinal(), |i| i.place.ordinal);
-        self.shares.push_back((last, done.share));
         self.gzip = done.gzip;
-        for item in &parsed.items {
-            let bytes = match &item.body {
+        for index in 0..parsed.items.len() {
+            let Item { place, body } = &parsed.items[index];
+            let bytes = match body {
                 Body::Document(document) => document.json.len(),
-                Body::Bad(_) => 0,
+                Body::Bad(bad) => {
+                    self.keep(place.ordinal, bad).await?;
+                    if let Err(too_many) = self.count_bad(place.ordinal, &bad.reason) {
+                        // What comes before it is delivered all the same.
+                        self.failed = Some(too_many);
+                        parsed.items.truncate(index);
+                        break;
+                    }
+                    0
+                }
             };
-            self.window.sent(item.place, bytes).map_err(|cause| self.window_error(cause))?;
-            if let Body::Bad(bad) = &item.body {
-                self.set_aside(item.place.ordinal, bad).await?;
+            self.window.sent(*place, bytes).map_err(|cause| self.window_error(cause))?;
+            if let Body::Bad(_) = body {
+                self.set_aside(place.ordinal)?;
             }
         }
+        let last = parsed.items.last().map_or(self.window.mark().ordinal(), |i| i.place.ordinal);
+        self.shares.push_back((last, done.share));
         Ok(Some(parsed))
     }
 
-    async fn set_aside(&mut self, ordinal: Ordinal, bad: &BadRecord) -> Result<(), FileError> {
+    /// Keeps a bad record, durably, where a person finds it.
+    async fn keep(&self, ordinal: Ordinal, bad: &BadRecord) -> Result<(), FileError> {
         let around = self.around;
         let (folder, file) = (around.bad_records.clone(), around.file);
         let kept = bad.clone();
@@ -234,20 +263,36 @@ impl Course<'_> {
             file = %around.file, ordinal = ordinal.0, xml_offset = bad.start.0, why = bad.reason,
             "record set aside"
         );
+        Ok(())
+    }
+
+    /// Counts a bad record. The mark does not pass the one that is too many: a restart meets it
+    /// again, and ends as this attempt does.
+    fn count_bad(&mut self, ordinal: Ordinal, reason: &str) -> Result<(), FileError> {
+        self.bad_records += 1;
+        self.check_bad_records(ordinal, reason)
+    }
+
+    /// Lets the mark pass a bad record that is kept.
+    fn set_aside(&mut self, ordinal: Ordinal) -> Result<(), FileError> {
         let step = self.window.set_aside(ordinal).map_err(|cause| self.window_error(cause))?;
         self.moved(step)?;
-        self.bad_records += 1;
-        counter!(metric::BAD_RECORDS, "type" => around.file.kind.name()).increment(1);
-        if self.bad_records > around.max_bad_records {
-            return Err(FileError::TooManyBad {
-                file: around.file.to_string(),
-                count: self.bad_records,
-                last: ordinal,
-                reason: bad.reason.clone(),
-                folder: folder(),
-            });
-        }
+        counter!(metric::BAD_RECORDS, "type" => self.around.file.kind.name()).increment(1);
         Ok(())
+    }
+
+    /// Fails if there are more bad records than are allowed.
+    fn check_bad_records(&self, last: Ordinal, reason: &str) -> Result<(), FileError> {
+        if self.bad_records <= self.around.max_bad_records {
+            return Ok(());
+        }
+        Err(FileError::TooManyBad {
+            file: self.around.file.to_string(),
+            count: self.bad_records,
+            last,
+            reason: reason.to_owned(),
+            folder: self.around.bad_records.folder().to_owned(),
+        })
     }
 
     /// Notes what the sink says of some deliveries.
@@ -269,7 +314,10 @@ impl Course<'_> {
                     length: document.len() as u64,
                     raw: document,
                 };
-                self.set_aside(*outcome.ordinals.start(), &bad).await
+                let ordinal = *outcome.ordinals.start();
+                self.keep(ordinal, &bad).await?;
+                self.count_bad(ordinal, &bad.reason)?;
+                self.set_aside(ordinal)
             }
         }
     }

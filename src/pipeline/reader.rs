@@ -390,16 +390,17 @@ impl<'a> Reader<'a> {
             return self.counted(&place, mark);
         }
         self.points.extend(points);
-        self.bad_records += u64::from(raw.is_err());
+        let is_bad = raw.is_err();
+        self.bad_records += u64::from(is_bad);
         let cut = Cut { place, raw };
         self.cut_bytes += cut.length();
         self.cuts.push(cut);
-        if self.bad_records > self.start.max_bad_records {
+        if is_bad && self.bad_records > self.start.max_bad_records {
             return Ok(Some(ReadEnd::TooManyBad));
         }
         let many = self.cuts.len() >= self.start.sizes.cuts
             || self.cut_bytes >= 2 * self.start.sizes.chunk;
-        let look = self.cuts.len() % LOOK_EVERY == 0 || self.cuts.last().is_some_and(Cut::is_bad);
+        let look = is_bad || self.cuts.len() % LOOK_EVERY == 0;
         let stopped = (many && !self.dispatch()) || (look && self.around.budget.is_stopped());
         Ok(stopped.then_some(ReadEnd::Stopped))
     }

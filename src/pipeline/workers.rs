@@ -148,9 +148,4 @@ impl Cut {
     pub fn length(&self) -> usize {
         self.raw.as_ref().map_or_else(|bad| bad.raw.len(), ExactSizeIterator::len)
     }
-
-    /// Whether it is known to be bad.
-    pub const fn is_bad(&self) -> bool {
-        self.raw.is_err()
-    }
 }

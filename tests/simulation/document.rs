@@ -9,7 +9,6 @@ use rand::rngs::StdRng;
 
 /// A dump of labels that is broken in places.
 pub struct Document {
-    pub text: String,
     pub gzip: Vec<u8>,
 }
 
@@ -38,7 +37,7 @@ fn sound(random: &mut StdRng, id: u64) -> String {
 }
 
 /// What may be wrong with a record, or stand in its place.
-fn broken(random: &mut StdRng, id: u64) -> String {
+fn broken(random: &mut StdRng, id: u64, refusals: bool) -> String {
     let record = sound(random, id);
     match random.random_range(0..20) {
         0..=3 => record.trim_end_matches("</label>").to_owned(),
@@ -63,14 +62,15 @@ fn broken(random: &mut StdRng, id: u64) -> String {
         16 => record.replacen("<name>", "<name a='1' a='2'>", 1),
         17 => record.replacen("<id>", "<id><label>", 1),
         // The sink refuses it.
-        18 => record.replacen("Label", "REFUSED", 1),
+        18 if refusals => record.replacen("Label", "REFUSED", 1),
         _ => format!("<label><id>{id}</id><name>\u{1}\u{2}</name></label>"),
     }
 }
 
 impl Document {
-    /// A dump of about `records` records, of which a share is broken.
-    pub fn generate(random: &mut StdRng, records: u64) -> Document {
+    /// A dump of about `records` records, of which a share is broken; with `refusals`, the sink
+    /// refuses some as well.
+    pub fn generate(random: &mut StdRng, records: u64, refusals: bool) -> Document {
         let share = [0.0, 0.05, 0.3, 0.8][random.random_range(0..4)];
         let separator = ["\n", "\n  ", "", "<!-- between -->\n"][random.random_range(0..4)];
         let mut text =
@@ -79,8 +79,11 @@ impl Document {
         for id in 1..=records {
             text.push_str(separator);
             let id = if random.random_bool(0.05) { 1 + id / 2 } else { id };
-            let record =
-                if random.random_bool(share) { broken(random, id) } else { sound(random, id) };
+            let record = if random.random_bool(share) {
+                broken(random, id, refusals)
+            } else {
+                sound(random, id)
+            };
             text.push_str(&record);
         }
         // Some are cut off at the end, or go on after it.
@@ -90,7 +93,7 @@ impl Document {
             _ => text.push_str("\n</labels>\n<!-- the end -->\n"),
         }
         let gzip = pack(random, text.as_bytes());
-        Document { text, gzip }
+        Document { gzip }
     }
 }
 

@@ -30,9 +30,11 @@ pub type Rows = BTreeMap<String, Sha256>;
 #[derive(Default)]
 struct Written {
     commits: Vec<Commit>,
-    /// After so many records more, everything is told to stop.
-    stop_after: Option<(u64, CancellationToken)>,
+    /// What happens after so many records more.
+    then: Option<(u64, Action)>,
 }
+
+type Action = Box<dyn FnOnce() + Send>;
 
 /// The sink.
 #[derive(Clone)]
@@ -50,7 +52,7 @@ impl Memory {
     /// The same with only the first steps.
     pub fn at(&self, steps: usize) -> Memory {
         let commits = self.written.lock().unwrap().commits[..steps].to_vec();
-        let written = Written { commits, stop_after: None };
+        let written = Written { commits, then: None };
         Memory { job: self.job.clone(), written: Arc::new(Mutex::new(written)), seed: self.seed }
     }
 
@@ -59,15 +61,30 @@ impl Memory {
         self.written.lock().unwrap().commits.len()
     }
 
+    /// Tells everything to stop after so many records more.
     pub fn stop_after(&self, records: u64, stop: CancellationToken) {
-        self.written.lock().unwrap().stop_after = Some((records, stop));
+        self.after(records, move || stop.cancel());
     }
 
-    /// The table.
+    /// Does something after so many records more, before they are confirmed.
+    pub fn after(&self, records: u64, action: impl FnOnce() + Send + 'static) {
+        self.written.lock().unwrap().then = Some((records, Box::new(action)));
+    }
+
+    /// The table. Of an id that occurs twice the higher ordinal stays, whatever is written again.
     pub fn rows(&self) -> Rows {
         let written = self.written.lock().unwrap();
-        let rows = written.commits.iter().flat_map(|commit| &commit.rows);
-        rows.map(|(id, _, hash)| (id.clone(), *hash)).collect()
+        let mut rows = BTreeMap::new();
+        for commit in &written.commits {
+            for (id, ordinal, hash) in &commit.rows {
+                let new = (commit.run.0, *ordinal, *hash);
+                let row = rows.entry(id.clone()).or_insert(new);
+                if (row.0, row.1) <= (new.0, new.1) {
+                    *row = new;
+                }
+            }
+        }
+        rows.into_iter().map(|(id, (.., hash))| (id, hash)).collect()
     }
 
     fn noted(&self, file: DumpName, run: Run) -> Ranges {
@@ -83,11 +100,12 @@ impl Memory {
         let mut written = self.written.lock().unwrap();
         let records = commit.rows.len() as u64;
         written.commits.push(commit);
-        if let Some((left, stop)) = &mut written.stop_after {
-            *left = left.saturating_sub(records);
-            if *left == 0 {
-                stop.cancel();
-            }
+        let Some((left, action)) = written.then.take() else { return };
+        if left > records {
+            written.then = Some((left - records, action));
+        } else {
+            drop(written);
+            action();
         }
     }
 }

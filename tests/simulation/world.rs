@@ -103,8 +103,26 @@ impl World {
         limit: Option<u64>,
         stop: CancellationToken,
     ) -> End {
+        let keeper = self.open().await;
+        let end = self.pass_in(&keeper, sink, limit, stop).await;
+        keeper.close().await.unwrap();
+        end
+    }
+
+    /// The store, owned.
+    pub async fn open(&self) -> Keeper {
+        Keeper::open(&self.state(), Arc::new(SystemClock::new())).await.unwrap()
+    }
+
+    /// One pass, of several with one owner of the store.
+    pub async fn pass_in(
+        &self,
+        keeper: &Keeper,
+        sink: Arc<dyn Sink>,
+        limit: Option<u64>,
+        stop: CancellationToken,
+    ) -> End {
         let clock = Arc::new(SystemClock::new());
-        let keeper = Keeper::open(&self.state(), clock.clone()).await.unwrap();
         let pass = Pass {
             sink,
             keeper: keeper.clone(),
@@ -128,8 +146,6 @@ impl World {
         let name = "discogs_20260101_labels.xml.gz".parse().unwrap();
         let (queued, _watched) = queue(vec![Input::from(Dump { name, path: self.dump() })], |_| 0);
         let mut finished = pass.run(queued).await.unwrap();
-        drop(pass);
-        keeper.close().await.unwrap();
         match finished.remove(0).end {
             FileEnd::Complete | FileEnd::AlreadyComplete => End::Complete,
             FileEnd::Limited => End::Limited,
