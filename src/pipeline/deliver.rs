@@ -223,6 +223,10 @@ impl Course<'_> {
             words,
         })?;
         self.points.extend(done.points);
+        // Before any of them is set aside: the mark may pass the last one right here, and gives back
+        // what it finds.
+        let last = parsed.items.last().map_or(self.window.mark().ordinal(), |i| i.place.ordinal);
+        self.shares.push_back((last, done.share));
         self.gzip = done.gzip;
         for index in 0..parsed.items.len() {
             let Item { place, body } = &parsed.items[index];
@@ -244,8 +248,6 @@ impl Course<'_> {
                 self.set_aside(place.ordinal)?;
             }
         }
-        let last = parsed.items.last().map_or(self.window.mark().ordinal(), |i| i.place.ordinal);
-        self.shares.push_back((last, done.share));
         Ok(Some(parsed))
     }
 
