@@ -7,6 +7,9 @@
 
 mod support;
 
+#[path = "amqp_faults/returned.rs"]
+mod returned;
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::thread::sleep;

@@ -11,6 +11,8 @@ mod arrival;
 mod faults;
 #[path = "download/kill.rs"]
 mod kill;
+#[path = "download/writers.rs"]
+mod writers;
 
 use std::collections::BTreeMap;
 use std::fs;

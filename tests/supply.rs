@@ -19,6 +19,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use support::daemon::Daemon;
+use support::running::Running;
 use support::server::{Ask, Reply, Server, checksum_line, year_pages};
 use support::{Place, artists, gzip, http, rows};
 
@@ -163,6 +164,33 @@ fn kills_while_it_is_downloaded_and_extracted_cost_little_of_either() {
     let most = length + 8 * 1_600_000;
     println!("{sent} bytes sent of {length}");
     assert!(sent <= most, "{sent} bytes were sent of {length}");
+}
+
+#[test]
+fn a_file_that_another_process_downloads_is_waited_for_and_taken_over_if_that_dies() {
+    let (expected, files) = month("20260101", 2_500);
+    for dies in [false, true] {
+        let server = Server::start(files.clone(), year_pages, slowly);
+        let (place, site) = (Place::new(), server.url());
+        let words = ["download", "--into", "dumps", "--types", "releases", "--site", &site];
+        let mut other =
+            Running::start(place.program().args(words).env("STATE_DIR", place.path("other")));
+        server.wait_sent(RELEASES, 1);
+        let mut running = Daemon::start(&mut daemon(&place, &site));
+        let said = running.says("another process downloads it");
+        assert!(said.contains(RELEASES), "{said}");
+        if dies {
+            assert!(other.kill());
+        } else {
+            other.ends(0, Duration::from_secs(30));
+        }
+        running.says("waiting next=");
+        let said = running.stops();
+        same_tables(&expected, &place);
+        assert_eq!(said.matches("another process downloads it").count(), 1, "{said}");
+        assert!(!said.contains(" ERROR "), "{said}");
+        assert_eq!(server.asked("releases.xml.gz").len(), if dies { 2 } else { 1 });
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use crate::model::{HashState, Sha256, Stamp};
 
 /// How much is read at once to hash a file: enough that the system reads ahead.
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 
 /// SHA-256 over bytes as they come, which can be kept and gone on with in another process.
 #[derive(Clone, Default)]

@@ -25,7 +25,7 @@ pub use catalogue::{CatalogueError, Choice, Dump, choose, find};
 pub use checksums::{Checksums, checksums_name, checksums_of};
 pub use hash::{RunningHash, hash_file, stamp};
 pub use identity::identify;
-pub use part::{Order, Part, Synced};
+pub use part::{Order, Part, PartError, PartLock, Synced};
 pub use rate::RateLimit;
 pub use remote::{Needs, NoVersion, RemoteDump, RemoteVersion, pick};
 pub use seek::Wanted;

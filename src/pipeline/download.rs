@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use error::DownloadError;
 
-use crate::dump::{Dump, RateLimit, RemoteDump, Site};
+use crate::dump::{Dump, PartLock, RateLimit, RemoteDump, Site, jitter, rest};
 use crate::model::{Clock, Identity, Verification};
 use crate::state::{Download, DownloadKey, DownloadStatus, Keeper};
 
@@ -193,13 +194,50 @@ impl Downloads {
         if self.limits.require_checksum && remote.checksum.is_none() {
             return Err(DownloadError::NoChecksum { file: remote.name.to_string() });
         }
-        match here::look(self, remote).await? {
-            Here::Whole(record) => {
-                let fetched = self.fetched(remote, &record, 0);
-                tell_whole(arrived, &fetched, &record);
-                Ok(fetched)
+        let named = self.folder.join(remote.name.to_string());
+        loop {
+            let (record, foreign) = match here::look(self, remote).await? {
+                Here::Whole(record) => {
+                    let fetched = self.fetched(remote, &record, 0);
+                    tell_whole(arrived, &fetched, &record);
+                    return Ok(fetched);
+                }
+                Here::Part { record, foreign } => (*record, foreign),
+            };
+            let lock = self.lock(remote).await?;
+            // Another process may have got the file whole between the look and the lock.
+            if disk::stamp_of(&named)? != foreign {
+                continue;
             }
-            Here::Part(record) => Transfer::new(self, remote, arrived, *record).await?.run().await,
+            if foreign.is_some() {
+                let aside = aside_path(&self.folder, remote);
+                disk::move_aside(&named, &aside)?;
+                let aside = aside.display().to_string();
+                tracing::warn!(file = %remote.name, aside, "is not the published file: moved aside");
+            }
+            return Transfer::new(self, remote, arrived, record, lock).await?.run().await;
+        }
+    }
+
+    /// Locks the part. A download that gives up some time does so at once if another process has
+    /// the lock; one that never gives up waits for it.
+    async fn lock(&self, remote: &RemoteDump) -> Result<PartLock, DownloadError> {
+        let path = part_path(&self.folder, remote);
+        let mut tries = 0;
+        loop {
+            match disk::lock_part(&path).await {
+                Err(DownloadError::Busy { .. }) if self.limits.tries.is_none() => {}
+                taken => return taken,
+            }
+            if tries == 0 {
+                let file = remote.name.to_string();
+                tracing::warn!(file, "another process downloads it: waiting for that to end");
+            }
+            tries += 1;
+            tokio::select! {
+                () = sleep(rest(tries, None, jitter())) => {}
+                () = self.stop.cancelled() => return Err(DownloadError::Stopped),
+            }
         }
     }
 
@@ -220,7 +258,7 @@ impl Downloads {
         });
         if known.synced == 0 {
             // Nothing came that could be gone on with.
-            _ = std::fs::remove_file(part_path(&self.folder, remote));
+            PartLock::remove_unused(&part_path(&self.folder, remote));
         }
         let event = Some(format!("the download failed: {words}"));
         let failed = Download { status: DownloadStatus::Failed, error: Some(words), ..known };

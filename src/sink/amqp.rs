@@ -2,6 +2,7 @@ mod course;
 mod flight;
 mod lane;
 mod post;
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,30 +2,61 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use super::DownloadError;
-use crate::dump::{Part, stamp};
+use crate::dump::{Part, PartError, PartLock, stamp};
 use crate::model::Stamp;
 use crate::model::fault::place;
 use crate::state::Download;
 
-/// Opens the part, cut back to what is known of it.
+/// What a file is known by; nothing if there is none.
 ///
 /// # Errors
 /// If the disk says no.
-pub(super) async fn open_part(path: &Path, record: &Download) -> Result<Part, DownloadError> {
-    let (path, held) = (path.to_owned(), record.hash.clone().map(|hash| (record.synced, hash)));
-    let opened = spawn_blocking(move || {
-        let held = held.as_ref().map(|(bytes, hash)| (*bytes, hash));
-        Part::open(&path, held).map_err(|error| DownloadError::disk("open", &path, &error))
-    });
-    opened.await.unwrap_or_else(|died| {
-        let died = io::Error::other(died);
-        Err(DownloadError::disk("open", Path::new(&record.key.folder), &died))
+pub(super) fn stamp_of(path: &Path) -> Result<Option<Stamp>, DownloadError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(stamp(&metadata))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DownloadError::disk("look at", path, &error)),
+    }
+}
+
+/// Takes the part's lock.
+///
+/// # Errors
+/// [`DownloadError::Busy`] if another process has it.
+pub(super) async fn lock_part(path: &Path) -> Result<PartLock, DownloadError> {
+    on_a_thread("open", path, PartLock::take).await
+}
+
+/// Cuts the part back to what is known of it.
+///
+/// # Errors
+/// If the disk says no, or the stop came.
+pub(super) async fn take_up(
+    path: &Path,
+    lock: PartLock,
+    record: &Download,
+    stop: &CancellationToken,
+) -> Result<Part, DownloadError> {
+    let held = record.hash.clone().map(|hash| (record.synced, hash));
+    let stop = stop.clone();
+    on_a_thread("read", path, move |_| {
+        lock.take_up(held.as_ref().map(|(bytes, hash)| (*bytes, hash)), &stop)
     })
+    .await
+}
+
+/// Lets go of the part's bytes.
+///
+/// # Errors
+/// If the disk says no.
+pub(super) async fn empty(path: &Path, part: Part) -> Result<Part, DownloadError> {
+    on_a_thread("empty", path, move |_| part.start_over()).await
 }
 
 /// Moves what is not the published file out of the way.
@@ -36,26 +67,44 @@ pub(super) fn move_aside(path: &Path, aside: &Path) -> Result<(), DownloadError>
     fs::rename(path, aside).map_err(|error| DownloadError::disk("move aside", path, &error))
 }
 
-/// Gives the whole and synced part its own name, durably. What it is known by from then on.
+/// Gives the whole and synced part its own name, durably, if it is what was written and hashed.
+/// Gives the part back, and what it is known by from then on.
 ///
 /// # Errors
-/// If the disk says no.
+/// [`DownloadError::Changed`] if it is not; or if the disk says no.
 pub(super) async fn give_name(
-    part: &Path,
+    path: &Path,
+    part: Part,
     folder: &Path,
     name: String,
-) -> Result<Stamp, DownloadError> {
-    let (from, folder) = (part.to_owned(), folder.to_owned());
-    let named = spawn_blocking(move || rename(&from, &folder.join(name), &folder)).await;
-    let named = named.unwrap_or_else(|died| Err(io::Error::other(died)));
-    named.map_err(|error| DownloadError::disk("rename", part, &error))
+) -> Result<(Part, Stamp), DownloadError> {
+    let folder = folder.to_owned();
+    on_a_thread("rename", path, move |path| {
+        part.check(path)?;
+        let on_disk = rename(path, &folder.join(name), &folder, &part)?;
+        Ok((part, on_disk))
+    })
+    .await
 }
 
-fn rename(part: &Path, named: &Path, folder: &Path) -> io::Result<Stamp> {
+fn rename(path: &Path, named: &Path, folder: &Path, part: &Part) -> Result<Stamp, PartError> {
     place("download.rename.before");
-    fs::rename(part, named)?;
+    fs::rename(path, named)?;
     place("download.rename.after");
     File::open(folder)?.sync_all()?;
     place("download.folder.synced");
-    Ok(stamp(&fs::metadata(named)?))
+    // Only a program that heeds no lock can have come between the check and the renaming.
+    Ok(stamp(&part.check(named)?))
+}
+
+/// Does what may take the disk a while.
+async fn on_a_thread<T: Send + 'static>(
+    what: &'static str,
+    path: &Path,
+    work: impl FnOnce(&Path) -> Result<T, PartError> + Send + 'static,
+) -> Result<T, DownloadError> {
+    let owned: PathBuf = path.to_owned();
+    let done = spawn_blocking(move || work(&owned)).await;
+    let done = done.unwrap_or_else(|died| Err(io::Error::other(died).into()));
+    done.map_err(|error| DownloadError::of_part(what, path, error))
 }

@@ -1,6 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::dump::PartError;
 use crate::model::Sha256;
 use crate::state::StateError;
 
@@ -96,6 +97,24 @@ pub enum DownloadError {
         /// Bytes that are free.
         free: u64,
     },
+    /// Another process downloads it into the same folder.
+    #[error(
+        "{} is being downloaded by another process\nhint: wait until that has ended, or use another \
+         folder (--into)", path.display()
+    )]
+    Busy {
+        /// The part.
+        path: PathBuf,
+    },
+    /// The part was replaced, removed or written to by somebody else.
+    #[error(
+        "{} was replaced or changed by another program while it was downloaded, so it was not taken \
+         for the dump\nhint: make sure that nothing else writes there, and start again", path.display()
+    )]
+    Changed {
+        /// The part.
+        path: PathBuf,
+    },
     /// The disk said no.
     #[error("cannot {what} {}: {words}\nhint: {hint}", path.display())]
     Disk {
@@ -117,15 +136,27 @@ impl DownloadError {
     /// Whether the same command, some time later, may go on with what is here.
     pub const fn may_go_on(&self) -> bool {
         match self {
-            DownloadError::Stopped | DownloadError::GivenUp { .. } => true,
+            DownloadError::Stopped | DownloadError::GivenUp { .. } | DownloadError::Busy { .. } => {
+                true
+            }
             DownloadError::Gone { .. }
             | DownloadError::Refused { .. }
             | DownloadError::Length { .. }
             | DownloadError::Mismatch { .. }
             | DownloadError::NoChecksum { .. }
             | DownloadError::NoRoom { .. }
+            | DownloadError::Changed { .. }
             | DownloadError::Disk { .. }
             | DownloadError::State(_) => false,
+        }
+    }
+
+    pub(super) fn of_part(what: &'static str, path: &Path, error: PartError) -> DownloadError {
+        match error {
+            PartError::Busy => DownloadError::Busy { path: path.to_owned() },
+            PartError::Changed => DownloadError::Changed { path: path.to_owned() },
+            PartError::Stopped => DownloadError::Stopped,
+            PartError::Disk(error) => DownloadError::disk(what, path, &error),
         }
     }
 

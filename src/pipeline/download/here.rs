@@ -1,15 +1,15 @@
 //! What of a dump is here before anything is asked for: it decides whether there is anything to
-//! fetch, and puts right what a crash between two steps left.
+//! fetch, and notes what a crash between two steps left unnoted. Nothing on disk is changed without
+//! the part's lock.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use tokio::task::spawn_blocking;
 
-use super::disk::move_aside;
-use super::{DownloadError, Downloads, aside_path, part_path};
-use crate::dump::{RemoteDump, hash_file, stamp};
+use super::disk::stamp_of;
+use super::{DownloadError, Downloads, part_path};
+use crate::dump::{PartLock, RemoteDump, hash_file};
 use crate::model::{Sha256, Stamp, Verification};
 use crate::state::{Download, DownloadStatus};
 
@@ -17,8 +17,14 @@ use crate::state::{Download, DownloadStatus};
 pub(super) enum Here {
     /// All of it, as recorded.
     Whole(Box<Download>),
-    /// Nothing, or a part; with what is known of it.
-    Part(Box<Download>),
+    /// Nothing, or a part.
+    Part {
+        /// What is known of it.
+        record: Box<Download>,
+        /// What stands under the file's own name and cannot be it: to be moved aside, by whoever
+        /// has the part's lock, if it is still the same then.
+        foreign: Option<Stamp>,
+    },
 }
 
 /// What to make of a file under its own name.
@@ -44,13 +50,9 @@ pub(super) async fn look(
 ) -> Result<Here, DownloadError> {
     let path = downloads.folder.join(remote.name.to_string());
     let known = downloads.keeper.download(downloads.key(remote)).await?;
-    let on_disk = match fs::metadata(&path) {
-        Ok(metadata) => Some(stamp(&metadata)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(DownloadError::disk("look at", &path, &error)),
-    };
-    let Some(on_disk) = on_disk else {
-        return Ok(Here::Part(Box::new(part(downloads, remote, known))));
+    let Some(on_disk) = stamp_of(&path)? else {
+        let record = Box::new(part(downloads, remote, known));
+        return Ok(Here::Part { record, foreign: None });
     };
     let verification = match claim(known.as_ref(), remote, on_disk) {
         Claim::Known => match known {
@@ -72,11 +74,8 @@ pub(super) async fn look(
             Ok(Here::Whole(Box::new(whole)))
         }
         Verification::Pending | Verification::Mismatch => {
-            let aside = aside_path(&downloads.folder, remote);
-            move_aside(&path, &aside)?;
-            let aside = aside.display().to_string();
-            tracing::warn!(file = %remote.name, aside, "is not the published file: moved aside");
-            Ok(Here::Part(Box::new(part(downloads, remote, known))))
+            let record = Box::new(part(downloads, remote, known));
+            Ok(Here::Part { record, foreign: Some(on_disk) })
         }
     }
 }
@@ -131,7 +130,7 @@ async fn adopt(
     let event = Some(format!("found here, {verification}"));
     downloads.keeper.note_download(whole.clone(), event, now).await?;
     // What a crash left of it beside the file, or what somebody put there.
-    _ = fs::remove_file(part_path(&downloads.folder, remote));
+    PartLock::remove_unused(&part_path(&downloads.folder, remote));
     Ok(whole)
 }
 

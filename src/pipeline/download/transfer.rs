@@ -12,11 +12,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::disk::{give_name, move_aside, open_part};
+use super::disk::{empty, give_name, move_aside, take_up};
 use super::{
     Arrived, ArrivedState, DownloadError, Downloads, Fetched, aside_path, part_path, tell_whole,
 };
-use crate::dump::{Broken, Held, Order, Part, RemoteDump, Synced, Verdict, jitter, judge, rest};
+use crate::dump::{
+    Broken, Held, Order, Part, PartLock, RemoteDump, Synced, Verdict, jitter, judge, rest,
+};
 use crate::model::fault::place;
 use crate::model::{Verification, metric};
 use crate::state::{Download, DownloadStatus};
@@ -60,21 +62,22 @@ enum End {
 }
 
 impl<'a> Transfer<'a> {
-    /// Opens the part and cuts it back to what is known of it.
+    /// Cuts the part back to what is known of it.
     pub(super) async fn new(
         downloads: &'a Downloads,
         remote: &'a RemoteDump,
         arrived: &'a watch::Sender<Arrived>,
         mut record: Download,
+        lock: PartLock,
     ) -> Result<Transfer<'a>, DownloadError> {
         let path = part_path(&downloads.folder, remote);
-        let part = open_part(&path, &record).await?;
+        let part = take_up(&path, lock, &record, &downloads.stop).await?;
         let event = if record.synced == 0 {
             format!("the download begins, from {}", record.site)
         } else if part.bytes() == record.synced {
             format!("the download goes on after byte {}", record.synced)
         } else {
-            let why = "the part on disk is shorter than what is known of it";
+            let why = "the part on disk does not hold what is known of it";
             tracing::warn!(file = %remote.name, why, "the download starts over");
             forget_bytes(&mut record);
             format!("the download starts over: {why}")
@@ -239,8 +242,8 @@ impl<'a> Transfer<'a> {
         // A writer that is gone says why itself.
         _ = orders.send(Order::Sync).await;
         drop(orders);
-        let written = writing.await.unwrap_or_else(|died| Err(io::Error::other(died)));
-        let part = written.map_err(|error| DownloadError::disk("write", &self.path, &error))?;
+        let written = writing.await.unwrap_or_else(|died| Err(io::Error::other(died).into()));
+        let part = written.map_err(|error| DownloadError::of_part("write", &self.path, error))?;
         let safe = synced.borrow().clone();
         note_synced(self.downloads, self.remote, &mut record, self.arrived, safe).await?;
         let this = Transfer { record, part, ..self };
@@ -277,13 +280,17 @@ impl<'a> Transfer<'a> {
     }
 
     async fn start_over(mut self, why: &str) -> Result<Self, DownloadError> {
-        tracing::warn!(file = self.file(), why, "the download starts over");
-        forget_bytes(&mut self.record);
-        let event = Some(format!("the download starts over: {why}"));
-        self.note(event).await?;
-        self.part = open_part(&self.path, &self.record).await?;
+        self.forget(why).await?;
+        self.part = empty(&self.path, self.part).await?;
         self.tell();
         Ok(self)
+    }
+
+    /// Notes that the bytes that came are no use.
+    async fn forget(&mut self, why: &str) -> Result<(), DownloadError> {
+        tracing::warn!(file = self.file(), why, "the download starts over");
+        forget_bytes(&mut self.record);
+        self.note(Some(format!("the download starts over: {why}"))).await
     }
 
     async fn rest(
@@ -322,24 +329,32 @@ impl<'a> Transfer<'a> {
             Some(published) if published == came => Verification::Verified,
             Some(published) => {
                 self.mismatches += 1;
+                let changed = |error| DownloadError::of_part("look at", &self.path, error);
+                self.part.check(&self.path).map_err(changed)?;
                 let aside = aside_path(&self.downloads.folder, self.remote);
                 move_aside(&self.path, &aside)?;
                 place("download.mismatch.aside");
                 self.record.verification = Verification::Mismatch;
-                let why = format!("its SHA-256 is {came}, and {published} was published");
-                let this = self.start_over(&why).await?;
-                if this.mismatches < MISMATCHES {
-                    return Ok(Err(this));
+                self.forget(&format!("its SHA-256 is {came}, and {published} was published"))
+                    .await?;
+                self.tell();
+                if self.mismatches == MISMATCHES {
+                    let (file, aside) = (self.file(), aside.display().to_string());
+                    return Err(DownloadError::Mismatch { file, came, published, aside });
                 }
-                let (file, aside) = (this.file(), aside.display().to_string());
-                return Err(DownloadError::Mismatch { file, came, published, aside });
+                let lock = self.downloads.lock(self.remote).await?;
+                let stop = &self.downloads.stop;
+                self.part = take_up(&self.path, lock, &self.record, stop).await?;
+                return Ok(Err(self));
             }
             None => {
                 tracing::warn!(file = self.file(), "no checksum is published: it is unverified");
                 Verification::Unverified
             }
         };
-        let on_disk = give_name(&self.path, &self.downloads.folder, self.file()).await?;
+        let (folder, name) = (&self.downloads.folder, self.remote.name.to_string());
+        let (part, on_disk) = give_name(&self.path, self.part, folder, name).await?;
+        self.part = part;
         let now = self.downloads.clock.now();
         self.record = Download {
             status: DownloadStatus::Complete,

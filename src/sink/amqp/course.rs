@@ -1,22 +1,22 @@
 //! What is under way on one channel: written, confirmed, come back.
 
 use std::collections::BTreeSet;
-use std::future::{Future, pending};
-use std::ops::Range;
+use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, maybe_done};
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
-use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation, Error, ErrorKind, PublisherConfirm};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use lapin::{Channel, Confirmation, Error, ErrorKind, PublisherConfirm};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::lane::{Ended, Lane};
 use super::post;
+use super::writing::{Burst, Message, Writing};
 use crate::amqp::{Standing, words};
 use crate::model::{Ordinal, WaitsFor, metric};
 
@@ -37,9 +37,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// One channel's deliveries.
 pub struct Course {
     channel: Arc<Channel>,
-    writing: FuturesUnordered<BoxFuture<'static, Written>>,
-    unwritten: usize,
+    writing: Writing,
     confirming: FuturesUnordered<Confirming>,
+    woken: Arc<Woken>,
     /// Acknowledged in the last round: durable if they do not turn out to have come back.
     acknowledged: Vec<Ordinal>,
     /// Came back because no queue took them, and are still to be acknowledged.
@@ -48,49 +48,8 @@ pub struct Course {
     heard: Instant,
     /// When what came back may be tried again.
     again_at: Option<Instant>,
-}
-
-/// Messages handed to the library together.
-#[derive(Default)]
-struct Burst {
-    /// All bodies in one piece: one for each would be allocated here and freed by another thread.
-    bodies: Vec<u8>,
-    messages: Vec<Message>,
-}
-
-struct Message {
-    ordinal: Ordinal,
-    body: Range<usize>,
-    properties: BasicProperties,
-}
-
-/// A burst that is written to the socket, as far as it could be.
-struct Written {
-    bytes: usize,
-    confirms: Vec<(Ordinal, Result<PublisherConfirm, Error>)>,
-}
-
-impl Burst {
-    /// Publishes all of it. The library takes each message over when its future is first looked
-    /// at, and writes them in order, so that only the first unwritten one is waited for: one
-    /// wake-up for what was written together instead of one a message.
-    async fn write(self, channel: Arc<Channel>, exchange: ShortString) -> Written {
-        let sent = self.messages.into_iter().map(|message| {
-            let key = ShortString::default();
-            let (body, properties) = (&self.bodies[message.body], message.properties);
-            let publish =
-                channel.basic_publish(exchange.clone(), key, post::OPTIONS, body, properties);
-            let mut publish = maybe_done(Box::pin(publish));
-            _ = (&mut publish).now_or_never();
-            (message.ordinal, publish)
-        });
-        let mut confirms = Vec::with_capacity(sent.len());
-        for (ordinal, mut publish) in sent.collect::<Vec<_>>() {
-            (&mut publish).await;
-            confirms.extend(Pin::new(&mut publish).take_output().map(|confirm| (ordinal, confirm)));
-        }
-        Written { bytes: self.bodies.len(), confirms }
-    }
+    /// What the library reported of the channel, which is gone with the first.
+    errors: Vec<Error>,
 }
 
 /// A message that the broker has yet to confirm.
@@ -100,12 +59,25 @@ struct Confirming {
     confirm: PublisherConfirm,
 }
 
+/// What the broker said of a message, and when that was written.
+type Confirmed = (Ordinal, Instant, Result<Confirmation, Error>);
+
 impl Future for Confirming {
-    type Output = (Ordinal, Instant, Result<Confirmation, Error>);
+    type Output = Confirmed;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = Pin::new(&mut self.confirm).poll(context);
         polled.map(|result| (self.ordinal, self.since, result))
+    }
+}
+
+/// Whether somebody was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -114,13 +86,14 @@ impl Course {
     pub fn new(channel: Arc<Channel>) -> Course {
         Course {
             channel,
-            writing: FuturesUnordered::new(),
-            unwritten: 0,
+            writing: Writing::default(),
             confirming: FuturesUnordered::new(),
+            woken: Arc::default(),
             acknowledged: Vec::new(),
             unrouted: BTreeSet::new(),
             heard: Instant::now(),
             again_at: None,
+            errors: Vec::new(),
         }
     }
 
@@ -129,8 +102,9 @@ impl Course {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Err(error) = self.settle(lane).await {
-                return self.last_words(lane, error).await;
+            self.settle(lane).await;
+            if !self.errors.is_empty() {
+                return self.last_words(lane).await;
             }
             if lane.ended && lane.flight.is_empty() {
                 return Ended::Done;
@@ -140,15 +114,9 @@ impl Course {
             }
             tokio::select! {
                 () = lane.ends.outcomes.closed() => return Ended::Abandoned,
-                Some(written) = self.writing.next(), if !self.writing.is_empty() => {
-                    if let Err(error) = self.written(written) {
-                        return self.last_words(lane, error).await;
-                    }
-                }
+                () = poll_fn(|context| self.writing.poll(context)) => {}
                 Some(confirmed) = self.confirming.next(), if !self.confirming.is_empty() => {
-                    if let Err(error) = self.confirmed(lane, confirmed).await {
-                        return self.last_words(lane, error).await;
-                    }
+                    self.confirmed(lane, confirmed).await;
                 }
                 batch = lane.ends.batches.recv(), if !lane.ended => lane.take(batch),
                 changed = lane.standing.changed() => {
@@ -193,7 +161,7 @@ impl Course {
         }
         let mut burst = Burst::default();
         let now = lane.clock.now();
-        while self.unwritten + burst.bodies.len() < UNWRITTEN {
+        while self.writing.bytes() + burst.bodies.len() < UNWRITTEN {
             let Some((ordinal, letter)) = lane.flight.next() else { break };
             let message = lane.envelope.data(ordinal, &letter, now, &mut burst.bodies);
             let Some((body, properties)) = message else { continue };
@@ -203,38 +171,20 @@ impl Course {
             burst.messages.push(Message { ordinal, body, properties });
         }
         if !burst.messages.is_empty() {
-            self.unwritten += burst.bodies.len();
-            let exchange = lane.topology.exchange(lane.file.kind).clone();
-            self.writing.push(Box::pin(burst.write(Arc::clone(&self.channel), exchange)));
+            self.writing.add(burst, &self.channel, &lane.topology.exchange(lane.file.kind));
         }
         Ok(())
     }
 
-    fn written(&mut self, written: Written) -> Result<(), Error> {
-        self.unwritten -= written.bytes;
-        let since = Instant::now();
-        let mut first_error = Ok(());
-        for (ordinal, confirm) in written.confirms {
-            match confirm {
-                Ok(confirm) => self.confirming.push(Confirming { ordinal, since, confirm }),
-                Err(error) => first_error = first_error.and(Err(error)),
-            }
-        }
-        first_error
-    }
-
     /// Notes what the broker said of one message. The library hands a message that came back to
     /// whichever confirm it looks at next, so which one it was is read from the message itself.
-    async fn confirmed(
-        &mut self,
-        lane: &mut Lane,
-        (ordinal, _, result): (Ordinal, Instant, Result<Confirmation, Error>),
-    ) -> Result<(), Error> {
+    async fn confirmed(&mut self, lane: &mut Lane, (ordinal, _, result): Confirmed) {
         self.heard = Instant::now();
-        let (returned, acknowledged) = match result? {
-            Confirmation::Ack(returned) => (returned, true),
-            Confirmation::Nack(returned) => (returned, false),
-            Confirmation::NotRequested => (None, false),
+        let (returned, acknowledged) = match result {
+            Ok(Confirmation::Ack(returned)) => (returned, true),
+            Ok(Confirmation::Nack(returned)) => (returned, false),
+            Ok(Confirmation::NotRequested) => (None, false),
+            Err(error) => return self.errors.push(error),
         };
         if let Some(returned) = returned {
             self.unrouted.extend(post::ordinal_of(&returned.properties));
@@ -246,39 +196,60 @@ impl Course {
             let why = "the broker refuses messages for now".to_owned();
             lane.held_alone(WaitsFor::SinkBlocked(why)).await;
         }
-        Ok(())
     }
 
     /// Gathers all that the broker has said by now, in rounds. What was acknowledged in one round
-    /// is believed in the next: a message that came back was known to the library before its
-    /// acknowledgement, but may be handed over with that of another. Asking for the library's own
-    /// list of confirms in between waits until it has handed over all of the same frame.
-    async fn settle(&mut self, lane: &mut Lane) -> Result<(), Error> {
-        while let Some(Some(written)) = self.writing.next().now_or_never() {
-            self.written(written)?;
-        }
+    /// is believed in the next.
+    ///
+    /// A message that came back was known to the library before its acknowledgement, and was handed
+    /// over with one of the confirms that the same frame settled, or an earlier one. Which, cannot
+    /// be known: each of them must have been seen before the acknowledgement is believed. Asking for
+    /// the library's own list of confirms waits until it has settled all of the frame; all that was
+    /// written by then is taken in, so that no confirm is out of sight; and all that are settled are
+    /// gathered, whatever goes wrong with one of them.
+    async fn settle(&mut self, lane: &mut Lane) {
         loop {
             let believed = std::mem::take(&mut self.acknowledged);
             if !believed.is_empty() {
                 // Only its lock is wanted, not what it waits for.
                 _ = self.channel.wait_for_confirms().now_or_never();
             }
+            self.take_written();
             let mut first = true;
-            let mut gathered = Ok(());
-            while let Some(Some(confirmed)) = self.confirming.next().now_or_never() {
+            while let Some(confirmed) = self.next_settled() {
                 if std::mem::take(&mut first) {
                     let latency = metrics::histogram!(metric::CONFIRM_SECONDS, "type" => lane.file.kind.name());
                     latency.record(confirmed.1.elapsed().as_secs_f64());
                 }
-                gathered = self.confirmed(lane, confirmed).await;
-                if gathered.is_err() {
-                    break;
-                }
+                self.confirmed(lane, confirmed).await;
             }
             self.believe(lane, believed).await;
-            gathered?;
             if self.acknowledged.is_empty() {
-                return Ok(());
+                return;
+            }
+        }
+    }
+
+    fn take_written(&mut self) {
+        let since = Instant::now();
+        for (ordinal, confirm) in self.writing.take_written() {
+            match confirm {
+                Ok(confirm) => self.confirming.push(Confirming { ordinal, since, confirm }),
+                Err(error) => self.errors.push(error),
+            }
+        }
+    }
+
+    /// The next confirm that is settled by now. The set of them may stop early, with a promise to
+    /// go on when it is woken: only without that there are no more.
+    fn next_settled(&mut self) -> Option<Confirmed> {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        loop {
+            self.woken.0.store(false, Ordering::Release);
+            match self.confirming.poll_next_unpin(&mut Context::from_waker(&waker)) {
+                Poll::Ready(confirmed) => return confirmed,
+                Poll::Pending if self.woken.0.load(Ordering::Acquire) => {}
+                Poll::Pending => return None,
             }
         }
     }
@@ -304,34 +275,29 @@ impl Course {
     }
 
     /// After the channel is gone: takes what the broker had still confirmed, and finds out why it
-    /// closed the channel.
-    async fn last_words(mut self, lane: &mut Lane, first: Error) -> Ended {
-        let mut errors = vec![first];
-        let rest = async {
-            loop {
-                if let Err(error) = self.settle(lane).await {
-                    errors.push(error);
-                    continue;
-                }
-                match self.writing.next().await {
-                    Some(written) => errors.extend(self.written(written).err()),
-                    None if self.confirming.is_empty() => return,
-                    None => match self.confirming.next().await {
-                        Some((_, _, Err(error))) => errors.push(error),
-                        Some(confirmed) => {
-                            errors.extend(self.confirmed(lane, confirmed).await.err());
-                        }
-                        None => return,
-                    },
+    /// closed the channel. What the library does not report in time is sent again.
+    async fn last_words(mut self, lane: &mut Lane) -> Ended {
+        let deadline = Instant::now() + LAST_WORDS;
+        loop {
+            // Without the deadline: what is taken from the flight must reach whoever waits for it.
+            self.settle(lane).await;
+            if self.writing.is_empty() && self.confirming.is_empty() {
+                break;
+            }
+            tokio::select! {
+                () = sleep_until(deadline) => break,
+                () = poll_fn(|context| self.writing.poll(context)) => {}
+                Some(confirmed) = self.confirming.next(), if !self.confirming.is_empty() => {
+                    self.confirmed(lane, confirmed).await;
                 }
             }
-        };
-        // What the library does not report by then is sent again.
-        _ = timeout(LAST_WORDS, rest).await;
-        let refused = errors.iter().find(|error| is_about_a_message(error));
-        match refused {
-            Some(error) => Ended::Refused(words(error)),
-            None => Ended::lost(errors.iter().find(|e| e.is_amqp_error()).unwrap_or(&errors[0])),
+        }
+        let refused = self.errors.iter().find(|error| is_about_a_message(error));
+        let closed = || self.errors.iter().find(|error| error.is_amqp_error());
+        match (refused, closed().or(self.errors.first())) {
+            (Some(error), _) => Ended::Refused(words(error)),
+            (None, Some(error)) => Ended::lost(error),
+            (None, None) => Ended::Lost("the channel is gone".to_owned()),
         }
     }
 }

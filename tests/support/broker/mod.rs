@@ -1,7 +1,9 @@
 //! RabbitMQ for the tests: a client that declares and deletes, a reader that keeps all it gets, a
-//! broker that can be killed, a relay that can be cut, and what must be true of what arrived.
+//! broker that can be killed, one that does as it is told, a relay that can be cut, and what must be
+//! true of what arrived.
 
 pub mod checks;
+pub mod fake;
 pub mod private;
 pub mod reader;
 pub mod relay;
