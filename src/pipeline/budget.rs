@@ -41,7 +41,7 @@ impl Share {
         let budget = Arc::clone(self.permit.semaphore());
         self.rest = Some(AbortOnDropHandle::new(self.runtime.spawn(async move {
             let _held = budget.acquire_many_owned(lacking).await;
-            pending().await
+            pending::<()>().await;
         })));
     }
 }

@@ -119,6 +119,7 @@ pub fn last_words(panic: &(dyn Any + Send)) -> String {
 fn parse(parser: &mut Parser, kind: Kind, chunk: &Chunk) -> Parsed {
     let mut json = Vec::new();
     let length = chunk.records.iter().map(Cut::length).sum();
+    // Beyond that the parser reserves what the largest document needs.
     if length <= UNUSED {
         json.reserve(length);
     }

@@ -152,7 +152,7 @@ impl Writer<'_> {
         let is_object = entry.role == Role::Child && self.element.tree.node(entry.node).is_object();
         match item {
             Item::Stripped | Item::Reference if is_object => {
-                self.object(entry.node, Keys::Stripped)
+                self.object(entry.node, Keys::Stripped);
             }
             Item::Reference if self.is_string(entry) => {
                 self.out.extend_from_slice(br#"{"id":"#);

@@ -34,7 +34,7 @@ const PRAGMAS: &str = "
 pub const CACHE: &str = "PRAGMA cache_size = -24576";
 
 /// For pages that are read or written once. What a larger cache holds is given back at once:
-/// otherwise 20 MiB of its pages stayed between others.
+/// otherwise 12 MiB of them stayed in the heap.
 pub const SMALL_CACHE: &str = "PRAGMA cache_size = -2048; PRAGMA shrink_memory";
 
 /// Opens the file and sets how it is written: with a log beside it, so that whoever reads is not
