@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use discogs_extractor::model::Kind;
-use discogs_extractor::record::{Parser, Split, Splitter};
+use discogs_extractor::record::{Malformed, Parser, Split, Splitter};
 use proptest::prelude::*;
 use quick_xml::events::Event;
 
@@ -312,6 +312,37 @@ proptest! {
         for record in records {
             let fresh = fast(&mut Parser::new(), Kind::Releases, &record);
             prop_assert_eq!(fast(&mut parser, Kind::Releases, &record), fresh);
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_the_same_in_both(
+        (kind, record) in kinds().prop_flat_map(|kind| (Just(kind), record(kind))),
+        bytes in prop::collection::vec(prop::sample::select(&b"xx\xff\xe9\x9f\xc3\xa9"[..]), 16)
+    ) {
+        // Where it stands in names, text and attributes, never twice the same.
+        let mut bytes = bytes.into_iter().cycle();
+        let mut record = record;
+        record.iter_mut().filter(|byte| **byte == b'x').for_each(|byte| {
+            *byte = bytes.next().unwrap_or(*byte);
+        });
+        prop_assert_eq!(fast(&mut Parser::new(), kind, &record), canonical(kind, &record));
+    }
+
+    #[test]
+    fn a_limit_refuses_what_is_larger_and_changes_nothing_else(
+        (kind, record) in kinds().prop_flat_map(|kind| (Just(kind), record(kind))),
+        limit in 0_usize..600
+    ) {
+        let mut limited = Parser::with_limit(limit);
+        match fast(&mut Parser::new(), kind, &record) {
+            Some(whole) if whole.json.len() > limit => {
+                let mut out = Vec::new();
+                let error = limited.parse(kind, &record, &mut out).err();
+                prop_assert_eq!(error, Some(Malformed::TooLarge { limit }));
+                prop_assert!(out.is_empty());
+            }
+            whole => prop_assert_eq!(fast(&mut limited, kind, &record), whole),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The command line: arguments, configuration, what is printed, and how the program ends. The only
 //! place with clap, environment variables and printing.
 
+mod allocator;
 mod args;
 mod arrivals;
 mod config;
@@ -43,6 +44,7 @@ const EXTRACTOR: &str = "extractor";
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    allocator::fix_thresholds();
     // Two of them in one process panic when either is first needed, and rustls takes none by itself.
     _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::try_parse().unwrap_or_else(|error| {

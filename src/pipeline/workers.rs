@@ -100,9 +100,10 @@ fn serve(queue: &Mutex<Receiver<Work>>) {
             parser = Parser::new();
             last_words(&*panic)
         });
-        let Chunk { number, text, points, gzip, share, .. } = chunk;
+        let Chunk { number, text, points, gzip, mut share, .. } = chunk;
         // Before the sink makes copies of its own of what may be 62 MiB.
         drop(text);
+        share.grow_to(parsed.as_ref().map_or(0, size));
         // The channel has a place for every chunk that the budget allows; a file that is gone
         // wants no answer.
         _ = done.blocking_send(Done { number, parsed, points, gzip, share });
@@ -116,7 +117,12 @@ pub fn last_words(panic: &(dyn Any + Send)) -> String {
 }
 
 fn parse(parser: &mut Parser, kind: Kind, chunk: &Chunk) -> Parsed {
-    let mut json = Vec::with_capacity(chunk.records.iter().map(Cut::length).sum());
+    let mut json = Vec::new();
+    let length = chunk.records.iter().map(Cut::length).sum();
+    // Beyond that the parser reserves what the largest document needs.
+    if length <= UNUSED {
+        json.reserve(length);
+    }
     let bodies = chunk.records.iter().map(|cut| {
         let body = match &cut.raw {
             Ok(range) => {
@@ -131,7 +137,18 @@ fn parse(parser: &mut Parser, kind: Kind, chunk: &Chunk) -> Parsed {
         Item { place: cut.place, body }
     });
     let items = bodies.collect();
+    if json.capacity() - json.len() > UNUSED {
+        json.shrink_to_fit();
+    }
     Parsed { json, items }
+}
+
+/// Memory that a batch may hold and not use: more is what a document took that became too large.
+const UNUSED: usize = 2 << 20;
+
+/// What a batch takes in memory, about.
+fn size(parsed: &Parsed) -> usize {
+    parsed.json.len() + parsed.items.len() * size_of::<Item>()
 }
 
 fn bad_record(reason: String, base: XmlOffset, range: &Range<usize>, raw: &[u8]) -> BadRecord {

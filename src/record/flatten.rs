@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::model::Kind;
 
 use super::json::{Entry, Keys, Role, Writer, bare_key};
-use super::tree::{Element, Index, KEPT_NODES, ROOT};
+use super::tree::{Element, Index, ROOT};
 
 /// What becomes of one field of a record.
 #[derive(Clone, Copy)]
@@ -51,16 +51,13 @@ fn rule(kind: Kind, field: &[u8]) -> Rule {
     }
 }
 
-/// A record's id: its attribute, else its child, else `unknown`.
-pub(super) fn id(element: Element<'_>) -> &[u8] {
-    if let Some(attribute) = id_attribute(element) {
-        return element.value(attribute);
-    }
-    let mut children = element.children_named(ROOT, b"id");
-    match (children.next(), children.next()) {
-        (Some(child), None) if element.tree.node(child).is_string() => element.value(child),
-        _ => b"unknown",
-    }
+/// Where a record's id is: in its attribute, else in its child; without either it is `unknown`.
+pub(super) fn id(element: Element<'_>) -> Option<Index> {
+    id_attribute(element).or_else(|| {
+        let mut children = element.children_named(ROOT, b"id");
+        let (child, another) = (children.next()?, children.next());
+        (another.is_none() && element.tree.node(child).is_string()).then_some(child)
+    })
 }
 
 fn id_attribute(element: Element<'_>) -> Option<Index> {
@@ -80,12 +77,10 @@ impl Writer<'_> {
         };
         let has_id_attribute = id_attribute(element).is_some();
         let mut id_member = None;
-        self.order.clear();
-        self.order.shrink_to(KEPT_NODES);
         self.gather(ROOT, keys);
         self.out.push(b'{');
         let mut at = 0;
-        while at < self.order.len() {
+        while at < self.order.len() && !self.is_full() {
             let group = self.group(at);
             at = group.end;
             let group = self.settle(group);
@@ -112,21 +107,15 @@ impl Writer<'_> {
 
     /// Writes one field by its rule; whether anything was left to write.
     fn field(&mut self, rule: Rule, group: Range<usize>) -> bool {
+        if let Rule::Unwrap(name, item) = rule {
+            return self.list(group, name, item);
+        }
         let first = self.order[group.start];
+        self.key(first);
         match rule {
-            Rule::Keep => {
-                self.key(first);
-                self.values(group);
-            }
-            Rule::Strip => {
-                self.key(first);
-                if group.len() == 1 { self.item(first, Item::Stripped) } else { self.values(group) }
-            }
-            Rule::MasterId => {
-                self.key(first);
-                if group.len() == 1 { self.master_id(first) } else { self.values(group) }
-            }
-            Rule::Unwrap(name, item) => return self.list(group, name, item),
+            Rule::Strip if group.len() == 1 => self.item(first, Item::Stripped),
+            Rule::MasterId if group.len() == 1 => self.master_id(first),
+            _ => self.values(group),
         }
         true
     }
@@ -147,6 +136,9 @@ impl Writer<'_> {
             self.key(key);
             self.out.push(b'[');
             for at in items {
+                if self.is_full() {
+                    break;
+                }
                 self.item(self.order[at], item);
                 self.out.push(b',');
             }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::tree::{Element, Index};
-use super::value::next_escaped;
+use super::value::{Value, is_escaped, next_escaped};
 
 /// One member of the object that is being written.
 #[derive(Clone, Copy)]
@@ -40,6 +40,9 @@ impl Entry {
 const TEXT_PREFIX: u64 = u64::from_be_bytes(*b"#text\0\0\0");
 const NAME_PREFIX: u64 = u64::from_be_bytes(*b"name\0\0\0\0");
 
+/// The most that is written without asking whether there is room. No real text is longer.
+pub(super) const LONG: usize = 64 << 10;
+
 /// How an object's keys are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keys {
@@ -49,25 +52,36 @@ pub(super) enum Keys {
     Stripped,
 }
 
-/// Writes the nodes of one record.
+/// Writes the nodes of one record, and nothing more once the document is larger than it may be.
+/// What is written only grows, so a document that is too large anywhere is so in the end, and only
+/// there is it asked for: no result has to be handed up from every string.
 pub(super) struct Writer<'a> {
     pub(super) element: Element<'a>,
     /// The members of all objects that are open, in the order in which they are written.
     pub(super) order: &'a mut Vec<Entry>,
     pub(super) out: &'a mut Vec<u8>,
+    /// Where `out` must end at the latest.
+    pub(super) end: usize,
 }
 
 impl Writer<'_> {
+    /// Whether the document is too large as it is. Asked after every member and item, and within
+    /// long strings, so that what is made is hardly larger than what may be.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.out.len() > self.end
+    }
+
     /// Writes a node as it stands.
     pub(super) fn node(&mut self, index: Index) {
         let node = self.element.tree.node(index);
         if node.is_object() {
-            self.object(index, Keys::Marked);
-        } else if node.value.is_some() {
-            self.string(index);
-        } else {
-            self.out.extend_from_slice(b"null");
+            return self.object(index, Keys::Marked);
         }
+        if node.value.is_some() {
+            return self.string(index);
+        }
+        self.out.extend_from_slice(b"null");
     }
 
     /// Writes a node that is an object.
@@ -76,7 +90,7 @@ impl Writer<'_> {
         self.gather(index, keys);
         self.out.push(b'{');
         let mut at = base;
-        while at < self.order.len() {
+        while at < self.order.len() && !self.is_full() {
             let first = self.order[at];
             self.key(first);
             if self.order.get(at + 1).is_none_or(|next| next.prefix != first.prefix) {
@@ -151,6 +165,9 @@ impl Writer<'_> {
         }
         self.out.push(b'[');
         for at in group {
+            if self.is_full() {
+                break;
+            }
             self.value(self.order[at]);
             self.out.push(b',');
         }
@@ -176,8 +193,8 @@ impl Writer<'_> {
         };
         let name = tree.node(entry.node).name_range();
         self.out.extend_from_slice(mark);
-        if tree.has_escaped_names {
-            escape(&record[name], self.out);
+        if tree.has_odd_names {
+            self.escape(&record[name]);
             self.out.extend_from_slice(b"\":");
         } else {
             copy(record, name, *b"\":", self.out);
@@ -188,13 +205,40 @@ impl Writer<'_> {
     pub(super) fn string(&mut self, index: Index) {
         let Element { record, tree } = self.element;
         let value = tree.node(index).value;
-        let (source, range) = value.place(record, &tree.decoded);
         self.out.push(b'"');
-        if value.is_escaped_in_json() {
-            escape(&source[range], self.out);
+        if value.is_plain() && value.range().len() <= LONG {
+            return copy(record, value.range(), *b"\"", self.out);
+        }
+        self.decoded(value);
+    }
+
+    /// Writes a value that is not in JSON what it is in the record, and its closing quote.
+    #[inline(never)]
+    fn decoded(&mut self, value: Value) {
+        let written = self.element.decode(value, &mut |bits| {
+            self.escape(bits);
+            if self.is_full() { Err(()) } else { Ok(()) }
+        });
+        if written.is_ok() {
             self.out.push(b'"');
-        } else {
-            copy(source, range, *b"\"", self.out);
+        }
+    }
+
+    /// Appends text as it is written inside a JSON string, as far as there is room: it may become
+    /// six times as long.
+    #[inline(never)]
+    fn escape(&mut self, text: &[u8]) {
+        // Most of what is decoded is the one character of a reference.
+        if let [byte] = text
+            && !is_escaped(*byte)
+        {
+            return self.out.push(*byte);
+        }
+        for block in text.chunks(LONG) {
+            if self.is_full() {
+                break;
+            }
+            escape(block, self.out);
         }
     }
 }

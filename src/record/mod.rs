@@ -21,11 +21,23 @@ pub use split::{Split, SplitError, Splitter};
 /// A record that is larger, in bytes of XML, is set aside.
 pub const MAX_RECORD: usize = 64 << 20;
 
+/// A record whose canonical JSON is larger is set aside. Of 60 MiB of control characters 360 MiB
+/// would be made, and every sink copies that once or twice.
+pub const MAX_DOCUMENT: usize = 64 << 20;
+
+/// A record whose id is longer is set aside: a sink has the id several times beside the document,
+/// and may index it. The largest real ones have eight digits.
+pub const MAX_ID: usize = 64 << 10;
+
+/// A record with names that are not UTF-8 is copied for being read; one whose copy would be larger
+/// is set aside. With all that else is in memory this stays within 256 MiB.
+const MAX_COPY: usize = 32 << 20;
+
 /// A record whose elements are nested deeper is set aside; the record's own element is 1.
 pub const MAX_DEPTH: usize = 64;
 
-/// A record with more elements and attributes is set aside: what they take in memory, about 90
-/// bytes each, stays bounded. The largest real records have some ten thousand.
+/// A record with more elements, attributes and pieces of interrupted text is set aside: what they
+/// take in memory, at most 64 bytes each, stays bounded. The largest real records have some ten thousand.
 pub const MAX_NODES: usize = 1 << 20;
 
 /// XML's white space.

@@ -1,4 +1,6 @@
-//! One record in, one document out.
+//! One record in, one document out. What is in memory meanwhile is bounded by what may come
+//! ([`super::MAX_RECORD`], [`super::MAX_NODES`]) and by what may go out ([`MAX_DOCUMENT`]): no text
+//! is kept a second time beside the record.
 
 use std::borrow::Cow;
 
@@ -6,23 +8,41 @@ use crate::model::{Document, Kind};
 
 use super::flatten;
 use super::hash::hash;
-use super::json::{Entry, Writer};
+use super::json::{Entry, LONG, Writer};
 use super::scan::{Malformed, Scratch, scan};
-use super::tree::{Element, ROOT, Tree};
+use super::tree::{Element, KEPT_NODES, ROOT, Tree};
+use super::value::lossy_copy;
+use super::{MAX_COPY, MAX_DOCUMENT, MAX_ID};
+
+/// From a larger record on, room for the largest document is reserved at once: what is not written
+/// to takes no memory, and nothing has to grow, which some allocators do by copying.
+const HUGE: usize = 1 << 20;
 
 /// Turns records into canonical documents. Make one a thread: it keeps its memory from record to
 /// record and allocates nothing per element.
-#[derive(Default)]
 pub struct Parser {
+    /// The most bytes that a document may have.
+    limit: usize,
     tree: Tree,
     scratch: Scratch,
     order: Vec<Entry>,
 }
 
+impl Default for Parser {
+    fn default() -> Parser {
+        Parser::with_limit(MAX_DOCUMENT)
+    }
+}
+
 impl Parser {
-    /// A parser that has not reserved any memory yet.
+    /// A parser that has not reserved any memory yet, for documents of [`MAX_DOCUMENT`] at most.
     pub fn new() -> Parser {
         Parser::default()
+    }
+
+    /// A parser of documents whose canonical JSON has so many bytes at most.
+    pub fn with_limit(limit: usize) -> Parser {
+        Parser { limit, tree: Tree::default(), scratch: Scratch::default(), order: Vec::default() }
     }
 
     /// Reads one record and makes nothing of it.
@@ -34,20 +54,49 @@ impl Parser {
     }
 
     /// Reads one record into the tree; its text, of which the tree holds places.
-    fn read<'a>(&mut self, record: &'a [u8]) -> Result<Cow<'a, str>, Malformed> {
-        let record = match std::str::from_utf8(record) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => Cow::Owned(String::from_utf8_lossy(record).into_owned()),
+    fn read<'a>(&mut self, record: &'a [u8]) -> Result<Cow<'a, [u8]>, Malformed> {
+        let scanned = scan(record, &mut self.tree, &mut self.scratch).map_err(|fault| *fault);
+        if str::from_utf8(record).is_ok() {
+            return scanned.map(|()| record.into());
+        }
+        let scanned = match self.tree.mark_invalid(record) {
+            None => scanned,
+            Some(name) => scanned.and(Err(Malformed::Syntax {
+                what: "a name that is not UTF-8 (in a record of more than 32 MiB)",
+                offset: name.offset(),
+            })),
         };
-        scan(&record, &mut self.tree, &mut self.scratch).map_err(|fault| *fault)?;
-        Ok(record)
+        let Err(fault) = scanned else { return Ok(record.into()) };
+        // Names are compared and sorted, and so must be what they are with U+FFFD in them.
+        let copy = lossy_copy(record, MAX_COPY).ok_or(fault)?;
+        scan(&copy, &mut self.tree, &mut self.scratch).map_err(|fault| *fault)?;
+        Ok(copy.into())
     }
 
     /// Appends the canonical JSON of one record (the bytes from its `<` to its `>`) to `out`.
     ///
     /// # Errors
-    /// If the record is not well-formed, too deeply nested, or no object; `out` is as before.
+    /// If the record is not well-formed, too deeply nested, or no object, or its document or id is
+    /// too large; `out` is as before.
     pub fn parse(
+        &mut self,
+        kind: Kind,
+        record: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Document, Malformed> {
+        let start = out.len();
+        let document = self.document(kind, record, out);
+        if document.is_err() {
+            out.truncate(start);
+        }
+        // What a huge record needed is given back now: its sink will need that memory.
+        self.tree.clear();
+        self.order.clear();
+        self.order.shrink_to(KEPT_NODES);
+        document
+    }
+
+    fn document(
         &mut self,
         kind: Kind,
         record: &[u8],
@@ -57,14 +106,42 @@ impl Parser {
         if !self.tree.node(ROOT).is_object() {
             return Err(Malformed::NoObject);
         }
-        let element = Element { record: record.as_bytes(), tree: &self.tree };
+        self.tree.has_odd_names |= record.len() > LONG;
+        let element = Element { record: &record, tree: &self.tree };
+        let id = id(element)?;
         let start = out.len();
-        out.reserve(record.len() + record.len() / 4);
-        let id_member = Writer { element, order: &mut self.order, out }.record(kind);
+        out.reserve(if record.len() > HUGE {
+            self.limit.min(MAX_DOCUMENT)
+        } else {
+            record.len() + record.len() / 4
+        });
+        let end = start.saturating_add(self.limit);
+        let mut writer = Writer { element, order: &mut self.order, out, end };
+        let id_member = writer.record(kind);
+        if writer.is_full() {
+            return Err(Malformed::TooLarge { limit: self.limit });
+        }
         let json = start..out.len();
-        let id = String::from_utf8_lossy(flatten::id(element)).into();
         Ok(Document { hash: hash(&out[json.clone()]), json, id, id_member })
     }
+}
+
+/// A record's id, which is `unknown` if it has none.
+fn id(element: Element<'_>) -> Result<Box<str>, Malformed> {
+    let Some(node) = flatten::id(element) else { return Ok("unknown".into()) };
+    let value = element.tree.node(node).value;
+    if value.is_plain() && value.range().len() <= MAX_ID {
+        return Ok(String::from_utf8_lossy(&element.record[value.range()]).into());
+    }
+    let mut id = Vec::new();
+    element.decode(value, &mut |bits| {
+        if id.len() + bits.len() > MAX_ID {
+            return Err(Malformed::LongId);
+        }
+        id.extend_from_slice(bits);
+        Ok(())
+    })?;
+    Ok(String::from_utf8_lossy(&id).into())
 }
 
 #[cfg(test)]

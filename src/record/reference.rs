@@ -20,6 +20,9 @@ pub(super) fn read(record: &str, mut scan: Scan<'_>) -> Result<(), Fault> {
     config.allow_unmatched_ends = true;
     config.allow_dangling_amp = true;
     let mut begun = false;
+    // Where the text begins that is not handed on yet: a reference in it is an event of its own,
+    // but no piece. 20 million of them took 350 MiB.
+    let mut text = None;
     loop {
         let start = place(&reader);
         let event = reader.read_event();
@@ -30,15 +33,27 @@ pub(super) fn read(record: &str, mut scan: Scan<'_>) -> Result<(), Fault> {
                 _ => Err(trailing(start)),
             };
         }
+        if let Ok(Event::Text(_) | Event::GeneralRef(_)) = event {
+            text.get_or_insert(start);
+            continue;
+        }
+        if let Some(from) = text.take() {
+            scan.text_at(from, start, Form::Text)?;
+        }
         match event {
             Ok(Event::Start(_) | Event::Empty(_)) => {
                 begun = true;
                 agreed(scan.start_tag(start)?, end)?;
             }
             Ok(Event::End(_)) => agreed(scan.end_tag(start)?, end)?,
-            Ok(Event::Text(_) | Event::GeneralRef(_)) => scan.text_at(start, end, Form::Text),
-            Ok(Event::CData(_)) => scan.text_at(start + CDATA, end - CDATA_END, Form::Cdata),
-            Ok(Event::Comment(_) | Event::PI(_) | Event::Decl(_)) => {}
+            Ok(Event::CData(_)) => scan.text_at(start + CDATA, end - CDATA_END, Form::Cdata)?,
+            Ok(
+                Event::Text(_)
+                | Event::GeneralRef(_)
+                | Event::Comment(_)
+                | Event::PI(_)
+                | Event::Decl(_),
+            ) => {}
             Ok(Event::DocType(_)) => return Err(syntax("a declaration", start)),
             Ok(Event::Eof) => return Err(scan.unclosed()),
             Err(quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup)) => {

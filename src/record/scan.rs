@@ -2,11 +2,13 @@
 //! that nearly every record consists of. Whatever begins with `<!` or `<?` is handed over to
 //! quick-xml (`reference`), which tells the same tree what it found.
 
+use std::borrow::Cow;
+
 use super::name::Name;
 use super::reference;
-use super::tree::{Index, KEPT_NODES, NONE, Node, Tree};
+use super::tree::{Element, Index, NONE, Node, Tree};
 use super::value::{Form, Span, Value};
-use super::{MAX_DEPTH, MAX_NODES, is_name_byte, is_space};
+use super::{MAX_DEPTH, MAX_ID, MAX_NODES, is_name_byte, is_space};
 
 /// Why a record is not well-formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +34,24 @@ pub enum Malformed {
     /// Well-formed, but no object: there is no key to put anything under.
     #[error("the record has neither attributes nor children")]
     NoObject,
+    /// Well-formed, but its canonical JSON has more bytes than it may.
+    #[error("the document is larger than {}", in_words(*.limit))]
+    TooLarge {
+        /// How many it may have.
+        limit: usize,
+    },
+    /// An id longer than [`MAX_ID`].
+    #[error("the record's id is longer than {}", in_words(MAX_ID))]
+    LongId,
+}
+
+/// A number of bytes as a person says it.
+fn in_words(bytes: usize) -> String {
+    match bytes {
+        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} bytes"),
+    }
 }
 
 /// A fault is rare, and the way to it should not make every result large.
@@ -41,7 +61,6 @@ pub(super) type Fault = Box<Malformed>;
 #[derive(Default)]
 pub(super) struct Scratch {
     open: Vec<Open>,
-    segments: Vec<Segment>,
 }
 
 /// An element whose end tag has not come yet. Its first piece of text is the node's value already.
@@ -54,18 +73,23 @@ struct Open {
     more: (u32, u32),
 }
 
-/// A further piece of an element's text, and where the next one is.
-struct Segment {
-    text: Value,
-    next: u32,
-}
-
 /// Reads the one element that `record` is into `tree`.
-pub(super) fn scan(record: &str, tree: &mut Tree, scratch: &mut Scratch) -> Result<(), Fault> {
+pub(super) fn scan(record: &[u8], tree: &mut Tree, scratch: &mut Scratch) -> Result<(), Fault> {
     if !Scan::new(record, tree, scratch).plain()? {
-        reference::read(record, Scan::new(record, tree, scratch))?;
+        reference::read(&as_text(record), Scan::new(record, tree, scratch))?;
     }
     Ok(())
+}
+
+/// The record as text in which everything stands where it stands in the record. If it is not
+/// UTF-8, it is a copy without anything that is not ASCII, which means nothing to markup.
+fn as_text(record: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = str::from_utf8(record) {
+        return text.into();
+    }
+    let ascii: Vec<u8> =
+        record.iter().map(|byte| if byte.is_ascii() { *byte } else { b'x' }).collect();
+    String::from_utf8(ascii).unwrap_or_default().into()
 }
 
 /// A tree in the making.
@@ -73,17 +97,13 @@ pub(super) struct Scan<'a> {
     record: &'a [u8],
     tree: &'a mut Tree,
     open: &'a mut Vec<Open>,
-    segments: &'a mut Vec<Segment>,
 }
 
 impl<'a> Scan<'a> {
-    fn new(record: &'a str, tree: &'a mut Tree, scratch: &'a mut Scratch) -> Scan<'a> {
+    fn new(record: &'a [u8], tree: &'a mut Tree, scratch: &'a mut Scratch) -> Scan<'a> {
         tree.clear();
         scratch.open.clear();
-        scratch.segments.clear();
-        scratch.segments.shrink_to(KEPT_NODES);
-        let (open, segments) = (&mut scratch.open, &mut scratch.segments);
-        Scan { record: record.as_bytes(), tree, open, segments }
+        Scan { record, tree, open: &mut scratch.open }
     }
 
     /// Reads tags and text; false if there is anything else.
@@ -98,7 +118,7 @@ impl<'a> Scan<'a> {
             };
             at = text.end;
             if text.start < text.end {
-                self.text(&text, Form::Text);
+                self.text(&text, Form::Text)?;
             }
             at = match self.record.get(at + 1) {
                 Some(b'/') => self.end_tag(at)?,
@@ -122,10 +142,11 @@ impl<'a> Scan<'a> {
     }
 
     /// Adds the text in a range of the record.
-    pub(super) fn text_at(&mut self, start: usize, end: usize, form: Form) {
+    pub(super) fn text_at(&mut self, start: usize, end: usize, form: Form) -> Result<(), Fault> {
         if start < end {
-            self.text(&Span::all(self.record, start, end), form);
+            self.text(&Span::all(self.record, start, end), form)?;
         }
+        Ok(())
     }
 
     /// Reads the start tag that begins at `at` and returns where it ends.
@@ -188,13 +209,13 @@ impl<'a> Scan<'a> {
             return Err(syntax("'<' in an attribute value", span.end));
         }
         self.check_room(start)?;
-        let value = Value::read(self.record, &span, Form::Attribute, &mut self.tree.decoded);
+        let value = Value::new(&span, Form::Attribute);
         Ok((self.tree.add(&name, value, true), span.end + 1))
     }
 
     fn check_room(&self, at: usize) -> Result<(), Fault> {
-        if self.tree.nodes.len() == MAX_NODES {
-            return Err(syntax("more elements and attributes than 1048576", at));
+        if self.tree.nodes.len() + self.tree.pieces.len() >= MAX_NODES {
+            return Err(syntax("more elements, attributes and pieces of text than 1048576", at));
         }
         Ok(())
     }
@@ -254,46 +275,43 @@ impl<'a> Scan<'a> {
     /// Completes an element's text, and drops it if it is white space only.
     #[inline]
     fn close(&mut self, open: Open) {
-        let Tree { nodes, decoded, .. } = &mut *self.tree;
-        let text = &mut nodes[open.node as usize].value;
+        let mut text = self.tree.node(open.node).value;
         if !text.is_some() {
             return;
         }
         if open.more.0 != NONE {
-            let start = decoded.len();
-            text.append_to(self.record, decoded);
-            let mut next = open.more.0;
-            while let Some(segment) = self.segments.get(next as usize) {
-                segment.text.append_to(self.record, decoded);
-                next = segment.next;
-            }
-            *text = Value::of_decoded(start, decoded);
+            text = Value::joined(self.tree.add_piece(text, open.more.0));
+            self.tree.node_mut(open.node).value = text;
         }
-        if is_white(text.bytes(self.record, decoded)) {
-            *text = Value::NONE;
+        let element = Element { record: self.record, tree: self.tree };
+        let is_white =
+            element.decode(text, &mut |bits| if is_white(bits) { Ok(()) } else { Err(()) });
+        if is_white.is_ok() {
+            self.tree.node_mut(open.node).value = Value::NONE;
         }
     }
 
     /// Adds a piece of text to the element that is open.
     #[inline]
-    fn text(&mut self, span: &Span, form: Form) {
-        let text = Value::read(self.record, span, form, &mut self.tree.decoded);
-        let Some(open) = self.open.last_mut() else { return };
+    fn text(&mut self, span: &Span, form: Form) -> Result<(), Fault> {
+        let text = Value::new(span, form);
+        let Some(open) = self.open.last() else { return Ok(()) };
         let first = &mut self.tree.node_mut(open.node).value;
         if !first.is_some() {
             *first = text;
-            return;
+            return Ok(());
         }
-        #[expect(clippy::cast_possible_truncation, reason = "fewer than the record has bytes")]
-        let index = self.segments.len() as u32;
-        self.segments.push(Segment { text, next: NONE });
+        self.check_room(span.start)?;
+        let piece = self.tree.add_piece(text, NONE);
+        let Some(open) = self.open.last_mut() else { return Ok(()) };
         open.more = match open.more {
-            (NONE, _) => (index, index),
+            (NONE, _) => (piece, piece),
             (first, last) => {
-                self.segments[last as usize].next = index;
-                (first, index)
+                self.tree.pieces[last as usize].next = piece;
+                (first, piece)
             }
         };
+        Ok(())
     }
 
     /// Where the name that begins at `start` ends. `@` and `#` are what the keys of attributes and

@@ -35,13 +35,21 @@ pub(super) struct Node {
     pub(super) next: Index,
 }
 
-/// The nodes of one record, and the decoded text that some of their values refer to.
+/// A piece of an element's text that is not all of it, and where the next one is.
+#[derive(Clone, Copy)]
+pub(super) struct Piece {
+    pub(super) text: Value,
+    pub(super) next: u32,
+}
+
+/// The nodes of one record, and the pieces of such texts as are interrupted.
 #[derive(Default)]
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
-    pub(super) decoded: Vec<u8>,
-    /// Whether a name may have bytes that are escaped in JSON. None has in a real dump.
-    pub(super) has_escaped_names: bool,
+    pub(super) pieces: Vec<Piece>,
+    /// Whether a name may have bytes that are escaped in JSON, or be longer than
+    /// [`LONG`](super::json::LONG). None in a real dump is like that.
+    pub(super) has_odd_names: bool,
 }
 
 /// A record's text together with its nodes.
@@ -54,12 +62,28 @@ pub(super) struct Element<'a> {
 impl Tree {
     /// Makes room for the next record, and gives back what a huge one needed.
     pub(super) fn clear(&mut self) {
-        const KEPT_BYTES: usize = 1 << 20;
-        self.has_escaped_names = false;
+        self.has_odd_names = false;
         self.nodes.clear();
         self.nodes.shrink_to(KEPT_NODES);
-        self.decoded.clear();
-        self.decoded.shrink_to(KEPT_BYTES);
+        self.pieces.clear();
+        self.pieces.shrink_to(KEPT_NODES);
+    }
+
+    /// Adds a piece of text and returns its place.
+    #[expect(clippy::cast_possible_truncation, reason = "fewer than the record has bytes")]
+    pub(super) fn add_piece(&mut self, text: Value, next: u32) -> u32 {
+        let index = self.pieces.len() as u32;
+        self.pieces.push(Piece { text, next });
+        index
+    }
+
+    /// Notes which values of a record have bytes that are not UTF-8. The first name that has.
+    pub(super) fn mark_invalid(&mut self, record: &[u8]) -> Option<&Node> {
+        let values = self.nodes.iter_mut().map(|node| &mut node.value);
+        let values = values.filter(|value| value.pieces().is_none());
+        let pieces = self.pieces.iter_mut().map(|piece| &mut piece.text);
+        values.chain(pieces).for_each(|value| value.mark_invalid(record));
+        self.nodes.iter().find(|node| str::from_utf8(node.name(record)).is_err())
     }
 
     /// Adds a node.
@@ -76,7 +100,7 @@ impl Tree {
             first: NONE,
             next: NONE,
         });
-        self.has_escaped_names |= name.is_escaped;
+        self.has_odd_names |= name.is_escaped;
         index
     }
 
@@ -165,8 +189,19 @@ impl<'a> Element<'a> {
         })
     }
 
-    /// A node's value, which is UTF-8.
-    pub(super) fn value(self, of: Index) -> &'a [u8] {
-        self.tree.node(of).value.bytes(self.record, &self.tree.decoded)
+    /// Hands over what a value stands for, bit by bit, each of them UTF-8; ends with the first
+    /// error of `take`.
+    #[inline]
+    pub(super) fn decode<E>(
+        self,
+        value: Value,
+        take: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(mut next) = value.pieces() else { return value.decode(self.record, take) };
+        while let Some(piece) = self.tree.pieces.get(next as usize) {
+            piece.text.decode(self.record, take)?;
+            next = piece.next;
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Text and attribute values: where they lie, and what their references and line ends stand for.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use memchr::memchr2;
@@ -137,100 +138,159 @@ fn skip_plain(record: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The value of an element or attribute: a range of the record's own text, or of the decoded text
-/// beside it.
+/// The value of an element or attribute, as it stands in the record. What its references and line
+/// ends stand for is found out where it is written, so that no value is in memory twice: decoded
+/// beside the record, one of 60 MiB took that much again.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Value {
+    /// Where it begins in the record; of a joined one, its first piece.
     start: u32,
     len: u32,
     flags: u8,
 }
 
-const PRESENT: u8 = 2;
-const DECODED: u8 = 4;
+// Beside these, a value has the classes of its bytes that matter: ESCAPED and its form's RAW.
+/// There is a value.
+const PRESENT: u8 = 32;
+/// It is the text around children, comments and CDATA: several pieces, listed in the tree.
+const JOINED: u8 = 64;
+/// Not all of it is UTF-8.
+const INVALID: u8 = 128;
 
 impl Value {
     /// No value at all, which is not the same as an empty one.
     pub(super) const NONE: Value = Value { start: 0, len: 0, flags: 0 };
 
+    /// The value that `span` found in the record.
+    #[inline]
+    pub(super) fn new(span: &Span, form: Form) -> Value {
+        let flags = PRESENT | span.class & (ESCAPED | form.raw());
+        // A record is at most `MAX_RECORD` long.
+        #[expect(clippy::cast_possible_truncation, reason = "a record's bytes are counted in u32")]
+        Value { start: span.start as u32, len: (span.end - span.start) as u32, flags }
+    }
+
+    /// The value that is the pieces from `first` on.
+    pub(super) const fn joined(first: u32) -> Value {
+        Value { start: first, len: 0, flags: PRESENT | JOINED }
+    }
+
     pub(super) const fn is_some(self) -> bool {
         self.flags & PRESENT != 0
     }
 
-    pub(super) const fn is_escaped_in_json(self) -> bool {
-        self.flags & ESCAPED != 0
+    /// Whether it is in JSON what it is in the record.
+    pub(super) const fn is_plain(self) -> bool {
+        self.flags == PRESENT
     }
 
-    /// The raw value that `span` found in the record, decoded if it has to be.
-    #[inline]
-    pub(super) fn read(record: &[u8], span: &Span, form: Form, decoded: &mut Vec<u8>) -> Value {
-        if span.class & form.raw() == 0 {
-            return Value::at(span.start, span.end - span.start, span.class & ESCAPED);
-        }
-        let start = decoded.len();
-        decode(&record[span.start..span.end], form, decoded);
-        Value::of_decoded(start, decoded)
+    /// Its first piece, if it is joined.
+    pub(super) const fn pieces(self) -> Option<u32> {
+        if self.flags & JOINED == 0 { None } else { Some(self.start) }
     }
 
-    /// What was written to `decoded` from `start` on.
-    pub(super) fn of_decoded(start: usize, decoded: &[u8]) -> Value {
-        let span = Span::all(decoded, start, decoded.len());
-        Value::at(start, span.end - start, span.class & ESCAPED | DECODED)
-    }
-
-    /// Appends the value to `decoded` once more.
-    pub(super) fn append_to(self, record: &[u8], decoded: &mut Vec<u8>) {
-        let range = self.range();
-        if self.flags & DECODED == 0 {
-            decoded.extend_from_slice(&record[range]);
-        } else {
-            decoded.extend_from_within(range);
-        }
-    }
-
-    /// The value's bytes: UTF-8, as record and decoded text are.
-    pub(super) fn bytes<'a>(self, record: &'a [u8], decoded: &'a [u8]) -> &'a [u8] {
-        let (source, range) = self.place(record, decoded);
-        &source[range]
-    }
-
-    /// Which text the value is a part of, and which.
-    pub(super) fn place<'a>(self, record: &'a [u8], decoded: &'a [u8]) -> (&'a [u8], Range<usize>) {
-        (if self.flags & DECODED == 0 { record } else { decoded }, self.range())
-    }
-
-    fn range(self) -> Range<usize> {
+    /// Where it stands in the record; a joined one stands nowhere.
+    pub(super) const fn range(self) -> Range<usize> {
         let start = self.start as usize;
         start..start + self.len as usize
     }
 
-    /// Records end at [`super::MAX_RECORD`], and neither decoding nor replacing invalid UTF-8 can
-    /// make them longer than `u32` counts.
-    #[expect(clippy::cast_possible_truncation, reason = "a record's bytes are counted in u32")]
-    const fn at(start: usize, len: usize, flags: u8) -> Value {
-        Value { start: start as u32, len: len as u32, flags: flags | PRESENT }
+    /// Notes whether it has bytes that are not UTF-8.
+    pub(super) fn mark_invalid(&mut self, record: &[u8]) {
+        if str::from_utf8(&record[self.range()]).is_err() {
+            self.flags |= INVALID;
+        }
+    }
+
+    /// Hands over what one piece stands for, bit by bit, each of them UTF-8; ends with the first
+    /// error of `take`.
+    #[inline]
+    pub(super) fn decode<E>(
+        self,
+        record: &[u8],
+        take: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let raw = &record[self.range()];
+        if self.flags & INVALID != 0 {
+            return decode(raw, self.form(), &mut |bits| replace_invalid(bits, take));
+        }
+        match self.form() {
+            None => take(raw),
+            form => decode(raw, form, take),
+        }
+    }
+
+    /// How it is to be decoded, if it is.
+    const fn form(self) -> Option<Form> {
+        match self.flags & (RAW_TEXT | RAW_ATTRIBUTE | RAW_CDATA) {
+            0 => None,
+            RAW_TEXT => Some(Form::Text),
+            RAW_ATTRIBUTE => Some(Form::Attribute),
+            _ => Some(Form::Cdata),
+        }
     }
 }
 
-/// Appends what `raw` stands for: line ends as one newline (one space in an attribute), a raw tab
-/// in an attribute as a space, references as their characters. What is no reference stays as it is.
-fn decode(raw: &[u8], form: Form, out: &mut Vec<u8>) {
-    let line_end = if form == Form::Attribute { b' ' } else { b'\n' };
+/// Hands text over with U+FFFD for what is not UTF-8. Such bytes are never ASCII, so all that is
+/// decoded before this, and the tags, are the same in bytes and in text.
+fn replace_invalid<E>(text: &[u8], take: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    for chunk in text.utf8_chunks() {
+        take(chunk.valid().as_bytes())?;
+        if !chunk.invalid().is_empty() {
+            take(REPLACEMENT)?;
+        }
+    }
+    Ok(())
+}
+
+/// U+FFFD.
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+
+/// A copy of the record with U+FFFD for what is not UTF-8, if it is not longer than `limit`.
+pub(super) fn lossy_copy(record: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let mut len = 0;
+    replace_invalid(record, &mut |bits| {
+        len += bits.len();
+        if len > limit { Err(()) } else { Ok(()) }
+    })
+    .ok()?;
+    let mut copy = Vec::with_capacity(len);
+    let copied: Result<(), Infallible> = replace_invalid(record, &mut |bits| {
+        copy.extend_from_slice(bits);
+        Ok(())
+    });
+    copied.ok().map(|()| copy)
+}
+
+/// Hands over what `raw` stands for: line ends as one newline (one space in an attribute), a raw
+/// tab in an attribute as a space, references as their characters. What is no reference stays as
+/// it is.
+fn decode<E>(
+    raw: &[u8],
+    form: Option<Form>,
+    take: &mut impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some(form) = form else { return take(raw) };
+    let line_end: &[u8] = if form == Form::Attribute { b" " } else { b"\n" };
     let mut rest = raw;
     while let Some(at) = next_raw(rest, form) {
-        out.extend_from_slice(&rest[..at]);
+        take(&rest[..at])?;
         let byte = rest[at];
         rest = &rest[at + 1..];
         match byte {
-            b'&' => rest = reference(rest, out),
+            b'&' => {
+                let character;
+                (character, rest) = reference(rest);
+                take(character.encode_utf8(&mut [0; 4]).as_bytes())?;
+            }
             b'\r' => {
                 rest = rest.strip_prefix(b"\n").unwrap_or(rest);
-                out.push(line_end);
+                take(line_end)?;
             }
-            _ => out.push(b' '),
+            _ => take(b" ")?,
         }
     }
-    out.extend_from_slice(rest);
+    take(rest)
 }
 
 fn next_raw(rest: &[u8], form: Form) -> Option<usize> {
@@ -243,23 +303,17 @@ fn next_raw(rest: &[u8], form: Form) -> Option<usize> {
     }
 }
 
-/// Appends what the reference at the beginning of `rest` (after its `&`) stands for and returns
-/// what follows it. Anything but XML's five names and a number is left as it is written.
-fn reference<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    const NAMES: [(&[u8], u8); 5] =
-        [(b"amp;", b'&'), (b"lt;", b'<'), (b"gt;", b'>'), (b"quot;", b'"'), (b"apos;", b'\'')];
-    for (name, character) in NAMES {
-        if let Some(rest) = rest.strip_prefix(name) {
-            out.push(character);
-            return rest;
-        }
+/// What the reference at the beginning of `rest` (after its `&`) stands for, and what follows it.
+/// Anything but XML's five names and a number is left as it is written.
+fn reference(rest: &[u8]) -> (char, &[u8]) {
+    match rest {
+        [b'a', b'm', b'p', b';', rest @ ..] => ('&', rest),
+        [b'l', b't', b';', rest @ ..] => ('<', rest),
+        [b'g', b't', b';', rest @ ..] => ('>', rest),
+        [b'q', b'u', b'o', b't', b';', rest @ ..] => ('"', rest),
+        [b'a', b'p', b'o', b's', b';', rest @ ..] => ('\'', rest),
+        _ => numeric(rest).unwrap_or(('&', rest)),
     }
-    if let Some((character, rest)) = numeric(rest) {
-        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        return rest;
-    }
-    out.push(b'&');
-    rest
 }
 
 /// `#` decimal digits `;` or `#x` hexadecimal digits `;`. A number that is no character, and NUL,

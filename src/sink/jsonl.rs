@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
-use super::lines::write_lines;
+use super::lines::{empty, write_lines};
 use super::{Lane, LaneEnds, LaneStart, Need, Outcome, Sink, SinkError, join, spawn};
 use crate::model::{Checkpoint, DumpName, Job, Ordinal, Run, fault};
 
@@ -270,7 +270,6 @@ fn write(
     let mut position = length;
     let mut lines = Vec::new();
     while let Some(parsed) = ends.batches.blocking_recv() {
-        lines.clear();
         let outcomes = write_lines(&parsed, Some(position), &mut lines);
         drop(parsed);
         position += lines.len() as u64;
@@ -278,6 +277,7 @@ fn write(
             .write_all(&lines)
             .map(|()| outcomes)
             .map_err(|error| SinkError::io(format!("cannot write {}", path.display()), &error));
+        empty(&mut lines);
         let failed = result.is_err();
         if written.send(result).is_err() || failed {
             return;

@@ -22,6 +22,13 @@ pub(super) fn write_lines(parsed: &Parsed, at: Option<u64>, out: &mut Vec<u8>) -
     outcomes
 }
 
+/// Empties a buffer of lines; what huge ones needed is given back.
+pub(super) fn empty(lines: &mut Vec<u8>) {
+    const KEPT: usize = 4 << 20;
+    lines.clear();
+    lines.shrink_to(KEPT);
+}
+
 /// `jsonl:-`: the lines of all files to one output, confirmed when they are written. Batches of
 /// several files alternate; a line is never torn.
 pub struct Lines {
@@ -61,11 +68,12 @@ impl Sink for Lines {
 fn write_all(mut ends: LaneEnds, output: &Mutex<dyn Write + Send>) {
     let mut lines = Vec::new();
     while let Some(parsed) = ends.batches.blocking_recv() {
-        lines.clear();
         let outcomes = write_lines(&parsed, None, &mut lines);
+        drop(parsed);
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
         let written = output.write_all(&lines).and_then(|()| output.flush());
         drop(output);
+        empty(&mut lines);
         if let Err(error) = written {
             let error = SinkError::io("cannot write to standard output", &error);
             // Whoever dropped the receiver has given up already.

@@ -1,3 +1,4 @@
+use super::super::MAX_NODES;
 use super::*;
 use Kind::{Artists, Labels, Masters, Releases};
 
@@ -292,4 +293,124 @@ fn nesting_is_64_deep_and_no_deeper() {
     assert!(parse(Artists, &nested(64)).is_ok());
     let error = parse(Artists, &nested(65)).unwrap_err();
     assert_eq!(error.to_string(), "an element nested deeper than 64 at byte 197 of the record");
+}
+
+/// Records with each way in which a string comes into a document.
+const STRINGS: &[&[u8]] = &[
+    b"<artist><a>plain text</a></artist>",
+    b"<artist><a b='attribute' c='tab\t &amp; \r\n'/></artist>",
+    b"<artist><a>controls \x01\x02 \"quotes\" and \\ </a></artist>",
+    b"<artist><a>&amp;&#1;&#128512;&nbsp;&quot; \r\r\n</a></artist>",
+    b"<artist><a><![CDATA[<b>&amp;\r\n\x01]]></a></artist>",
+    b"<artist><a>one<b/>two &lt;<c/><![CDATA[three]]></a></artist>",
+    b"<artist><na\x01me\\/><a_longer_name_than_eight_bytes/></artist>",
+    b"<artist><a>not UTF-8: \xff \xe9\x9f &amp; \xc3</a><b c='\xff\t'/></artist>",
+    b"<artist><a\xff>a name</a\xfe></artist>",
+    b"<artist><members><name>x</name><name id='1'>y</name></members></artist>",
+    b"<artist><a/><a/><a>x</a><b><c>y</c></b></artist>",
+    b"<artist id='&quot;'><a/></artist>",
+];
+
+#[test]
+fn a_document_may_be_as_large_as_the_limit_and_no_larger() {
+    for record in STRINGS {
+        let mut whole = Vec::new();
+        Parser::new().parse(Artists, record, &mut whole).unwrap();
+        let words = String::from_utf8_lossy(record);
+        for limit in 0..whole.len() + 2 {
+            let mut out = b"before".to_vec();
+            let parsed = Parser::with_limit(limit).parse(Artists, record, &mut out);
+            if limit < whole.len() {
+                assert_eq!(parsed.unwrap_err(), Malformed::TooLarge { limit }, "{words}");
+                assert_eq!(out, b"before", "{words}");
+            } else {
+                let document = parsed.unwrap();
+                assert_eq!(&out[document.json], whole, "{words}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_is_not_made_first() {
+    const LIMIT: usize = 300_000;
+    let long = |bits: &[u8]| bits.repeat((4 << 20) / bits.len());
+    for (before, bits, after) in [
+        (&b"<artist><a>"[..], &b"\x01"[..], &b"</a></artist>"[..]),
+        (b"<artist><a>", b"x", b"</a></artist>"),
+        (b"<artist><a>", b"&#1;", b"</a></artist>"),
+        (b"<artist><a>", b"\xff", b"</a></artist>"),
+        (b"<artist><a>x", b"\r", b"</a></artist>"),
+        (b"<artist><a><![CDATA[", b"\x01", b"]]></a></artist>"),
+        (b"<artist><a>x<b/>", b"\x01", b"</a></artist>"),
+        (b"<artist><a b='", b"\x01", b"'/></artist>"),
+        (b"<artist><a b='", b"\t", b"'/></artist>"),
+        (b"<artist><a", b"\x01", b"/></artist>"),
+        (b"<artist><a", b"x", b"/></artist>"),
+        (b"<artist>", b"<a>a short string</a>", b"</artist>"),
+        (b"<artist>", b"<a><b/></a>", b"</artist>"),
+        (b"<artist><members>", b"<name/>", b"</members></artist>"),
+    ] {
+        let mut out = Vec::new();
+        let record = [before, &long(bits), after].concat();
+        let error = Parser::with_limit(LIMIT).parse(Artists, &record, &mut out).unwrap_err();
+        let words = String::from_utf8_lossy(bits);
+        assert_eq!(error, Malformed::TooLarge { limit: LIMIT }, "{words:?}");
+        assert!(out.capacity() < 4 * LIMIT, "{words:?}: {}", out.capacity());
+    }
+    let error = Malformed::TooLarge { limit: MAX_DOCUMENT };
+    assert_eq!(error.to_string(), "the document is larger than 64 MiB");
+}
+
+#[test]
+fn long_names_and_values_are_as_short_ones() {
+    let long = "x".repeat(LONG + 1);
+    let record = format!("<artist {long}='{long}'><{long}>{long}</{long}></artist>");
+    let expected = format!("{{\"@{long}\":\"{long}\",\"{long}\":\"{long}\"}}");
+    assert_eq!(json(Artists, &record), expected);
+}
+
+#[test]
+fn what_a_huge_record_needed_is_given_back() {
+    let mut parser = Parser::new();
+    let record = format!("<artist>{}</artist>", "<a>x<b/>y</a>".repeat(100_000));
+    parser.parse(Artists, record.as_bytes(), &mut Vec::new()).unwrap();
+    assert!(parser.tree.nodes.capacity() <= KEPT_NODES);
+    assert!(parser.tree.pieces.capacity() <= KEPT_NODES);
+    assert!(parser.order.capacity() <= KEPT_NODES);
+}
+
+#[test]
+fn an_id_is_64_kib_long_and_no_longer() {
+    let record = |id: &str| format!("<artist id='{id}'><a/></artist>");
+    let longest = "x".repeat(MAX_ID);
+    assert_eq!(*parse(Artists, &record(&longest)).unwrap().1.id, *longest);
+    for id in ["y", "&amp;"] {
+        let error = parse(Artists, &record(&format!("{longest}{id}"))).unwrap_err();
+        assert_eq!(error.to_string(), "the record's id is longer than 64 KiB");
+    }
+}
+
+#[test]
+fn pieces_of_text_are_counted_like_elements_but_references_are_none() {
+    let record =
+        |inner: &str, times| format!("<artist><a><!-- -->x{}</a></artist>", inner.repeat(times));
+    let references = record("&amp;", MAX_NODES + 1);
+    assert_eq!(json(Artists, &references).len(), MAX_NODES + r#"{"a":"x&"}"#.len());
+    let error = parse(Artists, &record("<?p?>x", MAX_NODES)).unwrap_err().to_string();
+    assert!(error.starts_with("more elements, attributes and pieces of text"), "{error}");
+}
+
+#[test]
+fn invalid_utf8_in_names_is_replaced_unless_the_record_is_huge() {
+    let mut parser = Parser::new();
+    let mut out = Vec::new();
+    let parsed = parser.parse(Artists, b"<artist><b\xff/><b\xc3>x</b\xfe></artist>", &mut out);
+    parsed.unwrap();
+    assert_eq!(String::from_utf8_lossy(&out), "{\"b\u{fffd}\":[null,\"x\"]}");
+    let huge = [&b"<artist><b\xff/>"[..], &vec![b'x'; MAX_COPY], b"</artist>"].concat();
+    let error = parser.parse(Artists, &huge, &mut out).unwrap_err().to_string();
+    assert!(error.starts_with("a name that is not UTF-8"), "{error}");
+    let huge = [&b"<artist><b>\xff"[..], &vec![b'x'; MAX_COPY], b"<!----></b></artist>"].concat();
+    assert!(parser.parse(Artists, &huge, &mut out).is_ok(), "in a value it needs no copy");
 }
