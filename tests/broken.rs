@@ -8,6 +8,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -39,7 +40,7 @@ fn broken(random: &mut StdRng, text: &str) -> String {
         }
         let end = "</release>";
         let open = record.trim_end_matches(end);
-        broken += &match random.random_range(0..8) {
+        let piece = match random.random_range(0..8) {
             0..=2 => open.to_owned(),
             3 => format!("{record}{end}"),
             4 => record.replacen("<release ", "<releasex ", 1),
@@ -47,6 +48,7 @@ fn broken(random: &mut StdRng, text: &str) -> String {
             6 => open.replacen("</title>", "", 1),
             _ => record.replacen("<title>", "<title><!-- never closed ", 1),
         };
+        broken.push_str(&piece);
     }
     broken
 }
@@ -153,7 +155,7 @@ fn a_broken_dump_of_100_mb_ends_the_same_however_it_is_interrupted() {
             copy_folder(&reference.path("dumps"), &place.path("dumps"));
             let mut how = to.to_owned();
             for _ in 0..random.random_range(2..7) {
-                how += &format!(", {}", interrupt(random, &place, to, whole));
+                write!(how, ", {}", interrupt(random, &place, to, whole)).unwrap();
                 interruptions += 1;
             }
             assert!(extract(&place, to).status().unwrap().success(), "{how}");

@@ -16,6 +16,7 @@ mod support;
 #[path = "simulation/world.rs"]
 mod world;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -171,19 +172,19 @@ impl Simulation {
                 3 => {
                     let lost = random.random_range(0..=sink.steps());
                     let steps = sink.steps() - lost;
-                    how += &format!(", the sink put back to {steps} steps");
+                    write!(how, ", the sink put back to {steps} steps").unwrap();
                     sink = sink.at(steps);
                     // It may be called complete until the next pass asks the sink.
                     continue;
                 }
                 0 => {
                     let limit = random.random_range(0..10);
-                    how += &format!(", limit {limit}");
+                    write!(how, ", limit {limit}").unwrap();
                     self.pass(&world, &sink, Some(limit));
                 }
                 1 => {
                     let records = random.random_range(1..10);
-                    how += &format!(", stop after {records}");
+                    write!(how, ", stop after {records}").unwrap();
                     let stop = CancellationToken::new();
                     sink.stop_after(records, stop.clone());
                     self.pass_until(&world, &sink, None, stop);
@@ -197,7 +198,7 @@ impl Simulation {
                     let from = moments[index].sink_steps;
                     let to = moments.get(index + 1).map_or(sink.steps(), |next| next.sink_steps);
                     let steps = random.random_range(from..=to.max(from));
-                    how += &format!(", crash at moment {index}, the sink after {steps} steps");
+                    write!(how, ", crash at moment {index}, the sink after {steps} steps").unwrap();
                     let crashed = world.with_state(Some(moments[index].state.path()));
                     (world, sink) = (crashed, sink.at(steps));
                 }
@@ -276,7 +277,7 @@ impl Simulation {
                 copy_folder(&world.state(), saved.path());
             }
             self.real_pass(&world, real, Some(after));
-            how += &format!(", stopped after {after} steps");
+            write!(how, ", stopped after {after} steps").unwrap();
             if random.random_bool(0.4) && saved.path().join("store").exists() {
                 how += ", the store as it was before";
                 fs::remove_dir_all(world.state()).unwrap();
@@ -325,7 +326,7 @@ fn a_step_that_the_store_refuses_leaves_the_file_failed_and_the_next_pass_goes_o
     let mut random = StdRng::seed_from_u64(1);
     let mut text = String::from("<labels>");
     for id in 1..=40 {
-        text += &format!("<label><id>{id}</id></label>\n");
+        writeln!(text, "<label><id>{id}</id></label>").unwrap();
     }
     text += "</labels>";
     let scale = Scale { window: 4, max_bad_records: 10, ..Scale::random(&mut random) };

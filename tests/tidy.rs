@@ -139,8 +139,8 @@ fn what_each_library_is_for_stays_behind_its_door() {
         let printing = code.contains("println!") || code.contains("std::env::var");
         let may_print = ["cli", "model"].contains(&folder.as_str());
         assert!(!printing || may_print, "printing or environment in {}", path.display());
-        let is_raw = path.ends_with("gzip/raw.rs");
-        assert!(is_raw || !code.contains("unsafe {"), "unsafe in {}", path.display());
+        let is_door = path.ends_with("gzip/raw.rs") || path.ends_with("cli/allocator.rs");
+        assert!(is_door || !code.contains("unsafe "), "unsafe in {}", path.display());
     }
 }
 

@@ -400,7 +400,7 @@ impl<'a> Reader<'a> {
         }
         let many = self.cuts.len() >= self.start.sizes.cuts
             || self.cut_bytes >= 2 * self.start.sizes.chunk;
-        let look = is_bad || self.cuts.len() % LOOK_EVERY == 0;
+        let look = is_bad || self.cuts.len().is_multiple_of(LOOK_EVERY);
         let stopped = (many && !self.dispatch()) || (look && self.around.budget.is_stopped());
         Ok(stopped.then_some(ReadEnd::Stopped))
     }

@@ -204,12 +204,12 @@ impl Moments {
         let taken: Arc<Mutex<Vec<Moment>>> = Arc::default();
         let (state, into) = (world.state(), Arc::clone(&taken));
         let watched = state.clone();
-        let watcher = move || {
+        let take_one = move || {
             let moment = Moment { state: folder(), sink_steps: sink_steps() };
             copy_folder(&watched, moment.state.path());
             into.lock().unwrap().push(moment);
         };
-        fault::watch(&state, Some(Arc::new(watcher)));
+        fault::watch(&state, Some(Arc::new(take_one)));
         Moments { state, taken }
     }
 

@@ -37,8 +37,8 @@ impl Checks {
         Checks::with(MemberHasher::resume(from), at)
     }
 
-    const fn with(hasher: MemberHasher, hashed: u64) -> Checks {
-        Checks { hasher, hashed, awaited: VecDeque::new(), points: Vec::new() }
+    const fn with(hasher: MemberHasher, at: u64) -> Checks {
+        Checks { hasher, hashed: at, awaited: VecDeque::new(), points: Vec::new() }
     }
 
     /// The inflater met something at the end of the text.

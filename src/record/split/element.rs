@@ -67,19 +67,16 @@ impl Splitter {
         let start = self.base + self.at as u64;
         self.level = Level::Element(Open { what, start, discarded: None });
         self.tags.clear();
-        match self.aheads.take(what, start) {
-            Some(Ahead { tags, at, inside, marks }) => {
-                (self.tags, self.at, self.inside) = (tags, at, inside);
-                if what == What::Record {
-                    self.marks.go_to(marks);
-                }
+        if let Some(Ahead { tags, at, inside, marks }) = self.aheads.take(what, start) {
+            (self.tags, self.at, self.inside) = (tags, at, inside);
+            if what == What::Record {
+                self.marks.go_to(marks);
             }
-            None => {
-                if what == What::Foreign {
-                    self.tags.push_back(start);
-                }
-                self.at = scan;
+        } else {
+            if what == What::Foreign {
+                self.tags.push_back(start);
             }
+            self.at = scan;
         }
     }
 

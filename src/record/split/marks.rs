@@ -158,17 +158,10 @@ impl Search {
         loop {
             if !self.found {
                 let rest = view.get(self.next..).unwrap_or_default();
-                match search(rest) {
-                    Some(at) => {
-                        looked(at);
-                        self.next += at;
-                        self.found = true;
-                    }
-                    None => {
-                        looked(rest.len());
-                        self.next += rest.len().saturating_sub(len - 1);
-                    }
-                }
+                let found = search(rest);
+                looked(found.unwrap_or(rest.len()));
+                self.next += found.unwrap_or(rest.len().saturating_sub(len - 1));
+                self.found = found.is_some();
             }
             if !self.found || self.next + len > view.len() {
                 return None;

@@ -11,6 +11,7 @@ pub(super) struct Tag {
 }
 
 /// How a tag ends. The place is the first byte after it.
+#[derive(Clone, Copy)]
 pub(super) enum TagEnd {
     /// With its `>`.
     At(usize),

@@ -33,18 +33,13 @@ impl Unclosed {
         }
         let begin = usize::try_from(searched.to - base).unwrap_or(usize::MAX);
         let rest = view.get(begin..).unwrap_or_default();
-        match memmem::find(rest, mark) {
-            Some(len) => {
-                looked(len + mark.len());
-                searched.to += len as u64;
-                *at = begin + len + mark.len();
-                true
-            }
-            None => {
-                looked(rest.len());
-                searched.to += rest.len().saturating_sub(mark.len() - 1) as u64;
-                false
-            }
+        let found = memmem::find(rest, mark);
+        looked(found.unwrap_or(rest.len()));
+        let searched_now = found.unwrap_or(rest.len().saturating_sub(mark.len() - 1));
+        searched.to += searched_now as u64;
+        if found.is_some() {
+            *at = begin + searched_now + mark.len();
         }
+        found.is_some()
     }
 }
