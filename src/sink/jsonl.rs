@@ -242,6 +242,10 @@ impl Sink for Jsonl {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| cannot(&error))
     }
 
+    fn last_run(&self, file: DumpName) -> Result<Option<Run>, SinkError> {
+        Ok(self.writing(file).map(|writing| Run(writing.run)))
+    }
+
     fn still_holds(&self, file: DumpName, _run: Run, _last: Ordinal) -> Result<bool, SinkError> {
         Ok(self.paths(file).done.exists())
     }

@@ -91,6 +91,20 @@ pub trait Sink: Send + Sync {
         Ok(true)
     }
 
+    /// The highest run of the version and type that the sink knows of, whoever wrote it: a new run
+    /// begins above it. None where a sink cannot be asked, or knows none.
+    ///
+    /// # Errors
+    /// If the sink fails.
+    fn last_run(&self, _file: DumpName) -> Result<Option<Run>, SinkError> {
+        Ok(None)
+    }
+
+    /// What of a file this process delivered without its being written.
+    fn left_out(&self, _file: DumpName) -> LeftOut {
+        LeftOut::default()
+    }
+
     /// Whether completion is announced to whoever reads from the sink.
     fn announces(&self) -> bool {
         false
@@ -132,6 +146,15 @@ pub trait Sink: Send + Sync {
     fn needs(&self, _gzip_bytes: u64) -> Option<Need> {
         None
     }
+}
+
+/// Records that count as delivered although they were not written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Their row is there from a later version, or from a higher run of the same.
+    pub later: u64,
+    /// They have no row, since a later version or run was swept that does not have them.
+    pub swept: u64,
 }
 
 /// Room that a delivery will roughly need.
