@@ -29,6 +29,17 @@ pub fn text(finished: &[Finished], owed: &[OwedEntry], location: &str, took: Dur
     let now: u64 = finished.iter().map(|file| file.now).sum();
     let seconds = took.as_secs_f64();
     _ = writeln!(text, "{} records delivered to {location} in {seconds:.2} s", grouped(now));
+    for file in finished {
+        let name = file.dump.name;
+        for (count, why) in [
+            (file.left_out.later, "a later version or run has written them"),
+            (file.left_out.swept, "a later version, which was swept, does not have them"),
+        ] {
+            if count > 0 {
+                _ = writeln!(text, "not written, {} records of {name}: {why}", grouped(count));
+            }
+        }
+    }
     for entry in owed {
         if let Some(why) = &entry.refused {
             _ = writeln!(text, "not removed, what the version no longer has: {why}");

@@ -99,7 +99,10 @@ pub fn read(properties: &BasicProperties, body: &[u8]) -> Message {
     };
     let headers = Headers(properties);
     match string(&members, "type").as_deref() {
-        Some("file_complete") => Message::FileComplete(file_complete(&headers, &members)),
+        Some("file_complete") => match headers.run() {
+            Ok(_) => Message::FileComplete(file_complete(&headers, &members)),
+            Err(why) => Message::Poison(why),
+        },
         Some("extraction_complete") => {
             let version = string(&members, "version").and_then(|text| text.parse().ok());
             Message::ExtractionComplete(ExtractionComplete {
@@ -128,7 +131,7 @@ fn file_complete(headers: &Headers<'_>, members: &[Member<'_>]) -> FileComplete 
     let file = string(members, "file").and_then(|name| name.parse::<DumpName>().ok());
     let proof = || {
         Some(Proof {
-            run: Run(headers.number(RUN)?),
+            run: headers.run().ok()??,
             last: Ordinal(headers.number(LAST_ORDINAL)?),
             bad_records: headers.number(BAD_RECORDS)?,
         })
@@ -155,10 +158,11 @@ fn record(headers: &Headers<'_>, members: &[Member<'_>]) -> Result<Record, Strin
     let source = || {
         Some(Source {
             version: headers.version()?,
-            run: Run(headers.number(RUN)?),
+            run: headers.run().ok()??,
             ordinal: Ordinal(headers.number(ORDINAL)?),
         })
     };
+    headers.run()?;
     let json = canonical(members, &hash);
     Ok(Record { source: source(), id, hash, json })
 }
@@ -290,6 +294,26 @@ impl Headers<'_> {
             AMQPValue::LongUInt(number) => Some((*number).into()),
             AMQPValue::LongLongInt(number) => u64::try_from(*number).ok(),
             _ => None,
+        }
+    }
+
+    /// The run, if there is one. A number that can be none would win over every run to come.
+    fn run(&self) -> Result<Option<Run>, String> {
+        let is_number = matches!(
+            self.get(RUN),
+            Some(
+                AMQPValue::ShortShortInt(_)
+                    | AMQPValue::ShortShortUInt(_)
+                    | AMQPValue::ShortInt(_)
+                    | AMQPValue::ShortUInt(_)
+                    | AMQPValue::LongInt(_)
+                    | AMQPValue::LongUInt(_)
+                    | AMQPValue::LongLongInt(_)
+            )
+        );
+        match self.number(RUN).and_then(Run::checked) {
+            None if is_number => Err(format!("its {RUN} is no run: that is 0 to 2^62")),
+            run => Ok(run),
         }
     }
 

@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Timestamp;
+
 /// The 1-based place of a record in its dump. Every record has one, bad ones too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ordinal(pub u64);
@@ -81,13 +83,46 @@ pub struct Ending {
     pub length: XmlOffset,
 }
 
-/// One pass over a file from its record 1: the UTC milliseconds of its start. It is kept over
-/// restarts, new whenever the file starts over, and compared for equality only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// One pass over a file from its record 1: at least the UTC milliseconds of its start, above every
+/// run that store and sink know. It is kept over restarts and new whenever the file starts over. Of
+/// two runs of one version the higher wins, in every sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Run(pub u64);
+
+impl Run {
+    /// Above this there is no run: the milliseconds of 146 million years, and a positive number in
+    /// every database. What claims a higher one is refused where it comes in, since no run could
+    /// ever begin above it.
+    pub const MAX: Run = Run(1 << 62);
+
+    /// A run that begins now, above those that are known.
+    pub fn above(known: Run, now: Timestamp) -> Run {
+        Run(now.0.max(known.0.saturating_add(1)).min(Run::MAX.0))
+    }
+
+    /// The number as a run, if it can be one.
+    pub fn checked(number: u64) -> Option<Run> {
+        (number <= Run::MAX.0).then_some(Run(number))
+    }
+}
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_begins_above_all_that_are_known_whatever_the_clock_says() {
+        assert_eq!(Run::above(Run(0), Timestamp(500)), Run(500));
+        assert_eq!(Run::above(Run(500), Timestamp(500)), Run(501));
+        assert_eq!(Run::above(Run(9_000), Timestamp(500)), Run(9_001));
+        assert_eq!(Run::above(Run(u64::MAX), Timestamp(500)), Run::MAX);
+        assert_eq!(Run::checked(Run::MAX.0), Some(Run::MAX));
+        assert_eq!(Run::checked(Run::MAX.0 + 1), None);
     }
 }

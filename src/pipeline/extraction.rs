@@ -135,6 +135,7 @@ impl<'a> Extraction<'a> {
                 Attempt::Over(why) => Some(why.words().to_owned()),
                 Attempt::FromPoint | Attempt::FromStart => None,
             };
+            self.note_last_run().await?;
             let begun = keeper.begin(key.clone(), identity.clone(), over, now).await?;
             let name = self.dump.name;
             match &begun.beginning {
@@ -186,6 +187,17 @@ impl<'a> Extraction<'a> {
             keeper.stop(key.clone(), why.to_owned(), now).await?;
             attempt = next;
         }
+    }
+
+    /// Two stores may write into one sink: a new run begins above all that it knows.
+    async fn note_last_run(&self) -> Result<(), FileError> {
+        let (sink, file) = (Arc::clone(&self.pass.sink), self.dump.name);
+        let known = spawn_blocking(move || sink.last_run(file)).await;
+        let known = known.map_err(|died| self.died("sink", died.to_string()))??;
+        if let Some(known) = known {
+            self.pass.keeper.note_run(known).await?;
+        }
+        Ok(())
     }
 
     /// Whether the sink still holds what the store calls complete.

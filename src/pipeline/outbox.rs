@@ -6,9 +6,9 @@ use tokio::task::spawn_blocking;
 
 use super::pass::{Pass, PassError};
 use crate::model::message::Announcement;
-use crate::model::{DumpName, fault};
+use crate::model::{DumpName, Run, fault};
 use crate::sink::{Sweep, Swept};
-use crate::state::{OutboxId, Owed, view::OwedEntry};
+use crate::state::{OutboxId, Owed, Status, view::OwedEntry};
 
 /// Pays what is owed, in order: one payer at a time, so that no message overtakes another. What
 /// was `refused` before is tried again only if that is wanted. After an announcement that could
@@ -51,6 +51,14 @@ enum Paid {
 async fn pay(pass: &Pass, entry: OwedEntry) -> Result<Paid, PassError> {
     match entry.owed {
         Owed::Sweep { version, kind, run, last, bad_records } => {
+            if !is_complete(pass, DumpName { version, kind }, run).await? {
+                tracing::info!(
+                    %version, r#type = %kind, %run,
+                    "a sweep is no longer owed: the file is not complete with that run any more"
+                );
+                pass.keeper.strike(pass.sink.job().clone(), entry.id).await?;
+                return Ok(Paid::Dealt);
+            }
             let sweep = Sweep {
                 file: DumpName { version, kind },
                 run,
@@ -71,6 +79,14 @@ async fn pay(pass: &Pass, entry: OwedEntry) -> Result<Paid, PassError> {
             announce(pass, entry.id, what).await
         }
     }
+}
+
+/// Whether the store calls the file complete with that very run.
+async fn is_complete(pass: &Pass, file: DumpName, run: Run) -> Result<bool, PassError> {
+    let files = pass.keeper.files(pass.sink.job().clone(), file.version).await?;
+    Ok(files.iter().any(|(key, state)| {
+        key.kind == file.kind && state.status == Status::Complete && state.run == Some(run)
+    }))
 }
 
 /// Sends an announcement. If it is stopped before the broker confirmed it, it stays owed.

@@ -18,7 +18,7 @@ use super::workers::Pool;
 use crate::dump::{Dump, identify};
 use crate::model::message::Announcement;
 use crate::model::{Clock, DumpName, Identity, Live, Phase};
-use crate::sink::Sink;
+use crate::sink::{LeftOut, Sink};
 use crate::state::{FileKey, Keeper, StateError, Status};
 
 /// How a pass is to work.
@@ -142,6 +142,8 @@ pub struct Finished {
     pub bad_records: u64,
     /// Records that this process delivered.
     pub now: u64,
+    /// Of them, those that the sink did not write.
+    pub left_out: LeftOut,
 }
 
 /// The ways a file can end.
@@ -279,7 +281,8 @@ impl Pass {
         let Some(_turn) = turn else {
             let records = live.borrow().records;
             let end = FileEnd::Stopped { drained: true };
-            return Finished { dump: input.dump, end, records, bad_records: 0, now: 0 };
+            let left_out = LeftOut::default();
+            return Finished { dump: input.dump, end, records, bad_records: 0, now: 0, left_out };
         };
         let mut began_with = 0;
         let extraction = Extraction::new(self, &input, pool, &live);
@@ -292,6 +295,7 @@ impl Pass {
         live.send_modify(|live| live.phase = phase);
         let Live { records, bad_records, .. } = *live.borrow();
         let now = records.saturating_sub(began_with);
-        Finished { dump: input.dump, end, records, bad_records, now }
+        let left_out = self.sink.left_out(input.dump.name);
+        Finished { dump: input.dump, end, records, bad_records, now, left_out }
     }
 }

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::{
-    Checkpoint, Clock, Confirmed, GzipOffset, Identity, Job, Kind, Ordinal, ResumePoint, Timestamp,
-    Version,
+    Checkpoint, Clock, Confirmed, GzipOffset, Identity, Job, Kind, Ordinal, ResumePoint, Run,
+    Timestamp, Version,
 };
 
 use super::forced::{ForceWord, Forced};
@@ -149,6 +149,14 @@ impl Keeper {
         kinds: Vec<Kind>,
     ) -> Result<(), StateError> {
         self.ask(move |ledger| ledger.expect(&job, version, &kinds)).await
+    }
+
+    /// Notes a run that a sink knows of: no new run begins at or below it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn note_run(&self, known: Run) -> Result<(), StateError> {
+        self.ask(move |ledger| ledger.note_run(known)).await
     }
 
     /// Begins an attempt at a file: from its checkpoint, or with its first record if it was never

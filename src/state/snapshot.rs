@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Run;
 use crate::model::fault::place;
 
 use super::layout::{FORMAT, PLACES_PROVEN};
@@ -93,12 +94,18 @@ pub(super) fn parse(dir: &Path, text: &str) -> Result<Inspection, StateError> {
             Line::Store { format, .. } if format > FORMAT => {
                 return Err(StateError::Newer { dir: dir.to_owned(), format, knows: FORMAT });
             }
+            Line::Store { last_run, .. } if last_run > Run::MAX.0 => {
+                return Err(bad("its last run is none: it is above 2^62".to_owned()));
+            }
             Line::Store { format, sequence, last_run } => {
                 inspection.sequence = sequence;
                 inspection.last_run = last_run;
                 proven = format >= PLACES_PROVEN;
             }
             Line::Job(entry) => inspection.jobs.push(entry),
+            Line::File(entry) if entry.state.run.is_some_and(|run| run > Run::MAX) => {
+                return Err(bad("its run is none: it is above 2^62".to_owned()));
+            }
             Line::File(entry) => inspection.files.push(entry),
             Line::Owed(entry) => inspection.owed.push(entry),
             Line::Run(entry) => inspection.runs.push(entry),

@@ -97,9 +97,22 @@ impl Document {
     }
 }
 
+/// A dump of records with these ids, of which a few are broken. What a record says depends on its
+/// id and on `edition`.
+pub fn edition(random: &mut StdRng, ids: &[u64], edition: u64) -> Vec<u8> {
+    let mut text = String::from("<labels>\n");
+    for id in ids {
+        let record = format!("<label><id>{id}</id><name>Label {id} of {edition}</name></label>\n");
+        let broken = random.random_bool(0.03);
+        text.push_str(if broken { record.trim_end_matches("</label>\n") } else { &record });
+    }
+    text.push_str("</labels>\n");
+    pack_whole(random, text.as_bytes())
+}
+
 /// As one or several gzip members, in blocks of a few hundred bytes, so that there are places to
 /// resume from.
-fn pack(random: &mut StdRng, text: &[u8]) -> Vec<u8> {
+fn pack_whole(random: &mut StdRng, text: &[u8]) -> Vec<u8> {
     let members = random.random_range(1..4);
     let mut packed = Vec::new();
     for part in text.chunks(text.len().div_ceil(members).max(1)) {
@@ -114,6 +127,12 @@ fn pack(random: &mut StdRng, text: &[u8]) -> Vec<u8> {
             packed.extend(GzEncoder::new(Vec::new(), Compression::fast()).finish().unwrap());
         }
     }
+    packed
+}
+
+/// The same; some are cut off, or damaged.
+fn pack(random: &mut StdRng, text: &[u8]) -> Vec<u8> {
+    let mut packed = pack_whole(random, text);
     match random.random_range(0..60) {
         0 => packed.truncate(packed.len() - random.random_range(1..packed.len() / 2)),
         1 => {

@@ -1,11 +1,12 @@
-//! A table in memory: upserts, with the ordinals noted in the same step, as the real tables do it.
-//! All that it ever wrote stays known, so that it can be put back to any moment.
+//! A table in memory that does what the tables of the program do: upserts by version, run and
+//! ordinal, ordinals noted in the same step, sweeps that are remembered. All that it ever did stays
+//! known, so that it can be put back to any moment.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use discogs_extractor::model::{
-    Body, Delivery, DumpName, Job, Ordinal, Parsed, Ranges, Run, Sha256,
+    Body, Delivery, DumpName, Job, Ordinal, Parsed, Ranges, Run, Sha256, Sweep, Swept, Version,
 };
 use discogs_extractor::sink::{Lane, LaneStart, Outcome, Sink, SinkError};
 use rand::rngs::StdRng;
@@ -15,21 +16,70 @@ use tokio_util::sync::CancellationToken;
 
 /// One step of the table, all of it or nothing.
 #[derive(Clone, Debug)]
-pub struct Commit {
-    pub file: DumpName,
-    pub run: Run,
-    /// The ordinals that are dealt with.
-    pub first: Ordinal,
-    pub last: Ordinal,
-    pub rows: Vec<(String, Ordinal, Sha256)>,
+enum Step {
+    Written {
+        file: DumpName,
+        run: Run,
+        /// The ordinals that are dealt with.
+        first: Ordinal,
+        last: Ordinal,
+        rows: Vec<(String, Ordinal, Sha256)>,
+    },
+    Swept {
+        file: DumpName,
+        run: Run,
+    },
 }
 
+/// Where a row comes from: of two the greater stays.
+pub type Age = (Version, Run, Ordinal);
+
 /// What is in the table after some steps.
-pub type Rows = BTreeMap<String, Sha256>;
+#[derive(Clone, Default)]
+pub struct Table {
+    pub rows: BTreeMap<String, (Age, Sha256)>,
+    /// Version and run of the last sweep.
+    pub swept: Option<(Version, Run)>,
+    noted: BTreeMap<(Version, Run), Ranges>,
+}
+
+impl Table {
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Written { file, run, first, last, rows } => {
+                for (id, ordinal, hash) in rows {
+                    let age = (file.version, *run, *ordinal);
+                    match self.rows.get(id) {
+                        Some((there, _)) if *there > age => continue,
+                        None if self.swept > Some((file.version, *run)) => continue,
+                        Some(_) | None => {}
+                    }
+                    self.rows.insert(id.clone(), (age, *hash));
+                }
+                self.noted.entry((file.version, *run)).or_default().insert(*first..=*last);
+            }
+            Step::Swept { file, run } => {
+                let now = (file.version, *run);
+                self.rows.retain(|_, ((version, run, _), _)| (*version, *run) >= now);
+                self.swept = self.swept.max(Some(now));
+            }
+        }
+    }
+
+    fn noted(&self, file: DumpName, run: Run) -> Ranges {
+        self.noted.get(&(file.version, run)).cloned().unwrap_or_default()
+    }
+
+    /// Ids and hashes.
+    pub fn content(&self) -> BTreeMap<String, Sha256> {
+        self.rows.iter().map(|(id, (_, hash))| (id.clone(), *hash)).collect()
+    }
+}
 
 #[derive(Default)]
 struct Written {
-    commits: Vec<Commit>,
+    steps: Vec<Step>,
+    table: Table,
     /// What happens after so many records more.
     then: Option<(u64, Action)>,
 }
@@ -42,23 +92,31 @@ pub struct Memory {
     job: Job,
     written: Arc<Mutex<Written>>,
     seed: u64,
+    sweeps: bool,
 }
 
 impl Memory {
     pub fn new(seed: u64) -> Memory {
-        Memory { job: Job::new("memory:"), written: Arc::default(), seed }
+        Memory { job: Job::new("memory:"), written: Arc::default(), seed, sweeps: false }
+    }
+
+    /// One from which rows are removed that a version no longer has.
+    pub fn sweeping(seed: u64) -> Memory {
+        Memory { sweeps: true, ..Memory::new(seed) }
     }
 
     /// The same with only the first steps.
     pub fn at(&self, steps: usize) -> Memory {
-        let commits = self.written.lock().unwrap().commits[..steps].to_vec();
-        let written = Written { commits, then: None };
-        Memory { job: self.job.clone(), written: Arc::new(Mutex::new(written)), seed: self.seed }
+        let steps = self.written.lock().unwrap().steps[..steps].to_vec();
+        let mut table = Table::default();
+        steps.iter().for_each(|step| table.step(step));
+        let written = Written { steps, table, then: None };
+        Memory { written: Arc::new(Mutex::new(written)), ..self.clone() }
     }
 
     /// How many steps were made.
     pub fn steps(&self) -> usize {
-        self.written.lock().unwrap().commits.len()
+        self.written.lock().unwrap().steps.len()
     }
 
     /// Tells everything to stop after so many records more.
@@ -71,35 +129,19 @@ impl Memory {
         self.written.lock().unwrap().then = Some((records, Box::new(action)));
     }
 
-    /// The table. Of an id that occurs twice the higher ordinal stays, whatever is written again.
-    pub fn rows(&self) -> Rows {
-        let written = self.written.lock().unwrap();
-        let mut rows = BTreeMap::new();
-        for commit in &written.commits {
-            for (id, ordinal, hash) in &commit.rows {
-                let new = (commit.run.0, *ordinal, *hash);
-                let row = rows.entry(id.clone()).or_insert(new);
-                if (row.0, row.1) <= (new.0, new.1) {
-                    *row = new;
-                }
-            }
-        }
-        rows.into_iter().map(|(id, (.., hash))| (id, hash)).collect()
+    /// What is in it.
+    pub fn table(&self) -> Table {
+        self.written.lock().unwrap().table.clone()
     }
 
-    fn noted(&self, file: DumpName, run: Run) -> Ranges {
-        let written = self.written.lock().unwrap();
-        let commits = written.commits.iter().filter(|commit| commit.file == file);
-        commits
-            .filter(|commit| commit.run == run)
-            .map(|commit| commit.first..=commit.last)
-            .collect()
-    }
-
-    fn commit(&self, commit: Commit) {
+    fn step(&self, step: Step) {
         let mut written = self.written.lock().unwrap();
-        let records = commit.rows.len() as u64;
-        written.commits.push(commit);
+        let records = match &step {
+            Step::Written { rows, .. } => rows.len() as u64,
+            Step::Swept { .. } => 0,
+        };
+        written.table.step(&step);
+        written.steps.push(step);
         let Some((left, action)) = written.then.take() else { return };
         if left > records {
             written.then = Some((left - records, action));
@@ -120,7 +162,8 @@ impl Sink for Memory {
     }
 
     fn open(&self, start: &LaneStart) -> Result<Lane, SinkError> {
-        let holds = self.noted(start.file, start.run).prefix().min(start.from.ordinal());
+        let noted = self.table().noted(start.file, start.run);
+        let holds = noted.prefix().min(start.from.ordinal());
         let (batches, from_pipeline) = mpsc::channel(start.depth);
         let (to_pipeline, outcomes) = mpsc::channel(start.depth);
         let (table, file, run) = (self.clone(), start.file, start.run);
@@ -130,7 +173,35 @@ impl Sink for Memory {
     }
 
     fn still_holds(&self, file: DumpName, run: Run, last: Ordinal) -> Result<bool, SinkError> {
-        Ok(self.noted(file, run).prefix() >= last)
+        Ok(self.table().noted(file, run).prefix() >= last)
+    }
+
+    fn last_run(&self, file: DumpName) -> Result<Option<Run>, SinkError> {
+        let noted = self.table().noted;
+        let runs = noted.keys().filter(|(version, _)| *version == file.version);
+        Ok(runs.map(|(_, run)| *run).max())
+    }
+
+    fn sweeps(&self) -> bool {
+        self.sweeps
+    }
+
+    fn sweep(&self, sweep: &Sweep, _: &mut dyn FnMut(u64) -> bool) -> Result<Swept, SinkError> {
+        let table = self.table();
+        let now = (sweep.file.version, sweep.run);
+        let stale = table.rows.values().filter(|((version, run, _), _)| (*version, *run) < now);
+        let stale = stale.count() as u64;
+        let held = table.noted(sweep.file, sweep.run).prefix();
+        let unproven = sweep.unproven(held).filter(|_| !sweep.anyway);
+        let too_many = sweep.too_many(table.rows.len() as u64, stale).filter(|_| !sweep.anyway);
+        match (stale, unproven, too_many) {
+            (0, Some(_), _) => Ok(Swept::Removed(0)),
+            (_, Some(why), _) | (_, None, Some(why)) => Ok(Swept::Refused(why)),
+            (_, None, None) => {
+                self.step(Step::Swept { file: sweep.file, run: sweep.run });
+                Ok(Swept::Removed(stale))
+            }
+        }
     }
 }
 
@@ -166,7 +237,7 @@ impl Memory {
                 }
                 if let (Some(first), Some(last)) = (step.first(), step.last()) {
                     let (first, last) = (first.place.ordinal, last.place.ordinal);
-                    self.commit(Commit { file, run, first, last, rows });
+                    self.step(Step::Written { file, run, first, last, rows });
                 }
                 while unsaid.len() > random.random_range(0..4) {
                     let next = random.random_range(0..unsaid.len().min(2));

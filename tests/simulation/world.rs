@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use discogs_extractor::dump::Dump;
-use discogs_extractor::model::{Checkpoint, SystemClock, fault};
+use discogs_extractor::model::{Checkpoint, Clock, SystemClock, Timestamp, fault};
 use discogs_extractor::pipeline::{FileEnd, Input, Pass, Settings, Sizes, Told, queue};
 use discogs_extractor::sink::Sink;
 use discogs_extractor::state::{Keeper, Status, open_for_inspection};
@@ -122,36 +122,8 @@ impl World {
         limit: Option<u64>,
         stop: CancellationToken,
     ) -> End {
-        let clock = Arc::new(SystemClock::new());
-        let pass = Pass {
-            sink,
-            keeper: keeper.clone(),
-            clock,
-            settings: Settings {
-                workers: 1,
-                threads: 1,
-                window: self.scale.window,
-                max_bad_records: self.scale.max_bad_records,
-                limit,
-                bad_records: self.state().join("bad-records"),
-                max_delete_fraction: 0.1,
-                sweep_anyway: false,
-                sizes: self.scale.sizes,
-            },
-            told: Told::new(),
-            stop,
-            announced: |_| {},
-            paying: Arc::default(),
-        };
-        let name = "discogs_20260101_labels.xml.gz".parse().unwrap();
-        let (queued, _watched) = queue(vec![Input::from(Dump { name, path: self.dump() })], |_| 0);
-        let mut finished = pass.run(queued).await.unwrap();
-        match finished.remove(0).end {
-            FileEnd::Complete | FileEnd::AlreadyComplete => End::Complete,
-            FileEnd::Limited => End::Limited,
-            FileEnd::Stopped { .. } => End::Stopped,
-            FileEnd::Failed(error) => End::Failed(without_place(&error.to_string())),
-        }
+        let how = How { limit, ..How::default() };
+        pass(&self.scale, keeper, sink, &self.dump(), &self.state(), how, stop).await
     }
 
     /// What is known after it.
@@ -166,6 +138,79 @@ impl World {
             error: file.state.error.as_deref().map(without_place),
             set_aside,
         })
+    }
+}
+
+/// How a pass is told to work.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    pub limit: Option<u64>,
+    pub sweep_anyway: bool,
+    /// What time it is there.
+    pub clock: Skewed,
+}
+
+/// A clock that goes before or after the right one.
+#[derive(Clone, Copy, Debug)]
+pub struct Skewed {
+    pub clock: SystemClock,
+    pub by_millis: i64,
+}
+
+impl Default for Skewed {
+    fn default() -> Skewed {
+        Skewed { clock: SystemClock::new(), by_millis: 0 }
+    }
+}
+
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now().0.saturating_add_signed(self.by_millis))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
+    }
+}
+
+/// One pass over one dump.
+pub async fn pass(
+    scale: &Scale,
+    keeper: &Keeper,
+    sink: Arc<dyn Sink>,
+    dump: &Path,
+    state: &Path,
+    how: How,
+    stop: CancellationToken,
+) -> End {
+    let pass = Pass {
+        sink,
+        keeper: keeper.clone(),
+        clock: Arc::new(how.clock),
+        settings: Settings {
+            workers: 1,
+            threads: 1,
+            window: scale.window,
+            max_bad_records: scale.max_bad_records,
+            limit: how.limit,
+            bad_records: state.join("bad-records"),
+            max_delete_fraction: 0.1,
+            sweep_anyway: how.sweep_anyway,
+            sizes: scale.sizes,
+        },
+        told: Told::new(),
+        stop,
+        announced: |_| {},
+        paying: Arc::default(),
+    };
+    let name = dump.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let (queued, _watched) = queue(vec![Input::from(Dump { name, path: dump.to_owned() })], |_| 0);
+    let mut finished = pass.run(queued).await.unwrap();
+    match finished.remove(0).end {
+        FileEnd::Complete | FileEnd::AlreadyComplete => End::Complete,
+        FileEnd::Limited => End::Limited,
+        FileEnd::Stopped { .. } => End::Stopped,
+        FileEnd::Failed(error) => End::Failed(without_place(&error.to_string())),
     }
 }
 
@@ -200,9 +245,9 @@ pub struct Moments {
 }
 
 impl Moments {
-    pub fn of(world: &World, sink_steps: impl Fn() -> usize + Send + Sync + 'static) -> Moments {
+    pub fn of(state: &Path, sink_steps: impl Fn() -> usize + Send + Sync + 'static) -> Moments {
         let taken: Arc<Mutex<Vec<Moment>>> = Arc::default();
-        let (state, into) = (world.state(), Arc::clone(&taken));
+        let (state, into) = (state.to_owned(), Arc::clone(&taken));
         let watched = state.clone();
         let take_one = move || {
             let moment = Moment { state: folder(), sink_steps: sink_steps() };

@@ -1,7 +1,7 @@
 //! What happens to files, forced passes and the outbox, over stops and starts.
 
 use discogs_extractor::model::{
-    Checkpoint, GzipOffset, Identity, Kind, Ordinal, Position, XmlOffset,
+    Checkpoint, GzipOffset, Identity, Kind, Ordinal, Position, Run, XmlOffset,
 };
 use discogs_extractor::state::view::{Filter, list};
 use discogs_extractor::state::{
@@ -76,6 +76,41 @@ fn another_file_under_the_same_name_starts_over_and_says_why() {
         assert_eq!(begun.beginning, Beginning::StartedOver { why });
         assert_eq!(begun.checkpoint, Checkpoint::BEGINNING);
         assert_ne!(begun.run, before);
+        keeper.close().await.unwrap();
+    });
+}
+
+#[test]
+fn what_was_owed_for_an_earlier_run_falls_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    wait(async {
+        let keeper = open(dir.path()).await;
+        for kind in [Kind::Artists, Kind::Labels] {
+            deliver(&keeper, kind, 5, TABLES, 0).await;
+        }
+        let owed = keeper.owed(job()).await.unwrap();
+        keeper.refuse(job(), owed[0].id, "too many".to_owned(), at(1)).await.unwrap();
+        let other = Identity::Content { size: 17, ends: [1; 32] };
+        keeper.begin(key(Kind::Artists), other, None, at(2)).await.unwrap();
+        let left = keeper.owed(job()).await.unwrap();
+        assert_eq!(left, owed[1..], "the other type's stays");
+        keeper.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_new_run_begins_above_all_that_the_sink_knows_whatever_the_clock_says() {
+    let dir = tempfile::tempdir().unwrap();
+    wait(async {
+        let keeper = open(dir.path()).await;
+        let known = Run(at(0).0 + 1_000_000);
+        keeper.note_run(known).await.unwrap();
+        keeper.note_run(Run(5)).await.unwrap();
+        keeper.note_run(Run(u64::MAX)).await.unwrap();
+        keeper.close().await.unwrap();
+        let keeper = open(dir.path()).await;
+        assert_eq!(begin(&keeper, Kind::Artists, 0).await.run, Run(known.0 + 1));
+        assert_eq!(begin(&keeper, Kind::Labels, 0).await.run, Run(known.0 + 2));
         keeper.close().await.unwrap();
     });
 }

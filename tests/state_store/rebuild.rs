@@ -182,6 +182,10 @@ fn an_export_taken_in_elsewhere_is_the_same_state() {
     let newer = lines.replacen("\"format\":2", "\"format\":7", 1);
     let newer = import(other.path(), &newer, true, at(99)).unwrap_err();
     assert!(newer.to_string().contains("newer discogs-extractor (format 7, this one knows 2)"));
+    let run = format!("\"last_run\":{}", inspection.last_run);
+    let absurd = lines.replace(&run, &format!("\"last_run\":{}", u64::MAX));
+    let absurd = import(other.path(), &absurd, true, at(99)).unwrap_err();
+    assert!(absurd.to_string().contains("run is none: it is above 2^62"), "{absurd}");
 }
 
 #[test]

@@ -130,3 +130,19 @@ fn the_ends_of_files_and_versions_are_read_with_and_without_headers() {
     );
     assert!(matches!(plain(r#"{"type":"file_complete"}"#), Message::FileComplete(_)));
 }
+
+#[test]
+fn a_run_that_makes_no_sense_is_refused() {
+    let hash = hash_of(r#"{"id":"7"}"#);
+    let record = format!(r#"{{"type":"data","id":"7","sha256":"{hash}"}}"#);
+    let end = r#"{"type":"file_complete","file":"discogs_20260101_labels.xml.gz"}"#;
+    for run in [-1, i64::MIN, (1 << 62) + 1, i64::MAX] {
+        let properties = headers(&[(RUN, run), (ORDINAL, 1), (LAST_ORDINAL, 1), (BAD_RECORDS, 0)]);
+        for body in [&record, end] {
+            let Message::Poison(why) = read(&properties, body.as_bytes()) else { panic!("{run}") };
+            assert_eq!(why, "its x-run is no run: that is 0 to 2^62");
+        }
+    }
+    let properties = headers(&[(RUN, 1 << 62), (ORDINAL, 1)]);
+    assert_eq!(data(read(&properties, record.as_bytes())).source.unwrap().run, Run::MAX);
+}

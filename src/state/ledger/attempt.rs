@@ -5,7 +5,9 @@ use crate::model::{
     Checkpoint, Confirmed, GzipOffset, Identity, Ordinal, Position, ResumePoint, Run, Timestamp,
 };
 use crate::state::forced;
-use crate::state::layout::{Tree, bounded, file_key, forced_key, sequence_key, version_prefix};
+use crate::state::layout::{
+    COUNTERS_KEY, Tree, bounded, file_key, forced_key, sequence_key, version_prefix,
+};
 use crate::state::lifecycle::{self, Beginning, Event};
 use crate::state::outbox::{OutboxId, Owes, owed_at_completion};
 use crate::state::store::Changes;
@@ -51,7 +53,7 @@ impl Ledger {
         at: Timestamp,
     ) -> Result<Begun, StateError> {
         let stored = self.store.file(key)?;
-        let new_run = Run(at.0.max(self.counters.run + 1));
+        let new_run = Run::above(Run(self.counters.run), at);
         let (state, beginning) = lifecycle::begin(stored.as_ref(), identity, over, new_run, at)
             .map_err(|illegal| not_allowed(key, illegal))?;
         let run = state.run.unwrap_or(new_run);
@@ -81,6 +83,10 @@ impl Ledger {
             Beginning::Fresh | Beginning::AlreadyComplete { .. } => "starts".to_owned(),
         };
         self.note(&mut changes, at, None, Some(key), &words);
+        // What was owed for an earlier run falls with it: paid later, it would take from this one.
+        if stored.is_some_and(|stored| stored.run != Some(run)) {
+            self.forget_owed(&mut changes, &key.job, key.version, &[key.kind])?;
+        }
         place("state.begin.before");
         self.commit(&changes)?;
         place("state.begin.after");
@@ -88,6 +94,17 @@ impl Ledger {
         self.unpruned |= matches!(beginning, Beginning::StartedOver { .. });
         let point = self.store.point_before(key, run, checkpoint.position)?;
         Ok(Begun { run, checkpoint, point, beginning, fruitless: state.fruitless })
+    }
+
+    /// A sink knows of this run: new ones begin above it.
+    pub(in crate::state) fn note_run(&mut self, known: Run) -> Result<(), StateError> {
+        if known.0 <= self.counters.run || known > Run::MAX {
+            return Ok(());
+        }
+        self.counters.run = known.0;
+        let mut changes = Changes::default();
+        changes.put(Tree::Meta, COUNTERS_KEY.to_vec(), &self.counters);
+        self.commit(&changes)
     }
 
     /// The last resume point of the file's run after at most `ordinal`, and at or before the mark.

@@ -67,7 +67,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn forget_owed(
+    pub(super) fn forget_owed(
         &self,
         changes: &mut Changes,
         job: &Job,
