@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use discogs_extractor::dump::identify;
-use discogs_extractor::model::{Identity, Kind, Sha256, Timestamp, Version};
+use discogs_extractor::model::{Identity, Kind, Run, Sha256, Timestamp, Version};
 use discogs_extractor::sink::Sink;
 use discogs_extractor::state::{ForceWord, Keeper, Status, open_for_inspection};
 use rand::rngs::StdRng;
@@ -50,6 +50,8 @@ struct Runs<'a> {
     /// State directories as they once were.
     backups: Vec<TempDir>,
     sink: Memory,
+    /// Which content each run is of.
+    runs: BTreeMap<(Version, Run), usize>,
     how: String,
     editions: u64,
 }
@@ -185,29 +187,33 @@ impl Runs<'_> {
     }
 
     /// The law, at any moment.
-    fn check(&self) {
+    fn check(&mut self) {
         let table = self.sink.table();
-        for store in 0..self.stores.len() {
-            let inspection = open_for_inspection(&self.state(store)).unwrap();
-            for file in inspection.files {
-                let known = &file.state;
-                let (Status::Complete, Some(run)) = (known.status, known.run) else { continue };
-                let content = self.contents.iter().find(|it| it.identity == known.identity);
-                let own = (file.key.version, run);
-                for (id, hash) in &content.unwrap().records {
-                    match table.rows.get(id) {
-                        Some(((version, run, _), there)) => {
-                            let right =
-                                (*version, *run) > own || (*version, *run) == own && there == hash;
-                            assert!(right, "store {store} {own:?} says complete: {id}{}", self.how);
-                        }
-                        None => assert!(
-                            table.swept > Some(own),
-                            "store {store} {own:?} says complete: {id} is missing{}",
-                            self.how
-                        ),
-                    }
+        let mut complete = Vec::new();
+        for (store, _) in self.stores.iter().enumerate() {
+            for file in open_for_inspection(&self.state(store)).unwrap().files {
+                let Some(run) = file.state.run else { continue };
+                let identity = &file.state.identity;
+                let content = self.contents.iter().position(|it| it.identity == *identity);
+                self.runs.insert((file.key.version, run), content.unwrap());
+                if file.state.status == Status::Complete {
+                    complete.push((store, (file.key.version, run), content.unwrap()));
                 }
+            }
+        }
+        for (store, own, content) in complete {
+            for (id, hash) in &self.contents[content].records {
+                let right = match table.rows.get(id) {
+                    Some(((version, run, _), there)) if (*version, *run) == own => there == hash,
+                    // A later version, or a higher run, which is then of what was published later.
+                    Some(((version, run, _), there)) => {
+                        let known = self.runs.get(&(*version, *run));
+                        let is_later = known.is_none_or(|known| *known > content);
+                        *version > own.0 || (*version, *run) > own && (there == hash || is_later)
+                    }
+                    None => table.swept > Some(own),
+                };
+                assert!(right, "store {store} {own:?} says complete: {id}{}", self.how);
             }
         }
         self.check_swept(&table);
@@ -265,6 +271,7 @@ impl Simulation {
             clocks,
             backups: Vec::new(),
             sink,
+            runs: BTreeMap::new(),
             how: String::new(),
             editions: 0,
         };
