@@ -91,6 +91,76 @@ fn a_folder_is_extracted_and_then_waited_on_and_a_new_version_is_extracted_too()
 }
 
 #[test]
+fn an_older_version_than_the_newest_complete_one_is_taken_only_by_name() {
+    let kinds = vec![Kind::Artists, Kind::Labels];
+    let of = |version: &str| Options {
+        version: version.parse().unwrap(),
+        kinds: kinds.clone(),
+        ..set(100)
+    };
+    let (place, older) = (Place::new(), Place::new());
+    place.sample(&of("20260201"));
+    place.age();
+    older.sample(&of("20260101"));
+    let daemon = || {
+        let mut command = place.daemon("sqlite:out.db");
+        command.args(["--types", "artists,labels"]);
+        command
+    };
+    let mut running = Daemon::start(&mut daemon());
+    running.says("waiting next=");
+    for kind in &kinds {
+        fs::remove_file(place.path(&format!("dumps/discogs_20260201_{kind}.xml.gz"))).unwrap();
+    }
+    for name in [ARTISTS, LABELS] {
+        let part = place.path("dumps").join(format!("{name}.part"));
+        fs::copy(older.path("dumps").join(name), &part).unwrap();
+        fs::rename(&part, place.path("dumps").join(name)).unwrap();
+    }
+    let line = running.says("left alone: a newer version is complete");
+    assert!(line.contains("20260101") && line.contains("--dump-version"), "{line}");
+    running.is_silent(Duration::from_secs(6));
+    let said = running.stops();
+    assert_eq!(said.matches("left alone").count(), 1, "told once: {said}");
+    assert!(!said.contains(&format!("extracting file={ARTISTS}")), "{said}");
+    // Nor at a start, nor by a forced pass, which is one over what is newest.
+    place.age();
+    for force in ["false", "true"] {
+        let mut running = Daemon::start(daemon().env("FORCE_REPROCESS", force));
+        running.says("left alone: a newer version is complete");
+        running.says("waiting for dumps");
+        let said = running.stops();
+        assert!(!said.contains("forced") && !said.contains("extracting"), "{said}");
+    }
+    let mut running = Daemon::start(daemon().args(["--dump-version", "20260101"]));
+    running.says(&format!("complete file={LABELS}"));
+    running.says("waiting next=");
+    assert!(!running.stops().contains("left alone"));
+}
+
+#[test]
+fn a_forced_pass_leaves_a_type_alone_of_which_the_dump_is_gone() {
+    let place = Place::new();
+    let kinds = vec![Kind::Artists, Kind::Labels];
+    let newer = Options { version: "20260201".parse().unwrap(), kinds: kinds.clone(), ..set(100) };
+    place.sample(&newer);
+    let types = ["--types", "artists,labels"];
+    place.run(&[&["extract", "dumps", "--to", "sqlite:out.db"], &types[..]].concat()).ends(0, &[]);
+    fs::remove_file(place.path("dumps/discogs_20260201_labels.xml.gz")).unwrap();
+    place.sample(&Options { kinds, ..set(100) });
+    place.age();
+    let mut command = place.daemon("sqlite:out.db");
+    let mut daemon = Daemon::start(command.args(types).env("FORCE_REPROCESS", "true"));
+    let line = daemon.says("forced: starting over");
+    assert!(line.contains("artists") && !line.contains("labels"), "{line}");
+    daemon.says("complete file=discogs_20260201_artists.xml.gz");
+    daemon.says("left alone: a newer version is complete");
+    daemon.says("waiting next=");
+    let said = daemon.stops();
+    assert!(!said.contains("20260101_"), "{said}");
+}
+
+#[test]
 fn dumps_are_taken_up_when_they_are_renamed_closed_or_quiet_and_never_before() {
     let place = empty();
     let mut daemon = Daemon::start(place.daemon("sqlite:out.db").env("STALL_AFTER", "600"));

@@ -16,12 +16,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use discogs_extractor::graph::model::Label;
-use discogs_extractor::graph::{Arrival, Fault, Link, delivered, job, prepare, settle, sweep};
+use discogs_extractor::graph::{
+    Arrival, Fault, Link, Stamp, delivered, job, prepare, settle, sweep,
+};
 use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Sweep, Swept};
 use fixture::{Fixture, sample, write};
 use made::Made;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::json;
 
 /// The graph that the tests use.
 const GRAPH: &str = "DISCOGS_TEST_BOLT";
@@ -106,8 +109,8 @@ async fn any_order_with_repeats_over_two_versions_ends_as_one_clean_pass() {
     let Some(fixture) = Fixture::new(GRAPH).await else { return };
     let mut random = StdRng::seed_from_u64(seed());
     for _ in 0..8 {
-        let old = Made::new("20251201", 7, &mut random);
-        let new = old.next("20260101", 3, &mut random);
+        let old = Made::new("20251201", 7, &mut random).with_repeated_ids(&mut random);
+        let new = old.next("20260101", 3, &mut random).with_repeated_ids(&mut random);
         fixture.empty().await;
         fixture.write_all(&new).await;
         fixture.settle().await;
@@ -144,6 +147,38 @@ async fn any_order_with_repeats_over_two_versions_ends_as_one_clean_pass() {
         let missing: Vec<_> = clean.difference(&mixed).collect();
         let more: Vec<_> = mixed.difference(&clean).collect();
         assert!(missing.is_empty() && more.is_empty(), "missing {missing:#?}\nmore {more:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_occurs_twice_ends_as_its_last_record_whatever_is_redelivered() {
+    let Some(fixture) = Fixture::new(GRAPH).await else { return };
+    let artist = |name: &str, group: &str, ordinal| {
+        let groups = json!([{"id": group, "name": "group"}]);
+        let stamp =
+            Stamp { version: "20260101".parse().unwrap(), run: Run(1), ordinal: Ordinal(ordinal) };
+        let record = json!({"id": "1", "name": name, "groups": groups});
+        made::arrival(Kind::Artists, &record, stamp)
+    };
+    let of = |ordinal| match ordinal {
+        1 | 9 => artist("A", "2", ordinal),
+        other => artist("B", "3", other),
+    };
+    fixture.write(Kind::Artists, &[of(9)]).await;
+    fixture.settle().await;
+    let clean = fixture.all().await;
+    let orders: [&[u64]; 6] =
+        [&[9, 5], &[5, 9, 5], &[1, 5, 9, 5], &[1, 9, 5], &[9, 1, 5], &[5, 9, 1, 5, 1]];
+    for order in orders {
+        for batch in 1..=order.len() {
+            fixture.empty().await;
+            for some in order.chunks(batch) {
+                let some: Vec<_> = some.iter().map(|ordinal| of(*ordinal)).collect();
+                fixture.write(Kind::Artists, &some).await;
+            }
+            fixture.settle().await;
+            assert_eq!(fixture.all().await, clean, "{order:?} in batches of {batch}");
+        }
     }
 }
 

@@ -1,6 +1,11 @@
 //! Which version is due, given what is here, what the site has and what the store knows. Pure.
+//!
+//! The daemon never goes back by itself: a version below the newest complete one is taken only when
+//! it is asked for by name. Complete means in all wanted types: a version that lacks one holds back
+//! no older version.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::model::{Kind, Version};
 
@@ -23,12 +28,19 @@ pub struct Standing {
 }
 
 impl Standing {
-    fn to_be_had(&self, kind: Kind) -> bool {
+    /// Whether there is a dump of a type, here or at the site.
+    pub fn to_be_had(&self, kind: Kind) -> bool {
         self.here.contains(&kind) || self.there.contains(&kind)
     }
 
+    fn has_any(&self, wanted: &[Kind]) -> bool {
+        wanted.iter().any(|kind| self.to_be_had(*kind))
+    }
+
+    /// Whether a pass can make it complete; a type that is complete needs its dump no more.
     fn is_whole(&self, wanted: &[Kind]) -> bool {
-        wanted.iter().all(|kind| self.to_be_had(*kind))
+        let can_be = |kind: &Kind| self.complete.contains(kind) || self.to_be_had(*kind);
+        self.has_any(wanted) && wanted.iter().all(can_be)
     }
 
     fn is_complete(&self, wanted: &[Kind]) -> bool {
@@ -57,26 +69,40 @@ pub struct Wishes<'a> {
     pub newest_first: bool,
 }
 
-/// The version that is due: the one asked for; else the oldest that was begun and can be finished,
-/// if it is newer than the newest complete one; else the newest of which all wanted types are to
-/// be had; else the newest that has any.
-pub fn choose(versions: &BTreeMap<Version, Standing>, wishes: &Wishes<'_>) -> Option<Version> {
+/// Versions, and where each stands.
+type Versions = BTreeMap<Version, Standing>;
+
+fn newest_complete(versions: &Versions, kinds: &[Kind]) -> Option<Version> {
+    let complete = versions.iter().rev().find(|(_, standing)| standing.is_complete(kinds));
+    complete.map(|(version, _)| *version)
+}
+
+/// The version that is due: the one asked for; else, of the newest complete one and those newer,
+/// the oldest that was begun and can be finished; else the newest that is complete or to be had in
+/// all wanted types; else the newest that has any.
+pub fn choose(versions: &Versions, wishes: &Wishes<'_>) -> Option<Version> {
     let Wishes { kinds, version, newest_first } = *wishes;
-    let any = |standing: &Standing| kinds.iter().any(|kind| standing.to_be_had(*kind));
     if let Some(version) = version {
-        return versions.get(&version).filter(|standing| any(standing)).map(|_| version);
+        return versions.get(&version).filter(|it| it.has_any(kinds)).map(|_| version);
     }
-    let newest = |of: &dyn Fn(&Standing) -> bool| {
-        versions.iter().rev().find(|(_, standing)| of(standing)).map(|(version, _)| *version)
-    };
-    let done = newest(&|standing| standing.is_complete(kinds));
-    let unfinished = || {
-        let newer = |version: &Version| done.is_none_or(|done| *version > done);
-        let mut unfinished = versions.iter().filter(|(_, it)| it.is_unfinished(kinds));
-        unfinished.find(|(version, _)| newer(version)).map(|(version, _)| *version)
-    };
+    let from = newest_complete(versions, kinds).map_or(Bound::Unbounded, Bound::Included);
+    let eligible = || versions.range((from, Bound::Unbounded));
+    let unfinished = || eligible().find(|(_, standing)| standing.is_unfinished(kinds));
+    let newest =
+        |of: fn(&Standing, &[Kind]) -> bool| eligible().rev().find(|(_, it)| of(it, kinds));
     let unfinished = if newest_first { None } else { unfinished() };
-    unfinished.or_else(|| newest(&|it| it.is_whole(kinds))).or_else(|| newest(&any))
+    let chosen = unfinished.or_else(|| newest(Standing::is_whole));
+    chosen.or_else(|| newest(Standing::has_any)).map(|(version, _)| *version)
+}
+
+/// Versions with a dump that is here and not complete, which are not taken because a newer version
+/// is complete.
+pub fn left_alone(versions: &Versions, wishes: &Wishes<'_>) -> BTreeSet<Version> {
+    let Wishes { kinds, version, .. } = *wishes;
+    let complete = newest_complete(versions, kinds).filter(|_| version.is_none());
+    let older = complete.into_iter().flat_map(|complete| versions.range(..complete));
+    let has_news = |it: &Standing| it.here.difference(&it.complete).any(|of| kinds.contains(of));
+    older.filter(|(_, it)| has_news(it)).map(|(version, _)| *version).collect()
 }
 
 #[cfg(test)]
@@ -103,12 +129,16 @@ mod tests {
     /// Version, standing, failures.
     type Row = (&'static str, &'static str, u32);
 
-    fn chosen(rows: &[Row], newest_first: bool) -> Option<String> {
+    fn versions(rows: &[Row]) -> Versions {
         let versions = rows.iter().map(|(version, words, failures)| {
             (version.parse().unwrap(), standing(words, *failures))
         });
-        let wishes = Wishes { kinds: &BOTH, version: None, newest_first };
-        choose(&versions.collect(), &wishes).map(|version| version.to_string())
+        versions.collect()
+    }
+
+    fn chosen(rows: &[Row], kinds: &[Kind], newest_first: bool) -> Option<String> {
+        let wishes = Wishes { kinds, version: None, newest_first };
+        choose(&versions(rows), &wishes).map(|version| version.to_string())
     }
 
     #[test]
@@ -132,10 +162,68 @@ mod tests {
              Some("20260201")),
         ];
         for (versions, expected) in rows {
-            assert_eq!(chosen(versions, false).as_deref(), *expected, "{versions:?}");
+            assert_eq!(chosen(versions, &BOTH, false).as_deref(), *expected, "{versions:?}");
         }
         let begun = [("20260101", "al//a/", 0), ("20260201", "/al//", 0)];
-        assert_eq!(chosen(&begun, true).as_deref(), Some("20260201"));
+        assert_eq!(chosen(&begun, &BOTH, true).as_deref(), Some("20260201"));
+    }
+
+    #[test]
+    fn it_never_goes_back_behind_what_is_complete() {
+        // Version by version, what is chosen with and without `newest_first`, what is left alone.
+        type Case<'a> = (&'a [Row], Option<&'a str>, &'a [&'a str]);
+        #[rustfmt::skip]
+        let rows: &[Case<'_>] = &[
+            // The newest complete one has lost its files, whatever there is of an older one.
+            (&[("20260101", "al///", 0), ("20260201", "//al/al", 0)], None, &["20260101"]),
+            (&[("20260101", "a///", 0), ("20260201", "//al/al", 0)], None, &["20260101"]),
+            (&[("20260101", "al//a/", 0), ("20260201", "//al/al", 0)], None, &["20260101"]),
+            (&[("20260101", "l//al/a", 0), ("20260201", "//al/al", 0)], None, &["20260101"]),
+            (&[("20260101", "/al//", 0), ("20260201", "//al/al", 0)], None, &[]),
+            (&[("20260101", "al//al/al", 0), ("20260201", "//al/al", 0)], None, &[]),
+            (&[("20251201", "a///", 0), ("20260101", "l///", 0), ("20260201", "//al/al", 0)],
+             None, &["20251201", "20260101"]),
+            // Some of them: it stays the one to have.
+            (&[("20260101", "al///", 0), ("20260201", "a//al/al", 0)],
+             Some("20260201"), &["20260101"]),
+            (&[("20260101", "al///", 0), ("20260201", "/l/al/al", 0)],
+             Some("20260201"), &["20260101"]),
+            // A newer one is taken as ever, also in part.
+            (&[("20260101", "al///", 0), ("20260201", "//al/al", 0), ("20260301", "a///", 0)],
+             Some("20260301"), &["20260101"]),
+            (&[("20260101", "al///", 0), ("20260201", "//al/al", 0), ("20260301", "al//a/", 9)],
+             Some("20260301"), &["20260101"]),
+            // Complete in part is not complete: the older one has what is lacking.
+            (&[("20260101", "al///", 0), ("20260201", "//a/a", 0)], Some("20260101"), &[]),
+            (&[("20260101", "al///", 0), ("20260201", "a//al/a", 0)], Some("20260101"), &[]),
+            // But not if the rest can be had.
+            (&[("20260101", "al///", 0), ("20260201", "l//a/a", 0)], Some("20260201"), &[]),
+            (&[("20260101", "al///", 0), ("20260201", "l//al/a", 3)], Some("20260201"), &[]),
+            // A forced pass: the newest one is no longer complete, and comes first until it is.
+            (&[("20260101", "al///", 0), ("20260201", "al///", 0)], Some("20260201"), &[]),
+            (&[("20260101", "al///", 0), ("20260201", "al//al/a", 0)], Some("20260201"), &[]),
+            (&[("20260101", "al///", 0), ("20260201", "a///l", 0)], Some("20260201"), &[]),
+        ];
+        for (rows, expected, left) in rows {
+            for newest_first in [false, true] {
+                let chosen = chosen(rows, &BOTH, newest_first);
+                assert_eq!(chosen.as_deref(), *expected, "{rows:?} {newest_first}");
+            }
+            let wishes = Wishes { kinds: &BOTH, version: None, newest_first: false };
+            let alone = left_alone(&versions(rows), &wishes);
+            let alone: Vec<_> = alone.iter().map(ToString::to_string).collect();
+            assert_eq!(alone, *left, "{rows:?}");
+        }
+        // The wanted types decide what is complete.
+        let rows = [("20260101", "al///", 0), ("20260201", "//a/a", 0)];
+        assert_eq!(chosen(&rows, &[Kind::Artists], false), None);
+        assert_eq!(chosen(&rows, &[Kind::Labels], false).as_deref(), Some("20260101"));
+        // By name it is taken, and nothing is left alone.
+        let rows = versions(&[("20260101", "al///", 0), ("20260201", "//al/al", 0)]);
+        let version = "20260101".parse().ok();
+        let wishes = Wishes { kinds: &BOTH, version, newest_first: false };
+        assert_eq!(choose(&rows, &wishes), version);
+        assert_eq!(left_alone(&rows, &wishes), BTreeSet::new());
     }
 
     #[test]

@@ -87,11 +87,19 @@ impl Daemon<'_> {
         Ok(standings)
     }
 
+    fn wishes(&self) -> Wishes<'_> {
+        let Plan { kinds, version, newest_first, .. } = &self.plan;
+        Wishes { kinds, version: *version, newest_first: *newest_first }
+    }
+
     /// The version that is due.
     pub(super) async fn due(&self) -> Result<Option<Version>, StateError> {
-        let Plan { kinds, version, newest_first, .. } = &self.plan;
-        let wishes = Wishes { kinds, version: *version, newest_first: *newest_first };
-        Ok(choice::choose(&self.standings().await?, &wishes))
+        Ok(choice::choose(&self.standings().await?, &self.wishes()))
+    }
+
+    /// Versions that are here and not taken, as a newer one is complete.
+    pub(super) async fn left_alone(&self) -> Result<BTreeSet<Version>, StateError> {
+        Ok(choice::left_alone(&self.standings().await?, &self.wishes()))
     }
 
     /// Whether something is here that is not complete.

@@ -69,6 +69,8 @@ struct Said {
     missing: BTreeSet<Version>,
     /// Dumps of which nobody can say what they should be.
     refused: BTreeSet<DumpName>,
+    /// Versions that are here and older than the newest complete one.
+    left_alone: BTreeSet<Version>,
     /// What the newest version at the site lacks.
     half_published: Option<(Version, String)>,
     /// How files failed in the last pass.
@@ -187,11 +189,12 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    /// Forgets what a forced pass starts anew, if one is due.
+    /// Forgets what a forced pass starts anew, if one is due. A type without a dump stays as it is:
+    /// if it were forgotten, its version would not be complete again, and an older one would be due.
     async fn force(&mut self, version: Version) -> Result<(), StateError> {
         let Some(word) = self.plan.force.clone() else { return Ok(()) };
-        let Chosen { missing, .. } = self.plan_of(version).await?;
-        let kinds = self.plan.kinds.iter().copied().filter(|kind| !missing.contains(kind));
+        let standing = self.standings().await?.remove(&version).unwrap_or_default();
+        let kinds = self.plan.kinds.iter().copied().filter(|kind| standing.to_be_had(*kind));
         let names: Vec<_> = kinds.map(|kind| DumpName { version, kind }).collect();
         self.session.force(&names, &word).await?;
         self.plan.force = None;
@@ -337,6 +340,7 @@ impl<'a> Daemon<'a> {
             let now_whole = Some(self.folder.whole());
             if whole != now_whole {
                 whole = now_whole;
+                self.tell_left_alone().await?;
                 if self.is_news(wait, passed.unwrap_or_default()).await? {
                     return Ok(());
                 }
@@ -405,6 +409,18 @@ impl<'a> Daemon<'a> {
             tracing::warn!(%file, "left out: a checksum is required, and none is to be had for it");
         }
         self.said.refused = refused;
+        Ok(())
+    }
+
+    async fn tell_left_alone(&mut self) -> Result<(), StateError> {
+        let left = self.left_alone().await?;
+        let news: Vec<_> =
+            left.difference(&self.said.left_alone).map(ToString::to_string).collect();
+        if !news.is_empty() {
+            let (versions, hint) = (news.join(", "), "--dump-version takes one all the same");
+            tracing::info!(versions, hint, "left alone: a newer version is complete");
+        }
+        self.said.left_alone = left;
         Ok(())
     }
 

@@ -14,27 +14,36 @@ pub struct Stamp {
     pub ordinal: Ordinal,
 }
 
-/// When a record was made, as its node keeps it: the version and the run. The runs of one version
-/// are compared as the times they are, so that what is redelivered of an earlier run does not
-/// undo the later one. What has no stamp is older than any.
+/// When a record was made, as its node keeps it: the version, the run and its place in the dump, in
+/// this order. The runs of one version are compared as the times they are, so that what is
+/// redelivered of an earlier run does not undo the later one. The ordinal decides over an id that
+/// occurs twice in a dump: the last one counts, whatever of it is redelivered. A record without a
+/// stamp is older than any.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Age {
     /// Eight digits, or nothing.
     pub(super) version: String,
     /// The run, or 0.
     pub(super) run: i64,
+    /// The place in the dump, from 1; 0 where it is unknown, and of a sweep, which is so never
+    /// later than a record of its own run.
+    pub(super) ordinal: i64,
 }
 
 impl Age {
     pub(super) fn of(stamp: Option<&Stamp>) -> Age {
         match stamp {
-            Some(stamp) => Age::new(stamp.version, stamp.run),
-            None => Age { version: String::new(), run: 0 },
+            Some(stamp) => {
+                let ordinal = stamp.ordinal.0.cast_signed();
+                Age { ordinal, ..Age::new(stamp.version, stamp.run) }
+            }
+            None => Age { version: String::new(), run: 0, ordinal: 0 },
         }
     }
 
+    /// The age of a whole run.
     pub(super) fn new(version: Version, run: Run) -> Age {
-        Age { version: version.to_string(), run: run.0.cast_signed() }
+        Age { version: version.to_string(), run: run.0.cast_signed(), ordinal: 0 }
     }
 }
 
@@ -86,7 +95,11 @@ mod tests {
     use super::*;
 
     fn age(version: &str, run: i64) -> Age {
-        Age { version: version.to_owned(), run }
+        Age { version: version.to_owned(), run, ordinal: 0 }
+    }
+
+    fn at(ordinal: i64) -> Age {
+        Age { ordinal, ..age("20260101", 5) }
     }
 
     fn stored(sha256: &str, age: Option<Age>) -> Stored {
@@ -115,12 +128,35 @@ mod tests {
     }
 
     #[test]
+    fn of_an_id_that_occurs_twice_the_last_one_counts() {
+        let verdict = |(sha256, ordinal), (with, at_ordinal)| {
+            decide(&stored(sha256, Some(at(ordinal))), None, with, &at(at_ordinal))
+        };
+        assert_eq!(verdict(("a", 9), ("b", 5)), Verdict::Drop);
+        assert_eq!(verdict(("a", 5), ("b", 9)), Verdict::Rewrite);
+        assert_eq!(verdict(("a", 5), ("a", 5)), Verdict::Keep);
+        // A, B, A: the node knows of the last A, and keeps knowing it, so that a late B loses.
+        assert_eq!(verdict(("a", 1), ("a", 9)), Verdict::Stamp);
+        assert_eq!(verdict(("a", 9), ("a", 1)), Verdict::Drop);
+        // A node from before there were ordinals.
+        assert_eq!(verdict(("a", 0), ("a", 5)), Verdict::Stamp);
+        // A later run or version counts, whatever the place in it.
+        let later = [age("20260101", 6), age("20260201", 1)];
+        for later in later.map(|age| Age { ordinal: 1, ..age }) {
+            assert_eq!(decide(&stored("a", Some(at(9))), None, "b", &later), Verdict::Rewrite);
+            assert_eq!(decide(&stored("b", Some(later)), None, "a", &at(9)), Verdict::Drop);
+        }
+    }
+
+    #[test]
     fn what_a_sweep_removed_does_not_come_back_with_a_late_message() {
         let swept = age("20260101", 5);
         let verdict = |age| decide(&Stored::default(), Some(&swept), "a", &age);
         assert_eq!(verdict(age("20251201", 9)), Verdict::Drop);
         assert_eq!(verdict(age("20260101", 4)), Verdict::Drop);
         assert_eq!(verdict(age("20260101", 5)), Verdict::Write);
+        assert_eq!(verdict(at(9)), Verdict::Write);
+        assert_eq!(verdict(Age { run: 4, ..at(9) }), Verdict::Drop);
         assert_eq!(verdict(age("20260201", 1)), Verdict::Write);
         assert_eq!(verdict(age("", 0)), Verdict::Write);
     }

@@ -158,7 +158,7 @@ async fn remove(link: &Link, sweep: &Sweep, stretch: &Stretch) -> Result<u64, Gr
 /// Rows that leave a node nothing but its id.
 fn bare(kind: Kind, ids: &[String]) -> Vec<BoltType> {
     let mut set = BoltMap::default();
-    for name in ["sha256", "version", "run"].iter().chain(properties(kind)) {
+    for name in ["sha256", "version", "run", "ordinal"].iter().chain(properties(kind)) {
         set.put((*name).into(), null());
     }
     let set = BoltType::Map(set);

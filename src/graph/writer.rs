@@ -42,9 +42,9 @@ pub struct Noting<'a> {
 /// The records that the graph refused for themselves, by index, with its words.
 pub type Refused = BTreeMap<usize, String>;
 
-/// Writes records of one type, in the order in which they came, and notes their ordinals with them, but for those refused. Of
-/// several with one id the latest counts, among those the last. Conflicts with other writers are
-/// tried again here.
+/// Writes records of one type, in the order in which they came, and notes their ordinals with
+/// them, but for those refused. Of several with one id the latest counts (`Age`), of those without
+/// a stamp the one that came last. Conflicts with other writers are tried again here.
 ///
 /// # Errors
 /// If the server is away or the database is broken: some of the records may have been written.
@@ -133,7 +133,7 @@ async fn attempt(
     tx.each(
         format!(
             "UNWIND $rows AS row MATCH (n:{label} {{id: row.id}})
-             SET n.version = row.version SET n.run = row.run"
+             SET n.version = row.version SET n.run = row.run SET n.ordinal = row.ordinal"
         ),
         stamps,
     )
@@ -163,14 +163,17 @@ async fn claim(
     let statement = format!(
         "UNWIND $rows AS id MERGE (n:{} {{id: id}})
          SET n.claimed = true WITH n REMOVE n.claimed
-         RETURN n.id AS id, n.sha256 AS sha256, n.version AS version, n.run AS run",
+         RETURN n.id AS id, n.sha256 AS sha256, n.version AS version, n.run AS run,
+             n.ordinal AS ordinal",
         Label::of(kind).name()
     );
     let rows = tx.rows(Query::new(statement).param("rows", ids)).await?;
     let read = |row: &neo4rs::Row| {
         let version: Option<String> = row.get("version")?;
         let run: Option<i64> = row.get("run")?;
-        let age = version.map(|version| Age { version, run: run.unwrap_or(0) });
+        // Nodes from before it was kept have none.
+        let ordinal = row.get::<Option<i64>>("ordinal")?.unwrap_or(0);
+        let age = version.map(|version| Age { version, run: run.unwrap_or(0), ordinal });
         Ok::<_, GraphError>((row.get("id")?, Stored { sha256: row.get("sha256")?, age }))
     };
     rows.iter().map(read).collect()
@@ -181,11 +184,16 @@ async fn last_swept(tx: &mut Tx, kind: Kind) -> Result<Option<Age>, GraphError> 
         "MATCH (s:ExtractorSwept {type: $type}) RETURN s.version AS version, s.run AS run";
     let rows = tx.rows(Query::new(statement.to_owned()).param("type", kind.name())).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    Ok(Some(Age { version: row.get("version")?, run: row.get("run")? }))
+    Ok(Some(Age { version: row.get("version")?, run: row.get("run")?, ordinal: 0 }))
 }
 
 fn stamp_row(id: &str, age: &Age) -> BoltType {
-    row([("id", id.into()), ("version", age.version.as_str().into()), ("run", age.run.into())])
+    row([
+        ("id", id.into()),
+        ("version", age.version.as_str().into()),
+        ("run", age.run.into()),
+        ("ordinal", age.ordinal.into()),
+    ])
 }
 
 fn node_row(entity: &Entity, age: &Age) -> BoltType {
@@ -193,6 +201,7 @@ fn node_row(entity: &Entity, age: &Age) -> BoltType {
     set.put("sha256".into(), entity.sha256.as_str().into());
     set.put("version".into(), age.version.as_str().into());
     set.put("run".into(), age.run.into());
+    set.put("ordinal".into(), age.ordinal.into());
     for (name, value) in &entity.properties {
         set.put((*name).into(), property(value));
     }

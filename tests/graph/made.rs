@@ -17,6 +17,8 @@ pub struct Made {
     version: Version,
     run: Run,
     records: BTreeMap<(Kind, u32), Value>,
+    /// What stands before them in the dump, under ids of theirs.
+    earlier: Vec<(Kind, Value)>,
 }
 
 /// How many ids each type has.
@@ -32,7 +34,20 @@ impl Made {
                 }
             }
         }
-        Made { version: version.parse().unwrap(), run: Run(run), records }
+        Made { version: version.parse().unwrap(), run: Run(run), records, earlier: Vec::new() }
+    }
+
+    /// Some ids occur twice, of those some a third time, first as they are last.
+    pub fn with_repeated_ids(mut self, random: &mut StdRng) -> Made {
+        for ((kind, id), last) in &self.records {
+            if random.random_bool(0.4) {
+                if random.random_bool(0.5) {
+                    self.earlier.push((*kind, last.clone()));
+                }
+                self.earlier.push((*kind, record(*kind, *id, random)));
+            }
+        }
+        self
     }
 
     /// The next version: some records are as they were, the others are made anew or gone.
@@ -59,19 +74,18 @@ impl Made {
     }
 
     pub fn arrivals(&self, kind: Kind) -> Vec<Arrival> {
-        let records = self.records.iter().filter(|((of, _), _)| *of == kind);
-        let arrivals = (1..).zip(records).map(|(ordinal, (_, record))| {
-            let json = record.to_string();
-            let hash = format!("hash of {json}");
-            let entity = Entity::read(kind, json.as_bytes(), &hash, YEAR).unwrap();
+        let earlier = self.earlier.iter().map(|(of, record)| (*of, record));
+        let all = earlier.chain(self.records.iter().map(|((of, _), record)| (*of, record)));
+        let records = (1..).zip(all.filter(|(of, _)| *of == kind));
+        let arrival = |(ordinal, (_, record)): (u64, (Kind, &Value))| {
             let stamp = Stamp { version: self.version, run: self.run, ordinal: Ordinal(ordinal) };
-            Arrival { stamp: Some(stamp), entity }
-        });
-        arrivals.collect()
+            arrival(kind, record, stamp)
+        };
+        records.map(arrival).collect()
     }
 
     pub fn sweep(&self, kind: Kind, max_fraction: f64) -> Sweep {
-        let last = self.records.keys().filter(|key| key.0 == kind).count();
+        let last = self.arrivals(kind).len();
         Sweep {
             file: DumpName { version: self.version, kind },
             run: self.run,
@@ -81,6 +95,14 @@ impl Made {
             anyway: false,
         }
     }
+}
+
+/// A record as it arrives.
+pub fn arrival(kind: Kind, record: &Value, stamp: Stamp) -> Arrival {
+    let json = record.to_string();
+    let hash = format!("hash of {json}");
+    let entity = Entity::read(kind, json.as_bytes(), &hash, YEAR).unwrap();
+    Arrival { stamp: Some(stamp), entity }
 }
 
 fn record(kind: Kind, id: u32, random: &mut StdRng) -> Value {
