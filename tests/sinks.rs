@@ -4,6 +4,8 @@
 
 #[path = "sinks/jsonl.rs"]
 mod jsonl;
+#[path = "sinks/order.rs"]
+mod order;
 #[path = "sinks/plain.rs"]
 mod plain;
 #[path = "sinks/sqlite.rs"]
