@@ -7,6 +7,10 @@
 mod database;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "sinks/model.rs"]
+mod model;
+#[path = "postgres/order.rs"]
+mod order;
 #[path = "postgres/own.rs"]
 mod own;
 mod support;
