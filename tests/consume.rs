@@ -289,6 +289,49 @@ fn a_new_version_removes_what_it_no_longer_has_only_when_all_of_it_arrived() {
 }
 
 #[test]
+fn what_a_sweep_removed_does_not_come_back_by_late_messages_or_dead_letters() {
+    let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
+    for (folder, version, ids) in [("one", "20260101", 1..=100), ("two", "20260201", 8..=103)] {
+        let record = |id| format!("<artist><id>{id}</id><name>Artist {id}</name></artist>");
+        let text: String = ids.map(record).collect();
+        std::fs::create_dir_all(place.path(folder)).unwrap();
+        let path = place.path(&format!("{folder}/discogs_{version}_artists.xml.gz"));
+        std::fs::write(path, support::gzip(format!("<artists>{text}</artists>").as_bytes()))
+            .unwrap();
+    }
+    let database = place.path("c.db");
+    Ran::of(rabbit.consume(&place, "c.db", "a").arg("--migrate-only").output().unwrap())
+        .ends(0, &[]);
+    let refusing = "CREATE TRIGGER no BEFORE INSERT ON artists WHEN new.data_id = '7'
+                    BEGIN SELECT raise(ABORT, 'not this one'); END";
+    Connection::open(&database).unwrap().execute_batch(refusing).unwrap();
+    let mut consumer = Daemon::start(&mut rabbit.consume(&place, "c.db", "a"));
+    Ran::of(rabbit.extract(&place, "one").output().unwrap()).ends(0, &[]);
+    until("it is a dead letter", || rabbit.dead_letters(Kind::Artists).ready == 1);
+    until("the others are written", || count(&database, Kind::Artists) == 99);
+    Connection::open(&database).unwrap().execute_batch("DROP TRIGGER no").unwrap();
+    Ran::of(rabbit.extract(&place, "two").output().unwrap()).ends(0, &[]);
+    until("the removed rows are gone", || count(&database, Kind::Artists) == 96);
+
+    // The dead letter completes the older version, and brings nothing back.
+    let mut replay = rabbit.program(&place);
+    replay.args(["consume", "replay-dead-letters", "tables", "--from", &rabbit.address]);
+    Ran::of(replay.output().unwrap()).ends(0, &[]);
+    until("both are complete", || completed(&database) == 2);
+    // Nor does a message that is late; one that says no version is written.
+    let hash = "0".repeat(64);
+    let record = |id: &str| format!(r#"{{"type":"data","id":"{id}","sha256":"{hash}"}}"#);
+    let late = Letter::of(record("3"), "20260101", &[("x-run", 9), ("x-ordinal", 3)]);
+    rabbit.publish(Kind::Artists, [late, Letter::plain(record("plain"))]);
+    let there =
+        |id| one(&database, &format!("SELECT count(*) FROM artists WHERE data_id = '{id}'"));
+    until("that is written", || there("plain") == Some(1));
+    nothing_is_left(&rabbit);
+    assert_eq!((there("3"), there("7"), count(&database, Kind::Artists)), (Some(0), Some(0), 97));
+    consumer.stops();
+}
+
+#[test]
 fn a_bad_record_leaves_what_the_version_no_longer_has() {
     let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
     let record = |id| match id {

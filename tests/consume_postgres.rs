@@ -280,6 +280,55 @@ fn a_new_version_changes_exactly_its_rows_and_removes_only_on_proof() {
     consumer.stops();
 }
 
+#[test]
+fn what_a_sweep_removed_does_not_come_back_and_a_lower_run_takes_nothing() {
+    let Some(site) = Site::new() else { return };
+    let consumer = Daemon::start(&mut site.consume("a"));
+    site.all_are_read_by(1);
+    let hash = "0".repeat(64);
+    let of = |id: &str, name: &str, version: &str, run: i64, ordinal: i64| {
+        let body = format!(r#"{{"type":"data","id":"{id}","sha256":"{hash}","name":"{name}"}}"#);
+        Letter::of(body, version, &[("x-run", run), ("x-ordinal", ordinal)])
+    };
+    let end = |version: &str, run: i64, last: i64| {
+        let body = r#"{"type":"file_complete","data_type":"artists","total_processed":1}"#;
+        let numbers = [("x-run", run), ("x-last-ordinal", last), ("x-bad-records", 0)];
+        Letter::of(body, version, &numbers)
+    };
+    let publish = |letters: Vec<Letter>| site.rabbit.publish(Kind::Artists, letters);
+    let names = "SELECT string_agg(concat_ws(' ', data_id, version, run, ordinal), ', '
+                     ORDER BY data_id) FROM artists";
+    // The higher run comes first; the lower one completes, and takes nothing of it.
+    publish((1..=20).map(|n| of(&format!("h{n:02}"), "x", "20260101", 5, n)).collect());
+    publish(vec![of("low", "x", "20260101", 4, 1), end("20260101", 4, 1)]);
+    let swept = "SELECT count(*) FROM extractor_complete WHERE sweep = 'done'";
+    until("the lower run is swept", || site.number(swept) == 1);
+    assert_eq!(site.count(Kind::Artists), 21);
+    let memory = "SELECT concat_ws(' ', version, run) FROM extractor_swept WHERE type = 'artists'";
+    assert_eq!(site.database.value(memory), "20260101 4");
+    publish(vec![end("20260101", 5, 20)]);
+    until("the higher run is swept", || site.number(swept) == 2);
+    assert_eq!(
+        (site.count(Kind::Artists), site.database.value(memory).as_str()),
+        (20, "20260101 5")
+    );
+
+    // What is late is acknowledged, and brings nothing back.
+    site.database.run("DELETE FROM artists WHERE data_id > 'h02'");
+    publish(vec![
+        of("low", "x", "20260101", 4, 1),
+        of("old", "x", "20251201", 9, 1),
+        of("h01", "x", "20251201", 9, 2),
+        of("new", "x", "20260101", 6, 1),
+        record(7),
+    ]);
+    until("the others are written", || site.count(Kind::Artists) == 4);
+    site.nothing_is_left();
+    let expected = "7, h01 20260101 5 1, h02 20260101 5 2, new 20260101 6 1";
+    assert_eq!(site.database.value(names), expected);
+    consumer.stops();
+}
+
 /// A record as the platform sends it, but that its hash is none.
 fn record(id: usize) -> Letter {
     let hash = "0".repeat(64);

@@ -4,6 +4,10 @@
 
 #[path = "sinks/jsonl.rs"]
 mod jsonl;
+#[path = "sinks/model.rs"]
+mod model;
+#[path = "sinks/order.rs"]
+mod order;
 #[path = "sinks/plain.rs"]
 mod plain;
 #[path = "sinks/sqlite.rs"]

@@ -15,14 +15,15 @@ use super::round::PATIENCE;
 use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
 use crate::model::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Timestamp, Version};
+use crate::tables::Which;
 use crate::tables::postgres::complete::{self, claim_sweep, end_sweep};
 use crate::tables::postgres::{
     Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, delivered, fault, identity,
-    is_only_run, migrate, missing, next_stretch, note_first, remove_stale, words, write_rows,
+    is_only_run, migrate, missing, next_stretch, note_first, remember_sweep, remove_stale, words,
+    write_rows,
 };
 use crate::tables::schema::SchemaError;
 use crate::tables::sweep::{self, Rows, Swept};
-use crate::tables::{Order, Which};
 
 /// How long a claim on a sweep lasts unless it is renewed, which every step does.
 const CLAIM: Duration = Duration::from_mins(1);
@@ -143,7 +144,6 @@ impl Postgres {
         }
         let mut refusals = Vec::new();
         for (key, mut indices) in origins {
-            // A message that comes again may come after a later one of the same id.
             let ordinal = |index: usize| batch.records[index].source.map(|source| source.ordinal);
             indices.sort_by_key(|index| ordinal(*index));
             let only_run = match key {
@@ -153,7 +153,6 @@ impl Postgres {
             let origin = Origin {
                 kind: batch.kind,
                 source: key.map(|(version, run)| (version, Run(run))),
-                order: Order::Run,
                 now: self.clock.now(),
                 only_run,
             };
@@ -166,14 +165,12 @@ impl Postgres {
                     let record = &batch.records[*index];
                     // A message that is not UTF-8 is no record.
                     let json = std::str::from_utf8(&record.json).unwrap_or_default();
-                    Row { id: &record.id, hash, json }
+                    Row { id: &record.id, ordinal: ordinal(*index), hash, json }
                 })
                 .collect();
-            let ordinals: Vec<Option<Ordinal>> =
-                indices.iter().map(|index| ordinal(*index)).collect();
-            let notes = Notes::Messages { ordinals: &ordinals, noter: &self.noter };
-            let refused = write_rows(&mut client, &origin, &rows, notes).await;
-            let refused = refused.map_err(|error| self.away(&words(&error)))?;
+            let notes = Notes::Messages(&self.noter);
+            let written = write_rows(&mut client, &origin, &rows, notes).await;
+            let refused = written.map_err(|error| self.away(&words(&error)))?.refused;
             refusals
                 .extend(refused.into_iter().map(|(row, why)| Refusal { index: indices[row], why }));
         }
@@ -224,7 +221,7 @@ impl Postgres {
             if !go_on() || !runtime.block_on(claim.renew())? {
                 return Ok(Swept::Stopped);
             }
-            let which = Which { file: sweep.file, run: sweep.run, order: Order::Run };
+            let which = Which { file: sweep.file, run: sweep.run };
             let mut table = Table { client: &claim.client, runtime: &runtime, which };
             // A run is noted as complete only when all of it is written.
             let swept = sweep::sweep(&mut table, &sweep, sweep.last, &mut |_| {
@@ -338,6 +335,10 @@ impl Rows for Table<'_> {
         _go_on: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<Option<Stretch>>, Error> {
         self.runtime.block_on(next_stretch(self.client, &self.which, previous)).map(Some)
+    }
+
+    fn remember(&mut self, _go_on: &mut dyn FnMut(u64) -> bool) -> Result<Option<()>, Error> {
+        self.runtime.block_on(remember_sweep(self.client, &self.which)).map(Some)
     }
 
     fn remove(

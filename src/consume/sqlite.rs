@@ -15,14 +15,14 @@ use super::message::{ExtractionComplete, Record, Source};
 use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
 use crate::model::complete::{Announced, Note, Noter, Sweep as NotedSweep};
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Ranges, Run, Timestamp, Version};
+use crate::tables::Which;
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::complete::{self, claim_sweep, data_came, end_sweep};
 use crate::tables::sqlite::{
     Group, Refused, Row, Stretch, connect, connect_reader, delivered, next_stretch, note_delivered,
-    patiently, prepare, remove_stale, words, write_groups,
+    patiently, prepare, remember_sweep, remove_stale, words, write_groups,
 };
 use crate::tables::sweep::{self, Rows, Swept};
-use crate::tables::{Order, Which};
 
 /// How long a claim on a sweep lasts unless it is renewed, which every step does.
 const CLAIM: Duration = Duration::from_mins(1);
@@ -217,32 +217,32 @@ fn write(
             Group {
                 kind: batch.kind,
                 source: key.map(|(version, run)| (version, Run(run))),
-                order: Order::Run,
                 rows: indices.into_iter().map(row).collect(),
             }
         })
         .collect();
     let sources: Vec<_> = groups.iter().map(|group| group.source).collect();
-    let refused = write_groups(connection, &groups, now, |refused| {
+    let written = write_groups(connection, &groups, now, |refused| {
         for (group_index, group) in groups.iter().enumerate() {
             let Some((version, run)) = group.source else { continue };
             let file = DumpName { version, kind: batch.kind };
-            for range in written(batch, group_index, group, refused).iter() {
+            for range in taken(batch, group_index, group, refused).iter() {
                 note_delivered(connection, file, run, range)?;
             }
         }
         data_came(connection, noter, batch.kind, &sources, now)
     })?;
     let refusal = |((_, index), why)| Refusal { index, why };
-    Ok(refused.into_iter().map(refusal).collect())
+    Ok(written.refused.into_iter().map(refusal).collect())
 }
 
 fn row(record: &Record) -> Row<'_> {
-    Row { id: &record.id, hash: &record.hash, json: &record.json }
+    let ordinal = record.source.map(|source| source.ordinal);
+    Row { id: &record.id, ordinal, hash: &record.hash, json: &record.json }
 }
 
 /// The ordinals of a group's rows that were not refused.
-fn written(batch: &Batch, group_index: usize, group: &Group<'_>, refused: &Refused) -> Ranges {
+fn taken(batch: &Batch, group_index: usize, group: &Group<'_>, refused: &Refused) -> Ranges {
     let ordinals = group.rows.iter().filter_map(|(index, _)| {
         let refused = refused.contains_key(&(group_index, *index));
         batch.records[*index].source.filter(|_| !refused).map(|source| source.ordinal)
@@ -267,7 +267,7 @@ impl Sqlite {
         };
         // Reading a whole table takes minutes, so it is done beside the thread that writes.
         let sweeping = tokio::task::spawn_blocking(move || {
-            let which = Which { file: sweep.file, run: sweep.run, order: Order::Run };
+            let which = Which { file: sweep.file, run: sweep.run };
             let (reader, writer) = (connect_reader(&path)?, connect(&path)?);
             if !patiently(|| claim.renew(&writer), &mut |_| go_on())?.unwrap_or(false) {
                 return Ok(Swept::Stopped);
@@ -326,6 +326,10 @@ impl Rows for Table<'_> {
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> rusqlite::Result<Option<Option<Stretch>>> {
         patiently(|| next_stretch(&self.reader, &self.which, previous), go_on)
+    }
+
+    fn remember(&mut self, go_on: &mut dyn FnMut(u64) -> bool) -> rusqlite::Result<Option<()>> {
+        patiently(|| remember_sweep(self.writer, &self.which), go_on)
     }
 
     fn remove(

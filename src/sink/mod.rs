@@ -34,6 +34,7 @@ pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 pub use target::{Target, TargetError};
 
+pub use crate::tables::LeftOut;
 pub use crate::tables::sweep::{Sweep, Swept};
 
 /// What opening a sink takes.
@@ -146,15 +147,6 @@ pub trait Sink: Send + Sync {
     fn needs(&self, _gzip_bytes: u64) -> Option<Need> {
         None
     }
-}
-
-/// Records that count as delivered although they were not written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Their row is there from a later version, or from a higher run of the same.
-    pub later: u64,
-    /// They have no row, since a later version or run was swept that does not have them.
-    pub swept: u64,
 }
 
 /// Room that a delivery will roughly need.

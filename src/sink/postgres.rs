@@ -2,22 +2,23 @@ mod checkup;
 mod lane;
 mod link;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio_postgres::{Client, Error};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{LaneStart, Opening, Sink, SinkError, Sweep, Swept};
-use crate::model::{DumpName, Job, Kind, Ordinal, Run};
+use super::{LaneStart, LeftOut, Opening, Sink, SinkError, Sweep, Swept};
+use crate::model::{Checkpoint, DumpName, Job, Kind, Ordinal, Run};
+use crate::tables::Which;
 use crate::tables::postgres::{
     Fault, Index, POSTGRES, Server, Stretch, create, delivered, fault, identity, is_only_run,
-    migrate, missing, next_stretch, note_first, remove_stale, words,
+    last_run, migrate, missing, next_stretch, note_first, remember_sweep, remove_stale, words,
 };
 use crate::tables::schema::SchemaError;
 use crate::tables::sweep::{self, Rows};
-use crate::tables::{Order, Which};
 pub use checkup::checkup;
 use lane::Lane;
 use link::{Base, Failure, Link, Outage};
@@ -45,6 +46,7 @@ impl Postgres {
             runtime: opening.runtime.clone(),
             identity: OnceLock::new(),
             outage: Mutex::new(Outage::default()),
+            left_out: Mutex::default(),
         });
         let preparing = opening.stop.run_until_cancelled(prepare(&base));
         let identity = opening.runtime.block_on(preparing).ok_or_else(SinkError::stopped)??;
@@ -108,6 +110,13 @@ impl Postgres {
             }
         }
         Ok(true)
+    }
+}
+
+impl Base {
+    /// What was left out of each file.
+    fn left_out(&self) -> MutexGuard<'_, BTreeMap<DumpName, LeftOut>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,6 +190,9 @@ impl Sink for Postgres {
         };
         let looked = self.patiently(&mut link, "read", &mut |_| true, &look)?;
         let (held, only_run) = looked.ok_or_else(SinkError::stopped)?;
+        if start.from == Checkpoint::BEGINNING {
+            self.base.left_out().remove(&file);
+        }
         let holds = held.min(start.from.ordinal());
         let (lane, ends) = super::Lane::new(holds, start.depth);
         let clock = Arc::clone(&self.base.clock);
@@ -193,6 +205,16 @@ impl Sink for Postgres {
         let look = async |client: &mut Client| delivered(client, file, run).await;
         let held = self.patiently(&mut Link::new(&self.base), "read", &mut |_| true, &look)?;
         Ok(held.ok_or_else(SinkError::stopped)?.prefix() >= last)
+    }
+
+    fn last_run(&self, file: DumpName) -> Result<Option<Run>, SinkError> {
+        let look = async |client: &mut Client| last_run(client, file).await;
+        let last = self.patiently(&mut Link::new(&self.base), "read", &mut |_| true, &look)?;
+        last.ok_or_else(SinkError::stopped)
+    }
+
+    fn left_out(&self, file: DumpName) -> LeftOut {
+        self.base.left_out().get(&file).copied().unwrap_or_default()
     }
 
     fn sweeps(&self) -> bool {
@@ -211,16 +233,11 @@ impl Sink for Postgres {
         let Some((held, only)) = self.patiently(&mut link, "read", go_on, &look)? else {
             return Ok(Swept::Stopped);
         };
+        let mut table = SweptTable { sink: self, link: &mut link, which: Which { file, run } };
         let swept = if only {
-            Swept::Removed(0)
+            sweep::nothing_stale(&mut table, sweep, held, go_on)?
         } else {
-            let which = Which { file, run, order: Order::Arrival };
-            sweep::sweep(
-                &mut SweptTable { sink: self, link: &mut link, which },
-                sweep,
-                held,
-                go_on,
-            )?
+            sweep::sweep(&mut table, sweep, held, go_on)?
         };
         // The type is complete in its table now, whatever may stay in it of earlier versions.
         if swept != Swept::Stopped && !self.index(&mut link, file.kind, go_on)? {
@@ -249,6 +266,12 @@ impl Rows for SweptTable<'_> {
         let which = self.which;
         let look = async |client: &mut Client| next_stretch(client, &which, previous).await;
         self.sink.patiently(self.link, "sweep", go_on, &look)
+    }
+
+    fn remember(&mut self, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Option<()>, SinkError> {
+        let which = self.which;
+        let remember = async |client: &mut Client| remember_sweep(client, &which).await;
+        self.sink.patiently(self.link, "sweep", go_on, &remember)
     }
 
     fn remove(

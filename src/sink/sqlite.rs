@@ -2,6 +2,7 @@ mod checkup;
 mod writer;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,15 +12,15 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 use tokio::runtime;
 
-use super::{Lane, LaneStart, Need, Sink, SinkError, Sweep, Swept, hints, spawn};
-use crate::model::{Clock, DumpName, Job, Ordinal, Run};
+use super::{Lane, LaneStart, LeftOut, Need, Sink, SinkError, Sweep, Swept, hints, spawn};
+use crate::model::{Checkpoint, Clock, DumpName, Job, Ordinal, Run};
+use crate::tables::Which;
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::{
-    self, Fault, Stretch, connect, connect_reader, delivered, fault, is_only_run, next_stretch,
-    note_first, patiently, remove_stale, words,
+    self, Fault, Stretch, connect, connect_reader, delivered, fault, is_only_run, last_run,
+    next_stretch, note_first, patiently, remember_sweep, remove_stale, words,
 };
 use crate::tables::sweep::{self, Rows};
-use crate::tables::{Order, Which};
 pub use checkup::checkup;
 use writer::NewLane;
 
@@ -44,12 +45,18 @@ pub(super) struct Database {
     path: PathBuf,
     connection: Mutex<Connection>,
     pub(super) clock: Arc<dyn Clock>,
+    left_out: Mutex<BTreeMap<DumpName, LeftOut>>,
 }
 
 impl Database {
     /// The connection, between two transactions.
     pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was left out of each file.
+    pub(super) fn left_out(&self) -> MutexGuard<'_, BTreeMap<DumpName, LeftOut>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An error of SQLite's while doing something to the file.
@@ -112,8 +119,9 @@ impl Sqlite {
         let absolute = std::path::absolute(path)
             .map_err(|error| SinkError::io(format!("cannot open {}", path.display()), &error))?;
         let connection = connect(&absolute).map_err(|error| explain(path, "open", &error))?;
-        let database =
-            Arc::new(Database { path: absolute, connection: Mutex::new(connection), clock });
+        let connection = Mutex::new(connection);
+        let left_out = Mutex::default();
+        let database = Arc::new(Database { path: absolute, connection, clock, left_out });
         let job = prepare(&database)?;
 
         let runtime = runtime::Builder::new_current_thread().build();
@@ -165,10 +173,14 @@ impl Sink for Sqlite {
         let held = delivered(&connection, start.file, start.run)
             .map_err(|error| self.database.error("read", &error))?;
         if held.iter().next().is_none() {
-            // Without the note a sweep has to look at all rows, nothing worse.
+            // Without the note a sweep has to look at all rows, and an older version is still left
+            // out, which is said.
             _ = note_first(&connection, start.file, start.run);
         }
         drop(connection);
+        if start.from == Checkpoint::BEGINNING {
+            self.database.left_out().remove(&start.file);
+        }
         let holds = held.prefix().min(start.from.ordinal());
         let (lane, ends) = Lane::new(holds, start.depth);
         let new = NewLane { file: start.file, run: start.run, ends };
@@ -189,6 +201,15 @@ impl Sink for Sqlite {
         Ok(held.prefix() >= last)
     }
 
+    fn last_run(&self, file: DumpName) -> Result<Option<Run>, SinkError> {
+        let last = last_run(&self.database.connection(), file);
+        last.map_err(|error| self.database.error("read", &error))
+    }
+
+    fn left_out(&self, file: DumpName) -> LeftOut {
+        self.database.left_out().get(&file).copied().unwrap_or_default()
+    }
+
     fn sweeps(&self) -> bool {
         true
     }
@@ -197,17 +218,16 @@ impl Sink for Sqlite {
         let failed = |error: &rusqlite::Error| self.database.error("sweep", error);
         let held = delivered(&self.database.connection(), sweep.file, sweep.run)
             .map_err(|error| failed(&error))?;
-
-        let only = is_only_run(&self.database.connection(), sweep.file, sweep.run);
-        if only.map_err(|error| failed(&error))? {
-            return Ok(Swept::Removed(0));
-        }
-
         // Reading a whole table takes minutes, so it is done beside the connection that writes.
         let reader = connect_reader(&self.database.path).map_err(|error| failed(&error))?;
-        let which = Which { file: sweep.file, run: sweep.run, order: Order::Arrival };
+        let which = Which { file: sweep.file, run: sweep.run };
         let mut rows = SweptTable { database: &self.database, reader, which };
-        let swept = sweep::sweep(&mut rows, sweep, held.prefix(), go_on);
+        let only = is_only_run(&self.database.connection(), sweep.file, sweep.run);
+        let swept = if only.map_err(|error| failed(&error))? {
+            sweep::nothing_stale(&mut rows, sweep, held.prefix(), go_on)
+        } else {
+            sweep::sweep(&mut rows, sweep, held.prefix(), go_on)
+        };
         let swept = swept.map_err(|error| failed(&error))?;
         if let Swept::Removed(1..) = swept {
             self.database.settle()?;
@@ -253,6 +273,10 @@ impl Rows for SweptTable<'_> {
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> rusqlite::Result<Option<Option<Stretch>>> {
         patiently(|| next_stretch(&self.reader, &self.which, previous), go_on)
+    }
+
+    fn remember(&mut self, go_on: &mut dyn FnMut(u64) -> bool) -> rusqlite::Result<Option<()>> {
+        patiently(|| remember_sweep(&self.database.connection(), &self.which), go_on)
     }
 
     fn remove(

@@ -7,4 +7,4 @@ pub mod sqlite;
 pub mod sweep;
 mod year;
 
-pub use order::{Order, Which};
+pub use order::{LeftOut, Which};

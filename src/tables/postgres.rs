@@ -5,6 +5,8 @@ pub mod complete;
 mod connect;
 mod indexes;
 mod migrate;
+mod order;
+mod runs;
 mod stretch;
 mod tls;
 
@@ -12,13 +14,11 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::ops::RangeInclusive;
 
-use bytes::{BufMut, BytesMut};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Transaction};
 
-use super::Order;
-use super::year::{dated_by, with_year, year_of};
+use super::LeftOut;
 use crate::model::complete::Noter;
 use crate::model::fault::place;
 use crate::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
@@ -26,6 +26,9 @@ use crate::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
 pub use connect::{ConnectError, Connected, Server, ServerError};
 pub use indexes::{INDEXES, Index, create, missing};
 pub use migrate::{POSTGRES, migrate, pending};
+use order::{Insert, stamp, upsert};
+use runs::may_insert;
+pub use runs::{is_only_run, last_run, note_first, remember_sweep};
 pub use stretch::{Stretch, next_stretch, remove_stale};
 
 /// One record on its way into its table.
@@ -33,6 +36,8 @@ pub use stretch::{Stretch, next_stretch, remove_stale};
 pub struct Row<'a> {
     /// Its id.
     pub id: &'a str,
+    /// Its place in its dump, if that is known.
+    pub ordinal: Option<Ordinal>,
     /// SHA-256 of the canonical JSON, lower-case hex.
     pub hash: &'a str,
     /// The canonical JSON.
@@ -109,16 +114,24 @@ pub struct Batch<'a> {
 /// The records that the server refused for themselves, with its words: by their index.
 pub type Refused = BTreeMap<usize, String>;
 
-/// Writes a batch in one transaction, all but what is refused. Of several rows of one id the last
-/// wins.
+/// What of a batch's rows was not written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Those that the server refused.
+    pub refused: Refused,
+    /// Those that a later row or sweep stands against.
+    pub left_out: LeftOut,
+}
+
+/// Writes a batch in one transaction, all but what is refused. Of several rows of one id that of
+/// the highest ordinal wins, else the last.
 ///
 /// # Errors
 /// What the server says; nothing was written then, unless the connection was lost at the end.
-pub async fn write(client: &mut Client, batch: &Batch<'_>) -> Result<Refused, Error> {
+pub async fn write(client: &mut Client, batch: &Batch<'_>) -> Result<Written, Error> {
     let origin = Origin {
         kind: batch.file.kind,
         source: Some((batch.file.version, batch.run)),
-        order: Order::Arrival,
         now: batch.now,
         only_run: batch.only_run,
     };
@@ -132,8 +145,6 @@ pub struct Origin {
     pub kind: Kind,
     /// Their version and run; none if they do not say.
     pub source: Option<(Version, Run)>,
-    /// What decides between two runs of one version.
-    pub order: Order,
     /// The moment that changed rows are dated with.
     pub now: Timestamp,
     /// Whether no other run is known to have written to the table.
@@ -145,18 +156,13 @@ pub struct Origin {
 pub enum Notes<'a> {
     /// Ordinals that are dealt with, whatever becomes of the rows.
     Ranges(&'a [RangeInclusive<Ordinal>]),
-    /// The rows' own ordinals, but for those that are refused, and what the rows mean for
-    /// cancellations.
-    Messages {
-        /// The ordinal of each row, where it is known.
-        ordinals: &'a [Option<Ordinal>],
-        /// Who notes.
-        noter: &'a Noter,
-    },
+    /// The rows' own ordinals, but for those that are refused, and what the rows mean for the
+    /// cancellations of whoever notes.
+    Messages(&'a Noter),
 }
 
-/// Writes rows in one transaction, all but what is refused. Of several rows of one id the last
-/// wins.
+/// Writes rows in one transaction, all but what is refused. Of several rows of one id that of
+/// the highest ordinal wins, else the last.
 ///
 /// # Errors
 /// What the server says; nothing was written then, unless the connection was lost at the end.
@@ -165,12 +171,13 @@ pub async fn write_rows(
     origin: &Origin,
     all: &[Row<'_>],
     notes: Notes<'_>,
-) -> Result<Refused, Error> {
+) -> Result<Written, Error> {
     let mut refused = Refused::new();
     loop {
         let rows = last_of_each(all, &refused);
-        match write_all(client, origin, &rows, notes, &refused).await {
-            Ok(()) => return Ok(refused),
+        let ordinals = noted(all, notes, &refused);
+        match write_all(client, origin, &rows, notes, &ordinals).await {
+            Ok(left_out) => return Ok(Written { refused, left_out }),
             Err(error) if fault(&error) == Fault::Record => {
                 let found = look_for_refused(client, origin, &rows).await?;
                 if found.is_empty() {
@@ -186,12 +193,17 @@ pub async fn write_rows(
 /// A row and its index in its batch.
 type Numbered<'a> = (usize, &'a Row<'a>);
 
-/// The last row of each id that is not refused, sorted by id, so that two who write the same rows
-/// wait for each other and do not deadlock.
+/// The row of each id that wins of those that are not refused, sorted by id, so that two who write
+/// the same rows wait for each other and do not deadlock.
 fn last_of_each<'a>(rows: &'a [Row<'a>], refused: &Refused) -> Vec<Numbered<'a>> {
     let taken = rows.iter().enumerate().filter(|(index, _)| !refused.contains_key(index));
-    let last: BTreeMap<&str, Numbered<'a>> =
-        taken.map(|(index, row)| (row.id, (index, row))).collect();
+    let mut last: BTreeMap<&str, Numbered<'a>> = BTreeMap::new();
+    for (index, row) in taken {
+        let winner = last.entry(row.id).or_insert((index, row));
+        if winner.1.ordinal <= row.ordinal {
+            *winner = (index, row);
+        }
+    }
     last.into_values().collect()
 }
 
@@ -200,9 +212,10 @@ async fn write_all(
     origin: &Origin,
     rows: &[Numbered<'_>],
     notes: Notes<'_>,
-    refused: &Refused,
-) -> Result<(), Error> {
+    ordinals: &[RangeInclusive<Ordinal>],
+) -> Result<LeftOut, Error> {
     let transaction = client.transaction().await?;
+    let insert = may_insert(&transaction, origin).await?;
     let stamped = if origin.only_run || rows.is_empty() {
         Vec::new()
     } else {
@@ -211,14 +224,16 @@ async fn write_all(
     let not_stamped =
         |(_, row): &&Numbered<'_>| stamped.binary_search_by(|id| id.as_str().cmp(row.id)).is_err();
     let rows: Vec<Numbered<'_>> = rows.iter().filter(not_stamped).copied().collect();
-    if !rows.is_empty() {
-        upsert(&transaction, origin, &rows).await?;
+    let mut left_out = LeftOut::default();
+    if !rows.is_empty() && upsert(&transaction, origin, &rows, insert).await? < rows.len() as u64 {
+        // Some were there already, as they came or later ones, or are to have no row.
+        left_out = order::left_out(&transaction, origin, &rows, insert).await?;
     }
-    note(&transaction, origin, notes, refused).await?;
+    note(&transaction, origin, notes, ordinals).await?;
     place("postgres.commit.before");
     transaction.commit().await?;
     place("postgres.commit.after");
-    Ok(())
+    Ok(left_out)
 }
 
 /// Finds the rows that the server refuses, by halves; it writes nothing.
@@ -232,10 +247,10 @@ async fn look_for_refused(
     let mut parts = vec![rows];
     while let Some(part) = parts.pop() {
         let savepoint = transaction.savepoint("part").await?;
-        let written = upsert(&savepoint, origin, part).await;
+        let written = upsert(&savepoint, origin, part, Insert::Allowed).await;
         savepoint.rollback().await?;
         match (written, part) {
-            (Ok(()), _) | (Err(_), []) => {}
+            (Ok(_), _) | (Err(_), []) => {}
             (Err(error), _) if fault(&error) != Fault::Record => return Err(error),
             (Err(error), [(index, _)]) => {
                 refused.insert(*index, words(&error));
@@ -250,92 +265,6 @@ async fn look_for_refused(
     Ok(refused)
 }
 
-/// Stamps the rows that are there with the same hash: neither their data nor an index is written.
-/// Returns their ids, sorted.
-async fn stamp(
-    transaction: &Transaction<'_>,
-    origin: &Origin,
-    rows: &[Numbered<'_>],
-) -> Result<Vec<String>, Error> {
-    let Some((version, run)) = origin.source else { return Ok(Vec::new()) };
-    let table = origin.kind.name();
-    let in_order = match origin.order {
-        Order::Arrival => "",
-        Order::Run => "AND (row.version < $3 OR row.run IS NULL OR row.run <= $4)",
-    };
-    let sql = format!(
-        "UPDATE {table} AS row SET version = $3, run = $4
-         FROM unnest($1, $2) AS new (id, hash)
-         WHERE row.data_id = new.id AND row.hash = new.hash AND row.version <= $3
-             {in_order}
-         RETURNING row.data_id"
-    );
-    let ids: Vec<&str> = rows.iter().map(|(_, row)| row.id).collect();
-    let hashes: Vec<&str> = rows.iter().map(|(_, row)| row.hash).collect();
-    let parameters: [Parameter<'_>; 4] = [
-        (&ids, Type::TEXT_ARRAY),
-        (&hashes, Type::TEXT_ARRAY),
-        (&version.to_string(), Type::TEXT),
-        (&stored_run(run), Type::INT8),
-    ];
-    let stamped = transaction.query_typed(&sql, &parameters).await?;
-    let mut ids: Vec<String> =
-        stamped.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    ids.sort_unstable();
-    Ok(ids)
-}
-
-/// Inserts rows, or changes them where they are not of a later version. By one statement over
-/// arrays: 100,000 releases of 3.3 kB took 13.1 s beside 10.3 s of a bare COPY; by a temporary
-/// table it would be one copy more of every record. A row without a version
-/// is in an older form and is written anew, even if its hash is the same. So is one that another
-/// run wrote after it was looked for.
-async fn upsert(
-    transaction: &Transaction<'_>,
-    origin: &Origin,
-    rows: &[Numbered<'_>],
-) -> Result<(), Error> {
-    let kind = origin.kind;
-    let table = kind.name();
-    let in_order = match origin.order {
-        Order::Arrival => "",
-        Order::Run => {
-            "AND (row.version < excluded.version OR row.run IS NULL OR row.run <= excluded.run)"
-        }
-    };
-    let sql = format!(
-        "INSERT INTO {table} AS row (data_id, hash, data, version, run, updated_at)
-         SELECT id, hash, data::jsonb, $4, $5, to_timestamp($6 / 1000)
-         FROM (SELECT unnest($1) AS id, unnest($2) AS hash, unnest($3) AS data) AS new
-         ON CONFLICT (data_id) DO UPDATE SET
-             hash = excluded.hash,
-             data = excluded.data,
-             version = excluded.version,
-             run = excluded.run,
-             updated_at = CASE WHEN row.hash = excluded.hash
-                 THEN row.updated_at ELSE excluded.updated_at END
-         WHERE row.version IS NULL
-            OR (row.version <= excluded.version {in_order}
-                AND (row.hash, row.version, row.run)
-                    IS DISTINCT FROM (excluded.hash, excluded.version, excluded.run))"
-    );
-    let ids: Vec<&str> = rows.iter().map(|(_, row)| row.id).collect();
-    let hashes: Vec<&str> = rows.iter().map(|(_, row)| row.hash).collect();
-    let latest = origin.now.year() + 1;
-    let (version, run) = origin.source.unzip();
-    let data: Vec<Stored<'_>> =
-        rows.iter().map(|(_, row)| Stored { json: row.json, kind, latest }).collect();
-    let parameters: [Parameter<'_>; 6] = [
-        (&ids, Type::TEXT_ARRAY),
-        (&hashes, Type::TEXT_ARRAY),
-        (&data, Type::TEXT_ARRAY),
-        (&version.map(|version| version.to_string()), Type::TEXT),
-        (&run.map(stored_run), Type::INT8),
-        (&millis(origin.now), Type::FLOAT8),
-    ];
-    transaction.execute_typed(&sql, &parameters).await.map(drop)
-}
-
 /// A parameter of a statement that is sent once, with its type: no round trip to ask for types.
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
@@ -344,46 +273,21 @@ fn millis(moment: Timestamp) -> f64 {
     moment.0 as f64
 }
 
-/// A run as the column holds it; only equality matters.
+/// A run as the column holds it.
 fn stored_run(run: Run) -> i64 {
     run.0.cast_signed()
 }
 
-/// A record as the table holds it.
-#[derive(Debug)]
-struct Stored<'a> {
-    json: &'a str,
-    kind: Kind,
-    latest: i32,
-}
-
-impl ToSql for Stored<'_> {
-    fn to_sql(
-        &self,
-        _: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match dated_by(self.kind) {
-            None => out.put_slice(self.json.as_bytes()),
-            Some(member) => {
-                let year = year_of(self.json, member, self.latest);
-                let (open, rest) = with_year(self.json, year);
-                out.put_slice(open.as_bytes());
-                out.put_slice(rest.as_bytes());
-            }
+/// The ordinals that are dealt with.
+fn noted(all: &[Row<'_>], notes: Notes<'_>, refused: &Refused) -> Vec<RangeInclusive<Ordinal>> {
+    match notes {
+        Notes::Ranges(ranges) => ranges.to_vec(),
+        Notes::Messages(_) => {
+            let written = all.iter().enumerate().filter(|(index, _)| !refused.contains_key(index));
+            let ordinals = written.filter_map(|(_, row)| Some(row.ordinal?..=row.ordinal?));
+            ordinals.collect::<Ranges>().iter().collect()
         }
-        Ok(IsNull::No)
     }
-
-    fn accepts(kind: &Type) -> bool {
-        *kind == Type::TEXT
-    }
-
-    fn encode_format(&self, _: &Type) -> Format {
-        Format::Binary
-    }
-
-    to_sql_checked!();
 }
 
 /// Notes what is to be noted with rows.
@@ -391,22 +295,16 @@ async fn note(
     transaction: &Transaction<'_>,
     origin: &Origin,
     notes: Notes<'_>,
-    refused: &Refused,
+    ordinals: &[RangeInclusive<Ordinal>],
 ) -> Result<(), Error> {
-    let ranges: Vec<RangeInclusive<Ordinal>> = match notes {
-        Notes::Ranges(ranges) => ranges.to_vec(),
-        Notes::Messages { ordinals, noter } => {
-            let sources = [origin.source];
-            complete::data_came(transaction, noter, origin.kind, &sources, origin.now).await?;
-            let written = ordinals.iter().enumerate().filter(|(i, _)| !refused.contains_key(i));
-            let written = written.filter_map(|(_, ordinal)| Some((*ordinal)?..=(*ordinal)?));
-            written.collect::<Ranges>().iter().collect()
-        }
-    };
+    if let Notes::Messages(noter) = notes {
+        let sources = [origin.source];
+        complete::data_came(transaction, noter, origin.kind, &sources, origin.now).await?;
+    }
     let Some((version, run)) = origin.source else { return Ok(()) };
-    for range in ranges {
+    for range in ordinals {
         let file = DumpName { version, kind: origin.kind };
-        note_delivered(transaction, file, run, range).await?;
+        note_delivered(transaction, file, run, range.clone()).await?;
     }
     Ok(())
 }
@@ -474,42 +372,6 @@ fn stored_ranges(rows: &[tokio_postgres::Row]) -> Result<Ranges, Error> {
         row.try_get::<_, i64>(column).map(|number| Ordinal(number.cast_unsigned()))
     };
     rows.iter().map(|row| Ok(ordinal(row, 0)?..=ordinal(row, 1)?)).collect()
-}
-
-/// Notes that a run finds its table empty, if it does.
-///
-/// # Errors
-/// What the server says.
-pub async fn note_first(client: &Client, file: DumpName, run: Run) -> Result<(), Error> {
-    let (version, kind, run) = (file.version.to_string(), file.kind.name(), stored_run(run));
-    let note = format!(
-        "INSERT INTO extractor_first (type, version, run)
-         SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM {kind})
-         ON CONFLICT (type) DO UPDATE SET version = excluded.version, run = excluded.run"
-    );
-    let parameters: [Parameter<'_>; 3] =
-        [(&kind, Type::TEXT), (&version, Type::TEXT), (&run, Type::INT8)];
-    client.execute_typed(&note, &parameters).await.map(drop)
-}
-
-/// Whether nothing but this run ever wrote to its table, so that no row is of an earlier version.
-///
-/// # Errors
-/// What the server says.
-pub async fn is_only_run(client: &Client, file: DumpName, run: Run) -> Result<bool, Error> {
-    let (version, kind, run) = (file.version.to_string(), file.kind.name(), stored_run(run));
-    let parameters: [Parameter<'_>; 3] =
-        [(&kind, Type::TEXT), (&version, Type::TEXT), (&run, Type::INT8)];
-    let found = client
-        .query_typed_one(
-            "SELECT EXISTS (SELECT 1 FROM extractor_first
-                            WHERE type = $1 AND version = $2 AND run = $3)
-                AND NOT EXISTS (SELECT 1 FROM extractor_delivered
-                                WHERE type = $1 AND NOT (version = $2 AND run = $3))",
-            &parameters,
-        )
-        .await?;
-    found.try_get(0)
 }
 
 /// The database's own identity, a UUID; `new` becomes it if there is none.

@@ -5,15 +5,16 @@ mod busy;
 pub mod complete;
 mod migrate;
 mod open;
+mod order;
+mod runs;
 mod stretch;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, Error, ErrorCode};
+use rusqlite::{Connection, Error, ErrorCode};
 
-use super::Order;
+use super::LeftOut;
 use crate::model::fault::place;
 use crate::model::{
     Body, DumpName, Item, Kind, Ordinal, Parsed, Ranges, Run, Sha256, Timestamp, Version,
@@ -23,6 +24,8 @@ pub use busy::{BUSY_PAUSE, patiently};
 pub use migrate::{SQLITE, migrate, pending};
 use open::{CACHE, SMALL_CACHE};
 pub use open::{connect, connect_reader, prepare};
+use order::{Upsert, Wrote};
+pub use runs::{is_only_run, last_run, note_first, remember_sweep};
 pub use stretch::{Stretch, next_stretch, remove_stale};
 
 /// A batch and where it comes from.
@@ -41,6 +44,8 @@ pub struct Batch<'a> {
 pub struct Row<'a> {
     /// Its id.
     pub id: &'a str,
+    /// Its place in its dump, if that is known.
+    pub ordinal: Option<Ordinal>,
     /// SHA-256 of the canonical JSON.
     pub hash: &'a Sha256,
     /// The canonical JSON, UTF-8.
@@ -54,8 +59,6 @@ pub struct Group<'a> {
     pub kind: Kind,
     /// Their version and run; none if they do not say.
     pub source: Option<(Version, Run)>,
-    /// What decides between two runs of one version.
-    pub order: Order,
     /// The rows.
     pub rows: Vec<(usize, Row<'a>)>,
 }
@@ -63,6 +66,15 @@ pub struct Group<'a> {
 /// The records that the database refused for themselves, with its words: by the index of the
 /// group and of the row in it.
 pub type Refused = BTreeMap<(usize, usize), String>;
+
+/// What of a transaction's rows was not written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Those that the database refused.
+    pub refused: Refused,
+    /// What was left out of each group, in the order of the groups.
+    pub left_out: Vec<LeftOut>,
+}
 
 /// A row from so many bytes of JSON on is in memory three times while it is written, ours and two
 /// copies of SQLite's: its pages are then not kept as well.
@@ -108,7 +120,7 @@ pub fn write(
     connection: &Connection,
     batches: &[Batch<'_>],
     now: Timestamp,
-) -> rusqlite::Result<Refused> {
+) -> rusqlite::Result<Written> {
     let groups: Vec<_> = batches.iter().map(Batch::group).collect();
     write_groups(connection, &groups, now, |_| {
         for batch in batches {
@@ -126,12 +138,12 @@ impl<'a> Batch<'a> {
         let document = |(index, item): (usize, &'a Item)| {
             let Body::Document(document) = &item.body else { return None };
             let json = &self.parsed.json[document.json.clone()];
-            Some((index, Row { id: &document.id, hash: &document.hash, json }))
+            let ordinal = Some(item.place.ordinal);
+            Some((index, Row { id: &document.id, ordinal, hash: &document.hash, json }))
         };
         Group {
             kind: self.file.kind,
             source: Some((self.file.version, self.run)),
-            order: Order::Arrival,
             rows: self.parsed.items.iter().enumerate().filter_map(document).collect(),
         }
     }
@@ -148,7 +160,7 @@ pub fn write_groups(
     groups: &[Group<'_>],
     now: Timestamp,
     notes: impl Fn(&Refused) -> rusqlite::Result<()>,
-) -> rusqlite::Result<Refused> {
+) -> rusqlite::Result<Written> {
     let rows = groups.iter().flat_map(|group| &group.rows);
     if rows.map(|(_, row)| row.json.len()).max() < Some(LARGE) {
         return transact(connection, groups, now, notes);
@@ -164,20 +176,20 @@ fn transact(
     groups: &[Group<'_>],
     now: Timestamp,
     notes: impl Fn(&Refused) -> rusqlite::Result<()>,
-) -> rusqlite::Result<Refused> {
+) -> rusqlite::Result<Written> {
     let mut refused = Refused::new();
     let mut care = Care::Quick;
     loop {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let written = fill(connection, groups, now, care, &mut refused).and_then(|()| {
+        let written = fill(connection, groups, now, care, &mut refused).and_then(|left_out| {
             notes(&refused).map_err(Stopped::Database)?;
             place("sqlite.commit.before");
             connection.execute_batch("COMMIT").map_err(Stopped::Database)?;
             place("sqlite.commit.after");
-            Ok(())
+            Ok(left_out)
         });
         match written {
-            Ok(()) => return Ok(refused),
+            Ok(left_out) => return Ok(Written { refused, left_out }),
             Err(stopped) => {
                 if !connection.is_autocommit() {
                     connection.execute_batch("ROLLBACK")?;
@@ -217,7 +229,8 @@ fn fill(
     now: Timestamp,
     care: Care,
     refused: &mut Refused,
-) -> Result<(), Stopped> {
+) -> Result<Vec<LeftOut>, Stopped> {
+    let mut left_out = vec![LeftOut::default(); groups.len()];
     for (group_index, group) in groups.iter().enumerate() {
         let mut upsert = Upsert::new(connection, group, now)?;
         for (index, row) in &group.rows {
@@ -227,26 +240,31 @@ fn fill(
             if care == Care::RecordByRecord {
                 connection.prepare_cached("SAVEPOINT record")?.execute(())?;
             }
-            if let Err(error) = upsert.row(row) {
-                match (fault(&error), care) {
-                    (Fault::Record, Care::Quick) => return Err(Stopped::ByRecord),
-                    (Fault::Record, Care::RecordByRecord) => {
-                        refused.insert((group_index, *index), words(&error));
+            match upsert.row(row) {
+                Ok(Wrote::Row) => {}
+                Ok(Wrote::NothingLater) => left_out[group_index].later += 1,
+                Ok(Wrote::NothingSwept) => left_out[group_index].swept += 1,
+                Err(error) => {
+                    match (fault(&error), care) {
+                        (Fault::Record, Care::Quick) => return Err(Stopped::ByRecord),
+                        (Fault::Record, Care::RecordByRecord) => {
+                            refused.insert((group_index, *index), words(&error));
+                        }
+                        (Fault::Busy | Fault::Database, _) => return Err(error.into()),
                     }
-                    (Fault::Busy | Fault::Database, _) => return Err(error.into()),
+                    // A trigger's RAISE(ROLLBACK) takes all the others with it.
+                    if connection.is_autocommit() {
+                        return Err(Stopped::ByRecord);
+                    }
+                    connection.prepare_cached("ROLLBACK TO record")?.execute(())?;
                 }
-                // A trigger's RAISE(ROLLBACK) takes all the others with it.
-                if connection.is_autocommit() {
-                    return Err(Stopped::ByRecord);
-                }
-                connection.prepare_cached("ROLLBACK TO record")?.execute(())?;
             }
             if care == Care::RecordByRecord {
                 connection.prepare_cached("RELEASE record")?.execute(())?;
             }
         }
     }
-    Ok(())
+    Ok(left_out)
 }
 
 /// The database's own words.
@@ -259,69 +277,7 @@ pub fn words(error: &Error) -> String {
     }
 }
 
-struct Upsert<'c>(CachedStatement<'c>);
-
-impl<'c> Upsert<'c> {
-    /// The statement with everything bound that is the same for a whole group.
-    fn new(
-        connection: &'c Connection,
-        group: &Group<'_>,
-        now: Timestamp,
-    ) -> rusqlite::Result<Upsert<'c>> {
-        let mut statement = connection.prepare_cached(upsert_sql(group.kind))?;
-        let (version, run) = group.source.unzip();
-        statement.raw_bind_parameter(4, version.map(|version| version.to_string()))?;
-        statement.raw_bind_parameter(5, run.map(stored_run))?;
-        statement.raw_bind_parameter(6, format!("{now:.3}"))?;
-        statement.raw_bind_parameter(7, group.order == Order::Run)?;
-        Ok(Upsert(statement))
-    }
-
-    fn row(&mut self, row: &Row<'_>) -> rusqlite::Result<usize> {
-        self.0.raw_bind_parameter(1, row.id)?;
-        self.0.raw_bind_parameter(2, text(&row.hash.hex()))?;
-        self.0.raw_bind_parameter(3, text(row.json))?;
-        self.0.raw_execute()
-    }
-}
-
-/// Text that is known to be UTF-8.
-fn text(bytes: &[u8]) -> ToSqlOutput<'_> {
-    ToSqlOutput::Borrowed(ValueRef::Text(bytes))
-}
-
-/// A row changes only for a version that is not older. Equal hashes are equal data, so an
-/// unchanged row gets only a new stamp.
-fn upsert_sql(kind: Kind) -> &'static str {
-    macro_rules! upsert {
-        ($table:literal) => {
-            concat!(
-                "INSERT INTO ",
-                $table,
-                " AS row (data_id, hash, data, version, run, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (data_id) DO UPDATE SET
-                     hash = excluded.hash,
-                     data = excluded.data,
-                     version = excluded.version,
-                     run = excluded.run,
-                     updated_at = CASE WHEN row.hash = excluded.hash
-                         THEN row.updated_at ELSE excluded.updated_at END
-                 WHERE row.version IS NULL OR row.version < excluded.version
-                     OR (row.version = excluded.version
-                         AND (NOT ?7 OR row.run IS NULL OR row.run <= excluded.run))"
-            )
-        };
-    }
-    match kind {
-        Kind::Artists => upsert!("artists"),
-        Kind::Labels => upsert!("labels"),
-        Kind::Masters => upsert!("masters"),
-        Kind::Releases => upsert!("releases"),
-    }
-}
-
-/// A run as the column holds it; only equality matters.
+/// A run as the column holds it.
 fn stored_run(run: Run) -> i64 {
     run.0.cast_signed()
 }
@@ -371,35 +327,6 @@ pub fn delivered(connection: &Connection, file: DumpName, run: Run) -> rusqlite:
         )?
         .query_map((file.version.to_string(), file.kind.name(), stored_run(run)), stored_range)?
         .collect()
-}
-
-/// Notes that a run finds its table empty, if it does.
-///
-/// # Errors
-/// What SQLite says.
-pub fn note_first(connection: &Connection, file: DumpName, run: Run) -> rusqlite::Result<()> {
-    let kind = file.kind.name();
-    let sql = format!(
-        "INSERT OR REPLACE INTO extractor_first (type, version, run)
-         SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM {kind})"
-    );
-    connection.execute(&sql, (kind, file.version.to_string(), stored_run(run)))?;
-    Ok(())
-}
-
-/// Whether nothing but this run ever wrote to its table, so that no row is of an earlier version.
-///
-/// # Errors
-/// What SQLite says.
-pub fn is_only_run(connection: &Connection, file: DumpName, run: Run) -> rusqlite::Result<bool> {
-    connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM extractor_first
-                        WHERE type = ?1 AND version = ?2 AND run = ?3)
-            AND NOT EXISTS (SELECT 1 FROM extractor_delivered
-                            WHERE type = ?1 AND NOT (version = ?2 AND run = ?3))",
-        (file.kind.name(), file.version.to_string(), stored_run(run)),
-        |row| row.get(0),
-    )
 }
 
 fn stored_range(row: &rusqlite::Row<'_>) -> rusqlite::Result<RangeInclusive<Ordinal>> {

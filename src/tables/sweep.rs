@@ -1,6 +1,7 @@
 //! Removing the rows that a complete version no longer has, a bounded stretch of the table at a
 //! time. No index covers version and run, so the table is read once from end to end; only then is
-//! it known what part would go.
+//! it known what part would go. A sweep that is proven is remembered before the first row goes, also
+//! if none has to: what is removed must not come back by a message that is late.
 
 use crate::model::Ordinal;
 pub use crate::model::{Sweep, Swept};
@@ -34,6 +35,12 @@ pub trait Rows {
         previous: Option<&Self::Stretch>,
         go_on: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<Option<Self::Stretch>>, Self::Error>;
+
+    /// Remembers the sweep, durably, and waits for whoever writes and does not know of it yet.
+    ///
+    /// # Errors
+    /// If the database fails.
+    fn remember(&mut self, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Option<()>, Self::Error>;
 
     /// Removes what is stale in a stretch; says how many rows.
     ///
@@ -75,14 +82,16 @@ pub fn sweep<R: Rows>(
     }
     stretches.extend(previous.filter(|last| last.stale() > 0));
     if stale == 0 {
-        // Nothing would go, so nothing need be proven.
-        return Ok(Swept::Removed(0));
+        return nothing_stale(table, sweep, held, go_on);
     }
     if let Some(why) = sweep.unproven(held).filter(|_| !sweep.anyway) {
         return Ok(Swept::Refused(why));
     }
     if let Some(why) = sweep.too_many(rows, stale).filter(|_| !sweep.anyway) {
         return Ok(Swept::Refused(why));
+    }
+    if table.remember(go_on)?.is_none() {
+        return Ok(Swept::Stopped);
     }
     let mut removed = 0;
     for stretch in &stretches {
@@ -93,4 +102,22 @@ pub fn sweep<R: Rows>(
         }
     }
     Ok(Swept::Removed(removed))
+}
+
+/// Ends a sweep that has nothing to remove. That need not be proven, but only what is proven is
+/// remembered.
+///
+/// # Errors
+/// If the database fails.
+pub fn nothing_stale<R: Rows>(
+    table: &mut R,
+    sweep: &Sweep,
+    held: Ordinal,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<Swept, R::Error> {
+    let proven = sweep.anyway || sweep.unproven(held).is_none();
+    if proven && table.remember(go_on)?.is_none() {
+        return Ok(Swept::Stopped);
+    }
+    Ok(Swept::Removed(0))
 }

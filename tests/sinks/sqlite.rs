@@ -94,7 +94,7 @@ fn the_tables_have_the_columns_of_the_contract() {
     let _sink = fixture.sink();
     for table in ["artists", "labels", "masters", "releases"] {
         let columns = fixture.strings(&format!("SELECT name FROM pragma_table_info('{table}')"));
-        assert_eq!(columns, ["data_id", "hash", "data", "version", "run", "updated_at"]);
+        assert_eq!(columns, ["data_id", "hash", "data", "version", "run", "updated_at", "ordinal"]);
     }
     let ours = fixture.strings("SELECT name FROM sqlite_schema WHERE type = 'table'");
     let ours = ours.iter().filter(|name| !name.starts_with("extractor_"));

@@ -131,7 +131,7 @@ fn a_table_of_many_stretches_is_swept_to_its_end() {
         .connection()
         .execute_batch(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 25000)
-             INSERT INTO artists SELECT 'x' || n, '', '', '20251201', 1, '' FROM n;
+             INSERT INTO artists SELECT 'x' || n, '', '', '20251201', 1, '', NULL FROM n;
              UPDATE artists SET rowid = 9223372036854775807 WHERE data_id = 'x25000'",
         )
         .unwrap();

@@ -5,9 +5,11 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::link::{Failure, Link};
-use crate::model::{Body, Clock, Delivery, Document, DumpName, Ordinal, Parsed, Run, WaitsFor};
+use crate::model::{
+    Body, Clock, Delivery, Document, DumpName, Ordinal, Parsed, Place, Run, WaitsFor,
+};
 use crate::sink::{LaneEnds, Outcome, SinkError, join, outcome};
-use crate::tables::postgres::{Batch, Refused, Row, delivered, write};
+use crate::tables::postgres::{Batch, Refused, Row, Written, delivered, write};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
 /// its own cost vanishes, few enough that a confirmation comes soon and a lost connection costs
@@ -70,7 +72,7 @@ impl Lane {
     /// Writes a group, for as long as it takes.
     async fn write(&mut self, group: &[Parsed]) -> Result<Refused, SinkError> {
         let hashes: Vec<String> =
-            documents(group).map(|(_, document)| document.hash.to_string()).collect();
+            documents(group).map(|(.., document)| document.hash.to_string()).collect();
         let rows = rows(group, &hashes);
         let ordinals = ordinals(group);
         let mut held = false;
@@ -84,8 +86,9 @@ impl Lane {
                 ordinals: &ordinals,
             };
             let failure = match self.try_write(&batch).await {
-                Ok(refused) => {
+                Ok(Written { refused, left_out }) => {
                     self.link.well();
+                    *self.link.base.left_out().entry(self.file).or_default() += left_out;
                     return Ok(refused);
                 }
                 Err(failure) => failure,
@@ -101,7 +104,7 @@ impl Lane {
         }
     }
 
-    async fn try_write(&mut self, batch: &Batch<'_>) -> Result<Refused, Failure> {
+    async fn try_write(&mut self, batch: &Batch<'_>) -> Result<Written, Failure> {
         let (file, run, confirmed) = (self.file, self.run, self.confirmed);
         let (client, fresh) = self.link.client().await?;
         if fresh {
@@ -161,11 +164,12 @@ fn waiting(group: &[Parsed], why: &str) -> Vec<Outcome> {
 
 /// A group's rows; `hashes` are those of its documents.
 fn rows<'a>(group: &'a [Parsed], hashes: &'a [String]) -> Vec<Row<'a>> {
-    let row = |((parsed, document), hash): ((&'a Parsed, &'a Document), &'a String)| {
-        // JSON of ours is UTF-8; anything else would be refused by the server.
-        let json = std::str::from_utf8(&parsed.json[document.json.clone()]).unwrap_or_default();
-        Row { id: &document.id, hash, json }
-    };
+    let row =
+        |((parsed, place, document), hash): ((&'a Parsed, &Place, &'a Document), &'a String)| {
+            // JSON of ours is UTF-8; anything else would be refused by the server.
+            let json = std::str::from_utf8(&parsed.json[document.json.clone()]).unwrap_or_default();
+            Row { id: &document.id, ordinal: Some(place.ordinal), hash, json }
+        };
     documents(group).zip(hashes).map(row).collect()
 }
 
@@ -177,10 +181,10 @@ fn ordinals(group: &[Parsed]) -> Vec<RangeInclusive<Ordinal>> {
     range.into_iter().collect()
 }
 
-fn documents(group: &[Parsed]) -> impl Iterator<Item = (&Parsed, &Document)> {
+fn documents(group: &[Parsed]) -> impl Iterator<Item = (&Parsed, &Place, &Document)> {
     group.iter().flat_map(|parsed| {
         parsed.items.iter().filter_map(move |item| match &item.body {
-            Body::Document(document) => Some((parsed, document)),
+            Body::Document(document) => Some((parsed, &item.place, document)),
             Body::Bad(_) => None,
         })
     })

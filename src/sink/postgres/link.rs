@@ -1,5 +1,6 @@
 //! One connection to the database, made again whenever it is lost, and what is said about that.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
-use crate::model::{Clock, metric, parted};
-use crate::sink::{SinkError, hints};
+use crate::model::{Clock, DumpName, metric, parted};
+use crate::sink::{LeftOut, SinkError, hints};
 use crate::tables::postgres::{ConnectError, Connected, Fault, Server, fault, identity_now, words};
 
 /// How long one try to connect may take, greetings included.
@@ -31,6 +32,7 @@ pub(super) struct Base {
     /// of ours.
     pub(super) identity: OnceLock<String>,
     pub(super) outage: Mutex<Outage>,
+    pub(super) left_out: Mutex<BTreeMap<DumpName, LeftOut>>,
 }
 
 /// What is held up now, and what was said about it.
@@ -60,7 +62,7 @@ pub(super) enum Failure {
 
 /// One connection.
 pub(super) struct Link {
-    base: Arc<Base>,
+    pub(super) base: Arc<Base>,
     client: Option<Client>,
     /// The client has not been asked for since it was made.
     fresh: bool,

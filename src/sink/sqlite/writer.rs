@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::Database;
 use crate::model::{Delivery, DumpName, Parsed, Run, WaitsFor};
 use crate::sink::{LaneEnds, Outcome, SinkError, join, outcome};
-use crate::tables::sqlite::{BUSY_PAUSE, Batch, Fault, Refused, fault, words, write};
+use crate::tables::sqlite::{BUSY_PAUSE, Batch, Fault, Refused, Written, fault, words, write};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
 /// its own cost vanishes, few enough that a confirmation comes soon and the log stays short.
@@ -108,9 +108,12 @@ fn write_group(database: &Database, lanes: &mut [OpenLane], mut group: Vec<Queue
         let batches: Vec<_> = group.iter().map(|queued| queued.batch(lanes)).collect();
         let written = write(&database.connection(), &batches, database.clock.now());
         match written {
-            Ok(refused) => {
+            Ok(Written { refused, left_out }) => {
                 if waiting {
                     tracing::info!("the sink takes records again");
+                }
+                for (batch, left_out) in batches.iter().zip(left_out) {
+                    *database.left_out().entry(batch.file).or_default() += left_out;
                 }
                 return report(lanes, &group, &refused);
             }

@@ -16,6 +16,10 @@ pub const POSTGRES: &[Migration] = &[
         name: "0002_consumers.sql",
         sql: include_str!("../../../migrations/postgres/0002_consumers.sql"),
     },
+    Migration {
+        name: "0003_order.sql",
+        sql: include_str!("../../../migrations/postgres/0003_order.sql"),
+    },
 ];
 
 /// Held while migrating, so that of two processes one waits: `disc` as a number.

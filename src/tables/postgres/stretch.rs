@@ -1,9 +1,10 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
+use super::order::STALE;
 use super::{Parameter, stored_run};
+use crate::tables::Which;
 use crate::tables::sweep::{self, STEP};
-use crate::tables::{Order, Which};
 
 /// Consecutive rows of a table, in the order of its primary key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,19 +27,6 @@ impl sweep::Stretch for Stretch {
     }
 }
 
-/// Whether a row is not of this run of the version ($1, $2) and not of a later version, nor of a
-/// later run where those are in order.
-const fn stale(order: Order) -> &'static str {
-    match order {
-        Order::Arrival => {
-            "(version IS NULL OR version < $1 OR (version = $1 AND run IS DISTINCT FROM $2))"
-        }
-        Order::Run => {
-            "(version IS NULL OR version < $1 OR (version = $1 AND (run IS NULL OR run < $2)))"
-        }
-    }
-}
-
 /// The stretch that follows another, or the first; none at the end of the table.
 ///
 /// # Errors
@@ -48,11 +36,11 @@ pub async fn next_stretch(
     which: &Which,
     previous: Option<&Stretch>,
 ) -> Result<Option<Stretch>, Error> {
-    let (table, stale) = (which.file.kind.name(), stale(which.order));
+    let table = which.file.kind.name();
     let after = previous.map(|stretch| stretch.last.clone());
     let bound = if after.is_some() { "WHERE data_id > $3" } else { "WHERE $3::text IS NULL" };
     let sql = format!(
-        "SELECT max(data_id), count(*), count(*) FILTER (WHERE {stale})
+        "SELECT max(data_id), count(*), count(*) FILTER (WHERE {STALE})
          FROM (SELECT data_id, version, run FROM {table} {bound} ORDER BY data_id LIMIT {STEP})
              AS stretch"
     );
@@ -72,10 +60,10 @@ pub async fn next_stretch(
 /// # Errors
 /// What the server says.
 pub async fn remove_stale(client: &Client, which: &Which, stretch: &Stretch) -> Result<u64, Error> {
-    let (table, stale) = (which.file.kind.name(), stale(which.order));
+    let table = which.file.kind.name();
     let sql = format!(
         "DELETE FROM {table}
-         WHERE ($3::text IS NULL OR data_id > $3) AND data_id <= $4 AND {stale}"
+         WHERE ($3::text IS NULL OR data_id > $3) AND data_id <= $4 AND {STALE}"
     );
     let parameters: [Parameter<'_>; 4] = [
         (&which.file.version.to_string(), Type::TEXT),

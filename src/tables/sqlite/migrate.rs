@@ -15,6 +15,10 @@ pub const SQLITE: &[Migration] = &[
         name: "0002_consumers.sql",
         sql: include_str!("../../../migrations/sqlite/0002_consumers.sql"),
     },
+    Migration {
+        name: "0003_order.sql",
+        sql: include_str!("../../../migrations/sqlite/0003_order.sql"),
+    },
 ];
 
 impl From<rusqlite::Error> for SchemaError<rusqlite::Error> {

@@ -1,8 +1,9 @@
 use rusqlite::Connection;
 
+use super::order::STALE;
 use super::stored_run;
+use crate::tables::Which;
 use crate::tables::sweep::{self, STEP};
-use crate::tables::{Order, Which};
 
 /// Consecutive rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +35,10 @@ pub fn next_stretch(
     which: &Which,
     previous: Option<&Stretch>,
 ) -> rusqlite::Result<Option<Stretch>> {
-    let (table, stale) = (which.file.kind.name(), stale(which.order));
+    let table = which.file.kind.name();
     let after = previous.map_or(i64::MIN, |stretch| stretch.last);
     let sql = format!(
-        "SELECT max(rowid), count(*), total({stale}) FROM
+        "SELECT max(rowid), count(*), total({STALE}) FROM
          (SELECT rowid, version, run FROM {table} WHERE rowid > ?3 ORDER BY rowid LIMIT {STEP})"
     );
     let parameters = (which.file.version.to_string(), stored_run(which.run), after);
@@ -64,20 +65,9 @@ pub fn remove_stale(
     which: &Which,
     stretch: &Stretch,
 ) -> rusqlite::Result<u64> {
-    let (table, stale) = (which.file.kind.name(), stale(which.order));
-    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {stale}");
+    let table = which.file.kind.name();
+    let sql = format!("DELETE FROM {table} WHERE rowid > ?3 AND rowid <= ?4 AND {STALE}");
     let (version, run) = (which.file.version.to_string(), stored_run(which.run));
     let parameters = (version, run, stretch.after, stretch.last);
     connection.prepare_cached(&sql)?.execute(parameters).map(|rows| rows as u64)
-}
-
-/// Whether a row is not of this run of the version (?1, ?2) and not of a later version, nor of a
-/// later run where those are in order.
-const fn stale(order: Order) -> &'static str {
-    match order {
-        Order::Arrival => "(version IS NULL OR version < ?1 OR (version = ?1 AND run IS NOT ?2))",
-        Order::Run => {
-            "(version IS NULL OR version < ?1 OR (version = ?1 AND (run IS NULL OR run < ?2)))"
-        }
-    }
 }

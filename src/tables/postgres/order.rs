@@ -1,0 +1,208 @@
+//! The statements that write rows, and the rule of which of two writes of one id wins.
+
+use bytes::{BufMut, BytesMut};
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Error, Transaction};
+
+use super::{Numbered, Origin, Parameter, millis, stored_run};
+use crate::model::Kind;
+use crate::tables::LeftOut;
+use crate::tables::year::{dated_by, with_year, year_of};
+
+/// Whether a row goes in a sweep of this run ($2) of the version ($1).
+pub(super) const STALE: &str =
+    "(version IS NULL OR version < $1 OR (version = $1 AND coalesce(run, -1) < $2))";
+
+/// Whether the row that is there gives way to one of this version, run and ordinal.
+fn gives_way(version: &str, run: &str, ordinal: &str) -> String {
+    format!(
+        "(row.version < {version} OR (row.version = {version}
+             AND (coalesce(row.run, -1) < {run}
+                  OR (row.run = {run} AND coalesce(row.ordinal <= {ordinal}, TRUE)))))"
+    )
+}
+
+/// Whether rows that have none yet may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Insert {
+    Allowed,
+    /// A later version or run was swept, and what has no row was removed by it.
+    OnlyThere,
+}
+
+/// Stamps the rows that are there with the same hash: neither their data nor an index is written.
+/// Returns their ids, sorted.
+pub(super) async fn stamp(
+    transaction: &Transaction<'_>,
+    origin: &Origin,
+    rows: &[Numbered<'_>],
+) -> Result<Vec<String>, Error> {
+    let Some((version, run)) = origin.source else { return Ok(Vec::new()) };
+    let sql = format!(
+        "UPDATE {table} AS row SET version = $4, run = $5, ordinal = new.ordinal
+         FROM unnest($1, $2, $3) AS new (id, hash, ordinal)
+         WHERE row.data_id = new.id AND row.hash = new.hash AND {gives_way}
+         RETURNING row.data_id",
+        table = origin.kind.name(),
+        gives_way = gives_way("$4", "$5", "new.ordinal")
+    );
+    let hashes: Vec<&str> = rows.iter().map(|(_, row)| row.hash).collect();
+    let parameters: [Parameter<'_>; 5] = [
+        (&ids(rows), Type::TEXT_ARRAY),
+        (&hashes, Type::TEXT_ARRAY),
+        (&ordinals(rows), Type::INT8_ARRAY),
+        (&version.to_string(), Type::TEXT),
+        (&stored_run(run), Type::INT8),
+    ];
+    let stamped = transaction.query_typed(&sql, &parameters).await?;
+    let mut ids: Vec<String> =
+        stamped.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// Inserts rows, or changes them where those give way; says how many. By one statement over
+/// arrays: 100,000 releases of 3.3 kB took 13.1 s beside 10.3 s of a bare COPY; by a temporary
+/// table it would be one copy more of every record. A row without a version is in an older form
+/// and is written anew, even if its hash is the same. So is one that another run wrote after it was
+/// looked for.
+pub(super) async fn upsert(
+    transaction: &Transaction<'_>,
+    origin: &Origin,
+    rows: &[Numbered<'_>],
+    insert: Insert,
+) -> Result<u64, Error> {
+    let kind = origin.kind;
+    let table = kind.name();
+    let new = "(SELECT unnest($1) AS id, unnest($2) AS hash, unnest($3) AS data,
+                       unnest($4) AS ordinal) AS new";
+    let sql = match insert {
+        Insert::Allowed => format!(
+            "INSERT INTO {table} AS row (data_id, hash, data, version, run, ordinal, updated_at)
+             SELECT id, hash, data::jsonb, $5, $6, ordinal, to_timestamp($7 / 1000)
+             FROM {new}
+             ON CONFLICT (data_id) DO UPDATE SET
+                 hash = excluded.hash,
+                 data = excluded.data,
+                 version = excluded.version,
+                 run = excluded.run,
+                 ordinal = excluded.ordinal,
+                 updated_at = CASE WHEN row.hash = excluded.hash
+                     THEN row.updated_at ELSE excluded.updated_at END
+             WHERE row.version IS NULL
+                OR ({gives_way}
+                    AND (row.hash, row.version, row.run, row.ordinal) IS DISTINCT FROM
+                        (excluded.hash, excluded.version, excluded.run, excluded.ordinal))",
+            gives_way = gives_way("excluded.version", "excluded.run", "excluded.ordinal")
+        ),
+        // Not an INSERT of what EXISTS: a sweep may remove a row between the two.
+        Insert::OnlyThere => format!(
+            "UPDATE {table} AS row SET
+                 hash = new.hash,
+                 data = new.data::jsonb,
+                 version = $5,
+                 run = $6,
+                 ordinal = new.ordinal,
+                 updated_at = CASE WHEN row.hash = new.hash
+                     THEN row.updated_at ELSE to_timestamp($7 / 1000) END
+             FROM {new}
+             WHERE row.data_id = new.id
+                 AND (row.version IS NULL
+                      OR ({gives_way}
+                          AND (row.hash, row.version, row.run, row.ordinal) IS DISTINCT FROM
+                              (new.hash, $5, $6, new.ordinal)))",
+            gives_way = gives_way("$5", "$6", "new.ordinal")
+        ),
+    };
+    let hashes: Vec<&str> = rows.iter().map(|(_, row)| row.hash).collect();
+    let latest = origin.now.year() + 1;
+    let (version, run) = origin.source.unzip();
+    let data: Vec<Stored<'_>> =
+        rows.iter().map(|(_, row)| Stored { json: row.json, kind, latest }).collect();
+    let parameters: [Parameter<'_>; 7] = [
+        (&ids(rows), Type::TEXT_ARRAY),
+        (&hashes, Type::TEXT_ARRAY),
+        (&data, Type::TEXT_ARRAY),
+        (&ordinals(rows), Type::INT8_ARRAY),
+        (&version.map(|version| version.to_string()), Type::TEXT),
+        (&run.map(stored_run), Type::INT8),
+        (&millis(origin.now), Type::FLOAT8),
+    ];
+    transaction.execute_typed(&sql, &parameters).await
+}
+
+/// What of these rows was not written: all others are there as they came.
+pub(super) async fn left_out(
+    transaction: &Transaction<'_>,
+    origin: &Origin,
+    rows: &[Numbered<'_>],
+    insert: Insert,
+) -> Result<LeftOut, Error> {
+    let Some((version, run)) = origin.source else { return Ok(LeftOut::default()) };
+    let sql = format!(
+        "SELECT count(*), count(*) FILTER (WHERE (row.version, row.run, row.ordinal)
+                                               IS DISTINCT FROM ($3, $4, new.ordinal))
+         FROM {} AS row JOIN unnest($1, $2) AS new (id, ordinal) ON row.data_id = new.id",
+        origin.kind.name()
+    );
+    let parameters: [Parameter<'_>; 4] = [
+        (&ids(rows), Type::TEXT_ARRAY),
+        (&ordinals(rows), Type::INT8_ARRAY),
+        (&version.to_string(), Type::TEXT),
+        (&stored_run(run), Type::INT8),
+    ];
+    let counted = transaction.query_typed_one(&sql, &parameters).await?;
+    let count = |column| counted.try_get::<_, i64>(column).map(i64::cast_unsigned);
+    let (there, later) = (count(0)?, count(1)?);
+    let swept = match insert {
+        Insert::Allowed => 0,
+        Insert::OnlyThere => (rows.len() as u64).saturating_sub(there),
+    };
+    Ok(LeftOut { later, swept })
+}
+
+fn ids<'a>(rows: &[Numbered<'a>]) -> Vec<&'a str> {
+    rows.iter().map(|(_, row)| row.id).collect()
+}
+
+fn ordinals(rows: &[Numbered<'_>]) -> Vec<Option<i64>> {
+    let stored = |(_, row): &Numbered<'_>| row.ordinal.map(|ordinal| ordinal.0.cast_signed());
+    rows.iter().map(stored).collect()
+}
+
+/// A record as the table holds it.
+#[derive(Debug)]
+struct Stored<'a> {
+    json: &'a str,
+    kind: Kind,
+    latest: i32,
+}
+
+impl ToSql for Stored<'_> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match dated_by(self.kind) {
+            None => out.put_slice(self.json.as_bytes()),
+            Some(member) => {
+                let year = year_of(self.json, member, self.latest);
+                let (open, rest) = with_year(self.json, year);
+                out.put_slice(open.as_bytes());
+                out.put_slice(rest.as_bytes());
+            }
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(kind: &Type) -> bool {
+        *kind == Type::TEXT
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Binary
+    }
+
+    to_sql_checked!();
+}
