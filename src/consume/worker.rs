@@ -17,7 +17,7 @@ use super::session::{Ended, Session};
 use super::target::{Away, Target};
 use super::{Said, TypeNow};
 use crate::amqp::{Topology, Waiting, words};
-use crate::model::complete::{Due, Note, Sweep, due};
+use crate::model::complete::{Due, Note, Sweep, dropped_for, due};
 use crate::model::{Clock, DumpName, Kind, Run, Version, metric};
 
 /// How often a type looks at what is agreed in the database.
@@ -256,6 +256,16 @@ impl Worker {
     async fn complete(&mut self, note: Note) -> Result<(), Away> {
         if in_time(self.shared.target.complete(note.announced)).await? {
             (self.shared.say)(Said::Complete(self.kind));
+            if let Some(higher) = dropped_for(&note, &self.notes) {
+                let run = note.announced.proof.map_or(0, |(run, ..)| run.0);
+                tracing::error!(
+                    r#type = %self.kind, run, higher_run = higher.0,
+                    hint = "a higher run of that version was complete before: look at the clock of \
+                            the extractor that sent this one, then send it again with \
+                            --force-reprocess",
+                    "a whole run was dropped as older than what is here"
+                );
+            }
         }
         self.fetch().await
     }

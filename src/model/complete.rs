@@ -116,6 +116,17 @@ impl Note {
     }
 }
 
+/// The highest complete run of the note's version, if that is higher than the note's own: nothing of
+/// the note's run was written then, whatever it said.
+pub fn dropped_for(note: &Note, notes: &[Note]) -> Option<Run> {
+    let (version, (own, ..)) = note.announced.version.zip(note.announced.proof)?;
+    let others = notes
+        .iter()
+        .filter(|other| other.announced.version == Some(version) && other.completed_at.is_some());
+    let highest = others.filter_map(|other| other.announced.proof.map(|(run, ..)| run)).max();
+    highest.filter(|highest| *highest > own)
+}
+
 /// What is to become of a type's consumers: the run that was completed last decides.
 pub fn due(notes: &[Note]) -> Due {
     let last = notes.iter().filter(|note| note.completed_at.is_some());
@@ -156,6 +167,22 @@ mod tests {
         assert_eq!(due(&[note(Some(1), Some(5), Some(6))]), Due::Cancelled);
         let two = [note(Some(1), Some(5), Some(6)), note(Some(9), Some(12), None)];
         assert_eq!(due(&two), Due::At(Timestamp(12)));
+    }
+
+    #[test]
+    fn a_run_is_dropped_for_a_higher_one_of_its_version_that_is_complete() {
+        let run = |version: &str, run, completed_at| {
+            let mut note = note(completed_at, None, None);
+            note.announced.version = Some(version.parse().unwrap());
+            note.announced.proof = Some((Run(run), Ordinal(10), 0));
+            note
+        };
+        let own = run("20260101", 5, None);
+        let dropped_for = |other| dropped_for(&own, &[own, other]);
+        assert_eq!(dropped_for(run("20260101", 6, Some(1))), Some(Run(6)));
+        assert_eq!(dropped_for(run("20260101", 6, None)), None);
+        assert_eq!(dropped_for(run("20260101", 4, Some(1))), None);
+        assert_eq!(dropped_for(run("20260201", 6, Some(1))), None);
     }
 
     #[test]

@@ -53,7 +53,7 @@ async fn pay(pass: &Pass, entry: OwedEntry) -> Result<Paid, PassError> {
         Owed::Sweep { version, kind, run, last, bad_records } => {
             if !is_complete(pass, DumpName { version, kind }, run).await? {
                 tracing::info!(
-                    %version, r#type = %kind, %run,
+                    %version, r#type = %kind, run = run.0,
                     "a sweep is no longer owed: the file is not complete with that run any more"
                 );
                 pass.keeper.strike(pass.sink.job().clone(), entry.id).await?;

@@ -227,9 +227,8 @@ fn a_sweep_waits_for_who_writes_and_who_writes_for_the_sweep() {
         database.run(&format!("BEGIN; INSERT INTO artists VALUES ('{id}', '', '{{}}')"));
         std::thread::scope(|scope| {
             let writer = &mut writer;
-            let written = scope.spawn(move || {
-                writer.write(Some((older, 1)), &[(id, 1, "a"), ("late", 2, "a")])
-            });
+            let written = scope
+                .spawn(move || writer.write(Some((older, 1)), &[(id, 1, "a"), ("late", 2, "a")]));
             database.settled(waits, |waiting| waiting == "1");
             let remembered = scope.spawn(|| tables.remember(version, 2));
             database.settled(waits, |waiting| waiting == "2");
