@@ -1,3 +1,6 @@
+//! The mark made durable, and the places from which a restart can begin: values, and the rules that
+//! they cannot break. Who makes them: `pipeline/reader`; who keeps them: `state`.
+
 use serde::{Deserialize, Serialize};
 
 use super::{GzipOffset, Ordinal, Position, XmlOffset};

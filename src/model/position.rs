@@ -1,3 +1,6 @@
+//! Places in a dump, as records, as text and as bytes on disk, and the order of runs. Each number
+//! that means something has a type of its own, so that none is taken for another.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! A record on its way: where it stood, what became of it, and why one was set aside.
+
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;

@@ -1,3 +1,10 @@
+//! The deliveries of one file that are in flight, and the mark behind which nothing is missing.
+//!
+//! INVARIANT: the mark moves over an unbroken run of ended deliveries, over places that touch, and
+//! over nothing else; only a window makes a [`Confirmed`], and the store takes nothing else. So what
+//! the store holds was confirmed by the sink, to the byte. It never waits and knows no clock; the
+//! task that does is `pipeline/deliver`.
+
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 

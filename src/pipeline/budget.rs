@@ -1,3 +1,6 @@
+//! What one file may have in memory, in bytes, between its reader and the sink's word that it is
+//! durable.
+
 use std::future::pending;
 use std::sync::Arc;
 

@@ -1,3 +1,10 @@
+//! The task between parse threads and sink: puts batches in order, sends them as far as the window
+//! allows, sets bad records aside, and hands the mark to the store as it moves.
+//!
+//! INVARIANT: what is sent to the store was confirmed by the sink, and a bad record is kept on disk
+//! before the mark passes it; the one that is too many it never passes. Each file has one such task.
+//! Where batches come from: `reader`, `workers`; where they go: `sink`.
+
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::ops::RangeInclusive;

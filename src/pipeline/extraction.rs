@@ -1,3 +1,7 @@
+//! One file from wherever it stands to wherever it ends: opens it, asks the store where it goes on,
+//! opens the sink's lane, lets reader and delivery work, and keeps in the store how that ended. What
+//! follows a failed attempt decides `attempt`; the work is done in `reader` and `deliver`.
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};

@@ -1,3 +1,6 @@
+//! Dumps on their way into one sink: which of them wait, how many go at once, and how each ended.
+//! What becomes owed by that is paid in `outbox`, one file's way is `extraction`.
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;

@@ -1,3 +1,5 @@
+//! The measures of a record's way, in one place.
+
 use std::time::Duration;
 
 use crate::gzip::POINT_EVERY;

@@ -1,3 +1,6 @@
+//! The parse threads, shared by all files: chunks of text in, batches of documents out, in any order.
+//! A panic in one becomes the chunk's error. They know nothing of sinks or of the store.
+
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};

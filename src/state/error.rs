@@ -1,3 +1,5 @@
+//! What can go wrong with the state, in words for the person who reads them.
+
 use std::path::{Path, PathBuf};
 
 use super::lifecycle::Illegal;

@@ -1,3 +1,5 @@
+//! The CRC of a dump's members, taken once over every byte, at the places where it is wanted.
+
 use std::collections::VecDeque;
 
 use super::text::Text;

@@ -1,3 +1,5 @@
+//! The buffer of inflated text: appended at its end, taken from its front.
+
 /// The part of a dump's text that is in memory, from the first byte that is still needed.
 pub(super) struct Text {
     bytes: Vec<u8>,

@@ -1,3 +1,5 @@
+//! What is already known of text that the splitter has not got to.
+
 use std::collections::VecDeque;
 
 use super::element::What;

@@ -1,3 +1,5 @@
+//! Passing over a document type declaration.
+
 use memchr::memchr;
 
 use super::between::pass;

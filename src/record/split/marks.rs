@@ -1,3 +1,5 @@
+//! The few things in a text that decide where its elements end, found without looking at the rest.
+
 use memchr::memchr;
 use memchr::memmem::Finder;
 

@@ -1,3 +1,5 @@
+//! Where to go on after a record that is not closed. Pure: a text in, a place out.
+
 use memchr::{memchr, memrchr};
 
 use super::super::MAX_DEPTH;

@@ -1,3 +1,5 @@
+//! Text that stands between two records and belongs to none.
+
 use crate::model::{BadRecord, XmlOffset};
 
 use super::is_space;

@@ -1,3 +1,5 @@
+//! Where a tag ends, in text that comes in pieces.
+
 use memchr::memchr2;
 
 use super::looked::looked;

@@ -1,3 +1,5 @@
+//! Where no comment, CDATA section or processing instruction ends.
+
 use memchr::memmem;
 
 use super::looked::looked;
