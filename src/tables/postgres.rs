@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::ops::RangeInclusive;
 
+use futures_util::future::try_join;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Transaction};
@@ -215,12 +216,14 @@ async fn write_all(
     ordinals: &[RangeInclusive<Ordinal>],
 ) -> Result<LeftOut, Error> {
     let transaction = client.transaction().await?;
-    let insert = may_insert(&transaction, origin).await?;
-    let stamped = if origin.only_run || rows.is_empty() {
-        Vec::new()
-    } else {
-        stamp(&transaction, origin, rows).await?
+    // Sent at once, done one after the other: a stamp need not know the answer of the first.
+    let stamping = async {
+        if origin.only_run || rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        stamp(&transaction, origin, rows).await
     };
+    let (insert, stamped) = try_join(may_insert(&transaction, origin), stamping).await?;
     let not_stamped =
         |(_, row): &&Numbered<'_>| stamped.binary_search_by(|id| id.as_str().cmp(row.id)).is_err();
     let rows: Vec<Numbered<'_>> = rows.iter().filter(not_stamped).copied().collect();

@@ -2,9 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
-use discogs_extractor::sink::LeftOut;
+use discogs_extractor::model::{
+    Body, Checkpoint, Delivery, Document, DumpName, Item, Kind, Limits, Ordinal, Parsed,
+    Place as RecordPlace, Run, Sha256, SystemClock, Timestamp, Version,
+};
+use discogs_extractor::sink::{Lane, LaneStart, LeftOut, Opening, Postgres, Sink, Sweep, Swept};
 use discogs_extractor::tables::Which;
 use discogs_extractor::tables::postgres::{
     Connected, Notes, Origin, POSTGRES, Row, Server, is_only_run, last_run, migrate, next_stretch,
@@ -14,6 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
 
 use super::database::Database;
 use super::model::{Model, ModelRow, Step, step};
@@ -134,12 +139,14 @@ fn of_two_runs_of_a_version_the_higher_wins_in_whatever_order_they_come() {
     assert_eq!(tables.sweep(&which("20260101", 3)), 1);
 }
 
+/// Batches of records: id, ordinal and title.
+type Batches<'a> = &'a [&'a [(&'a str, u64, &'a str)]];
+
 #[test]
 fn of_records_of_one_id_the_highest_ordinal_wins_in_a_batch_and_over_batches() {
     let Some(database) = Database::new() else { return };
     let mut tables = Tables::new(&database);
     let own = Some(("20260101".parse().unwrap(), Run(1)));
-    type Batches<'a> = &'a [&'a [(&'a str, u64, &'a str)]];
     let rows: [(Batches<'_>, &str); 4] = [
         (&[&[("1", 9, "nine")], &[("1", 5, "five")]], "1 nine 20260101 1 9"),
         (&[&[("1", 5, "five")], &[("1", 9, "nine")], &[("1", 5, "five")]], "1 nine 20260101 1 9"),
@@ -280,6 +287,74 @@ fn tables_of_an_earlier_release_get_their_order_without_a_rewrite() {
          UPDATE artists SET run = -5 WHERE data_id = '2'",
     );
     assert_eq!(tables.sweep(&which("20260101", 2)), 4);
+}
+
+/// Delivers artists of these ids, which are also their titles, from record 1 on.
+fn deliver(sink: &Postgres, version: &str, run: u64, ids: &[&str]) {
+    let mut parsed = Parsed::default();
+    for (ordinal, id) in (1..).zip(ids) {
+        let begin = parsed.json.len();
+        parsed.json.extend_from_slice(format!(r#"{{"t":"{id}"}}"#).as_bytes());
+        let json = begin..parsed.json.len();
+        let document = Document { json, id: (*id).into(), hash: Sha256([0; 32]), id_member: None };
+        let place = RecordPlace::counted(Ordinal(ordinal), 100);
+        parsed.items.push(Item { place, body: Body::Document(document) });
+    }
+    let start = LaneStart {
+        file: which(version, run).file,
+        run: Run(run),
+        from: Checkpoint::BEGINNING,
+        depth: 8,
+        window: Limits { records: 100, bytes: 1 << 20 },
+    };
+    let Lane { batches, mut outcomes, .. } = sink.open(&start).unwrap();
+    batches.blocking_send(parsed).unwrap();
+    drop(batches);
+    while let Some(outcome) = outcomes.blocking_recv() {
+        assert_eq!(outcome.unwrap().delivery, Delivery::Durable);
+    }
+}
+
+#[test]
+fn a_sink_says_what_it_left_out_and_which_run_is_the_last() {
+    let Some(database) = Database::new() else { return };
+    let runtime = Runtime::new().unwrap();
+    let opening = Opening {
+        clock: Arc::new(SystemClock::new()),
+        runtime: runtime.handle().clone(),
+        stop: CancellationToken::new(),
+        prefix: String::new(),
+        consumers: Vec::new(),
+    };
+    let sink = Postgres::open(&database.url().parse().unwrap(), &opening).unwrap();
+    let sweep = |version, run, last, bad_records| {
+        let (file, last) = (which(version, run).file, Ordinal(last));
+        let sweep =
+            Sweep { file, run: Run(run), last, bad_records, max_fraction: 0.5, anyway: false };
+        sink.sweep(&sweep, &mut |_| true).unwrap()
+    };
+    let memory = "SELECT string_agg(concat_ws(' ', type, version, run), ',') FROM extractor_swept";
+    let old = which("20260101", 0).file;
+    deliver(&sink, "20260101", 5, &["1", "2", "3"]);
+    // Nothing else was ever written, so nothing is looked through; only proof is remembered.
+    assert_eq!(sweep("20260101", 5, 3, 1), Swept::Removed(0));
+    assert_eq!(database.value(memory), "");
+    assert_eq!(sweep("20260101", 5, 3, 0), Swept::Removed(0));
+    assert_eq!(database.value(memory), "artists 20260101 5");
+    assert_eq!(sink.last_run(old), Ok(Some(Run(5))));
+
+    deliver(&sink, "20260201", 4, &["1", "2"]);
+    assert!(matches!(sweep("20260201", 4, 3, 0), Swept::Refused(_)));
+    assert_eq!(database.value(memory), "artists 20260101 5");
+    assert_eq!(sweep("20260201", 4, 2, 0), Swept::Removed(1));
+    assert_eq!(database.value(memory), "artists 20260201 4");
+    deliver(&sink, "20260101", 6, &["1", "2", "3"]);
+    assert_eq!(sink.left_out(old), LeftOut { later: 2, swept: 1 });
+    assert_eq!(sink.last_run(old), Ok(Some(Run(6))));
+    assert_eq!(database.value("SELECT count(*) FROM artists WHERE run = 4"), "2");
+    // A pass over it from its beginning counts anew.
+    deliver(&sink, "20260101", 7, &["1"]);
+    assert_eq!(sink.left_out(old), LeftOut { later: 1, swept: 0 });
 }
 
 fn found(database: &Database) -> BTreeMap<u8, ModelRow> {
