@@ -24,9 +24,12 @@ pub(super) fn fix_thresholds() {
     /// Above all buffers of ordinary records, a chunk's text and its JSON. With 1 MiB, which is
     /// not, the kernel was asked for pages four times as often.
     const LARGE: c_int = 2 << 20;
+    /// What a heap keeps when more than that is free at its end. With 2 MiB a releases dump took
+    /// twice as many page faults as without any of this, and 2.5 % more time; now it takes fewer.
+    const KEPT: c_int = 16 << 20;
     // Where one is refused, memory is as it would be without it.
     mallopt(M_MMAP_THRESHOLD, LARGE);
-    mallopt(M_TRIM_THRESHOLD, LARGE);
+    mallopt(M_TRIM_THRESHOLD, KEPT);
 }
 
 /// Nothing is known of other allocators.
