@@ -305,7 +305,7 @@ fn what_a_sweep_removed_does_not_come_back_by_late_messages_or_dead_letters() {
     let refusing = "CREATE TRIGGER no BEFORE INSERT ON artists WHEN new.data_id = '7'
                     BEGIN SELECT raise(ABORT, 'not this one'); END";
     Connection::open(&database).unwrap().execute_batch(refusing).unwrap();
-    let mut consumer = Daemon::start(&mut rabbit.consume(&place, "c.db", "a"));
+    let consumer = Daemon::start(&mut rabbit.consume(&place, "c.db", "a"));
     Ran::of(rabbit.extract(&place, "one").output().unwrap()).ends(0, &[]);
     until("it is a dead letter", || rabbit.dead_letters(Kind::Artists).ready == 1);
     until("the others are written", || count(&database, Kind::Artists) == 99);
