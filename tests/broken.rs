@@ -171,3 +171,48 @@ fn a_broken_dump_of_100_mb_ends_the_same_however_it_is_interrupted() {
     }
     println!("{rounds} rounds, {interruptions} interruptions");
 }
+
+/// As a new user met it: 7,447 rows and `complete`.
+#[test]
+fn one_record_without_its_end_tag_and_a_stop_lose_nothing() {
+    const LABELS: u64 = 16_000;
+    let place = Place::new();
+    let random = &mut StdRng::seed_from_u64(1);
+    let mut text = String::from("<labels>\n");
+    for id in 1..=LABELS {
+        let mut noise = [0_u8; 1_500];
+        random.fill(&mut noise);
+        let profile = noise.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        });
+        let end = if id == 50 { "" } else { "</label>" };
+        writeln!(text, "<label><id>{id}</id><profile>{profile}</profile>{end}").unwrap();
+    }
+    text.push_str("</labels>\n");
+    place.dump("discogs_20260101_labels.xml.gz", &pack(text.as_bytes()));
+    let run = |name: &str, more: &[&str]| {
+        let mut command = place.program();
+        command.env("STATE_DIR", place.path(&format!("state-{name}")));
+        command.args(["extract", "dumps", "--to", &format!("sqlite:{name}.db")]).args(more);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    assert_eq!(run("limit", &["--limit", "1000"]).status().unwrap().code(), Some(3));
+    for time in [150, 300, 450] {
+        let mut child = run("stop", &[]).spawn().unwrap();
+        let began = Instant::now();
+        while began.elapsed().as_millis() < time && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        if child.try_wait().unwrap().is_none() {
+            kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        }
+        child.wait().unwrap();
+    }
+    for name in ["whole", "limit", "stop"] {
+        assert_eq!(run(name, &[]).status().unwrap().code(), Some(0), "{name}");
+        let held = rows(&place.path(&format!("{name}.db")), "labels").len() as u64;
+        assert_eq!(held, LABELS - 1, "{name}");
+    }
+}

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use discogs_extractor::dump::identify;
 use discogs_extractor::model::{Identity, Kind, Run, Sha256, Timestamp, Version};
 use discogs_extractor::sink::Sink;
+use discogs_extractor::state::view::FileEntry;
 use discogs_extractor::state::{ForceWord, Keeper, Status, open_for_inspection};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -45,6 +46,8 @@ struct Runs<'a> {
     contents: Vec<Content>,
     /// State directories.
     stores: Vec<TempDir>,
+    /// What each of them was last seen to know; none where that is to be looked up.
+    known: Vec<Option<Vec<FileEntry>>>,
     /// What time it is where they are.
     clocks: Vec<Skewed>,
     /// State directories as they once were.
@@ -139,6 +142,7 @@ impl Runs<'_> {
         let crashed = folder();
         copy_folder(moments[index].state.path(), &crashed.path().join("state"));
         self.stores[store] = crashed;
+        self.known[store] = None;
         self.sink = self.sink.at(steps);
     }
 
@@ -153,7 +157,7 @@ impl Runs<'_> {
     ) -> End {
         self.simulation.passes += 1;
         let (state, dump, scale) = (self.state(store), self.dump(version), self.scale);
-        self.simulation.runtime.block_on(async {
+        let (end, known) = self.simulation.runtime.block_on(async {
             let keeper = Keeper::open(&state, Arc::new(how.clock)).await.unwrap();
             if forced {
                 let (job, kinds) = (sink.job().clone(), vec![Kind::Labels]);
@@ -161,9 +165,12 @@ impl Runs<'_> {
                 keeper.force(job, Self::version(version), kinds, word, Timestamp(1)).await.unwrap();
             }
             let end = pass(&scale, &keeper, sink, &dump, &state, how, stop).await;
+            let known = keeper.inspect().await.unwrap().files;
             keeper.close().await.unwrap();
-            end
-        })
+            (end, known)
+        });
+        self.known[store] = Some(known);
+        end
     }
 
     /// A state directory is saved, or what was saved put back.
@@ -182,6 +189,7 @@ impl Runs<'_> {
             let saved = self.backups[backup].path().join("state");
             copy_folder(&saved, &restored.path().join("state"));
             self.stores[store] = restored;
+            self.known[store] = None;
             write!(self.how, "\nstore {store} is put back to backup {backup}").unwrap();
         }
     }
@@ -190,8 +198,10 @@ impl Runs<'_> {
     fn check(&mut self) {
         let table = self.sink.table();
         let mut complete = Vec::new();
-        for (store, _) in self.stores.iter().enumerate() {
-            for file in open_for_inspection(&self.state(store)).unwrap().files {
+        for store in 0..self.stores.len() {
+            let look = || open_for_inspection(&self.state(store)).unwrap().files;
+            let known = self.known[store].take().unwrap_or_else(look);
+            for file in &known {
                 let Some(run) = file.state.run else { continue };
                 let identity = &file.state.identity;
                 let content = self.contents.iter().position(|it| it.identity == *identity);
@@ -200,6 +210,7 @@ impl Runs<'_> {
                     complete.push((store, (file.key.version, run), content.unwrap()));
                 }
             }
+            self.known[store] = Some(known);
         }
         for (store, own, content) in complete {
             for (id, hash) in &self.contents[content].records {
@@ -267,6 +278,7 @@ impl Simulation {
             scale,
             dumps: folder(),
             contents: Vec::new(),
+            known: stores.iter().map(|_| None).collect(),
             stores,
             clocks,
             backups: Vec::new(),
