@@ -381,7 +381,7 @@ fn health_and_metrics_tell_what_a_consumer_is_at() {
     }
 
     let state = http::get(address, "/api/state");
-    assert_eq!((state.status, &state.json()["store"]["format"]), (200, &json!(1)));
+    assert_eq!((state.status, &state.json()["store"]["format"]), (200, &json!(2)));
 
     // What is not written for a second is a stall, and no longer when it is written.
     site.database.run("BEGIN; LOCK TABLE releases");

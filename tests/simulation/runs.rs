@@ -54,7 +54,7 @@ struct Runs<'a> {
     backups: Vec<TempDir>,
     sink: Memory,
     /// Which content each run is of.
-    runs: BTreeMap<(Version, Run), usize>,
+    content_of: BTreeMap<(Version, Run), usize>,
     how: String,
     editions: u64,
 }
@@ -199,13 +199,15 @@ impl Runs<'_> {
         let table = self.sink.table();
         let mut complete = Vec::new();
         for store in 0..self.stores.len() {
-            let look = || open_for_inspection(&self.state(store)).unwrap().files;
-            let known = self.known[store].take().unwrap_or_else(look);
+            let known = match self.known[store].take() {
+                Some(known) => known,
+                None => open_for_inspection(&self.state(store)).unwrap().files,
+            };
             for file in &known {
                 let Some(run) = file.state.run else { continue };
                 let identity = &file.state.identity;
                 let content = self.contents.iter().position(|it| it.identity == *identity);
-                self.runs.insert((file.key.version, run), content.unwrap());
+                self.content_of.insert((file.key.version, run), content.unwrap());
                 if file.state.status == Status::Complete {
                     complete.push((store, (file.key.version, run), content.unwrap()));
                 }
@@ -218,7 +220,7 @@ impl Runs<'_> {
                     Some(((version, run, _), there)) if (*version, *run) == own => there == hash,
                     // A later version, or a higher run, which is then of what was published later.
                     Some(((version, run, _), there)) => {
-                        let known = self.runs.get(&(*version, *run));
+                        let known = self.content_of.get(&(*version, *run));
                         let is_later = known.is_none_or(|known| *known > content);
                         *version > own.0 || (*version, *run) > own && (there == hash || is_later)
                     }
@@ -283,11 +285,13 @@ impl Simulation {
             clocks,
             backups: Vec::new(),
             sink,
-            runs: BTreeMap::new(),
+            content_of: BTreeMap::new(),
             how: String::new(),
             editions: 0,
         };
-        (0..VERSIONS.len()).for_each(|version| runs.publish(version));
+        for version in 0..VERSIONS.len() {
+            runs.publish(version);
+        }
         for _ in 0..runs.random.random_range(2..10) {
             match runs.random.random_range(0..12) {
                 0 => {

@@ -109,7 +109,9 @@ impl Memory {
     pub fn at(&self, steps: usize) -> Memory {
         let steps = self.written.lock().unwrap().steps[..steps].to_vec();
         let mut table = Table::default();
-        steps.iter().for_each(|step| table.step(step));
+        for step in &steps {
+            table.step(step);
+        }
         let written = Written { steps, table, then: None };
         Memory { written: Arc::new(Mutex::new(written)), ..self.clone() }
     }
