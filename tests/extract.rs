@@ -454,3 +454,26 @@ fn help_shows_examples_and_completions_and_manual_pages_are_made() {
     place.run(&["man", "--into", "man1"]).ends(0, &[]);
     assert!(place.path("man1/discogs-extractor-state-list.1").exists());
 }
+
+#[test]
+fn an_older_version_after_a_newer_one_brings_nothing_back_and_says_so() {
+    let place = Place::new();
+    place.dump("discogs_20260101_artists.xml.gz", &gzip(artists(100).as_bytes()));
+    place.dump("discogs_20260201_artists.xml.gz", &gzip(artists(98).as_bytes()));
+    let extract = |version: &str| {
+        place.run(&["extract", "dumps", "--to", "sqlite:out.db", "--dump-version", version])
+    };
+    extract("20260201").ends(0, &[]);
+    let older = extract("20260101");
+    older.ends(0, &[]);
+    assert_eq!(rows(&place.path("out.db"), "artists").len(), 98);
+    let file = "discogs_20260101_artists.xml.gz";
+    for words in [
+        format!("not written, 98 records of {file}: a later version or run has written them"),
+        format!(
+            "not written, 2 records of {file}: a later version, which was swept, does not have"
+        ),
+    ] {
+        assert!(older.out.contains(&words), "{words:?} is missing in:\n{}", older.out);
+    }
+}

@@ -42,6 +42,9 @@ use world::{End, Known, Moment, Moments, Scale, World, folder};
 /// So long documents are made and interrupted.
 const SECONDS: u64 = 40;
 
+/// So long schedules are made: about 1,000 of them a minute.
+const SECONDS_OF_RUNS: u64 = 100;
+
 /// What nothing interrupted ended with.
 struct Reference {
     end: End,
@@ -304,8 +307,8 @@ fn seed() -> Option<u64> {
     std::env::var("DISCOGS_TEST_SEED").ok().and_then(|seed| seed.parse().ok())
 }
 
-fn seconds() -> u64 {
-    std::env::var("DISCOGS_TEST_SECONDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SECONDS)
+fn seconds(usually: u64) -> u64 {
+    std::env::var("DISCOGS_TEST_SECONDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usually)
 }
 
 #[test]
@@ -313,7 +316,7 @@ fn whatever_interrupts_it_every_document_ends_as_if_nothing_had() {
     let began = Instant::now();
     let mut simulation = Simulation::new();
     let mut documents = 0;
-    while began.elapsed() < Duration::from_secs(seconds()) {
+    while began.elapsed() < Duration::from_secs(seconds(SECONDS)) {
         let seed = seed().unwrap_or_else(|| rand::rng().random());
         println!("DISCOGS_TEST_SEED={seed}");
         let random = &mut StdRng::seed_from_u64(seed);

@@ -24,7 +24,7 @@ use super::document::edition;
 use super::sink::{Memory, Table};
 use super::support::copy_folder;
 use super::world::{End, How, Moments, Scale, Skewed, World, folder, pass};
-use super::{Simulation, seconds, seed};
+use super::{SECONDS_OF_RUNS, Simulation, seconds, seed};
 
 const VERSIONS: [&str; 3] = ["20260101", "20260201", "20260301"];
 
@@ -312,7 +312,7 @@ fn whoever_says_complete_all_of_that_version_is_there() {
     let began = std::time::Instant::now();
     let mut simulation = Simulation::new();
     let mut schedules = 0;
-    while began.elapsed().as_secs() < seconds() {
+    while began.elapsed().as_secs() < seconds(SECONDS_OF_RUNS) {
         let seed = seed().unwrap_or_else(|| rand::rng().random());
         println!("DISCOGS_TEST_SEED={seed}");
         simulation.runs(seed);
