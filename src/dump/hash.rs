@@ -1,3 +1,5 @@
+//! Hashing a file as it comes, in a way that can be noted in the middle and gone on with.
+
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;

@@ -1,3 +1,6 @@
+//! The broker as a sink: a lane a file over one kept-up connection. What is in flight is `amqp/flight`,
+//! what is published and confirmed `amqp/course`.
+
 mod course;
 mod flight;
 mod lane;

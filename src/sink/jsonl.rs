@@ -1,3 +1,6 @@
+//! A folder of JSON lines as a sink. INVARIANT: what is confirmed is synced, and after a restart the
+//! part is cut back to it, so that no line is torn or there twice.
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};

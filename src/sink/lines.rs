@@ -1,3 +1,5 @@
+//! Records as JSON lines, into a folder's file or to standard output.
+
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,3 +1,5 @@
+//! PostgreSQL as a sink: a connection a file. What is written, and by which order, is `tables`.
+
 mod checkup;
 mod lane;
 mod link;

@@ -1,3 +1,6 @@
+//! SQLite as a sink: one thread writes for all files. What is written, and by which order, is
+//! `tables`.
+
 mod checkup;
 mod writer;
 

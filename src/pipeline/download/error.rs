@@ -1,3 +1,5 @@
+//! Why a dump could not be fetched, in words for the person who reads them.
+
 use std::io;
 use std::path::{Path, PathBuf};
 

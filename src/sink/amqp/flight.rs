@@ -1,3 +1,5 @@
+//! What a lane was given and the broker has not confirmed, in order; what came back goes first. Pure.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
