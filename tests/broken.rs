@@ -45,7 +45,8 @@ fn broken(random: &mut StdRng, text: &str) -> String {
             3 => format!("{record}{end}"),
             4 => record.replacen("<release ", "<releasex ", 1),
             5 => format!("{record}text between two records"),
-            6 => open.replacen("</title>", "", 1),
+            // Where it is not first on its line nothing tells where the next one begins.
+            6 if record.starts_with('\n') => open.replacen("</title>", "", 1),
             _ => record.replacen("<title>", "<title><!-- never closed ", 1),
         };
         broken.push_str(&piece);
@@ -105,6 +106,13 @@ fn extract(place: &Place, to: &str) -> Command {
     command
 }
 
+/// A run that nothing interrupts, and that succeeds.
+fn to_the_end(place: &Place, to: &str, how: &str) {
+    let ended = extract(place, to).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{how}:\n{said}");
+}
+
 /// One way to interrupt it, in words.
 fn interrupt(random: &mut StdRng, place: &Place, to: &str, whole: Duration) -> String {
     if random.random_bool(0.25) {
@@ -148,7 +156,7 @@ fn a_broken_dump_of_100_mb_ends_the_same_however_it_is_interrupted() {
         reference.dump(NAME, &pack(text.as_bytes()));
         for to in ["sqlite:out.db", "jsonl:out"] {
             let began = Instant::now();
-            assert!(extract(&reference, to).status().unwrap().success());
+            to_the_end(&reference, to, to);
             let whole = began.elapsed();
             let expected = outcome(&reference, to);
             let place = Place::new();
@@ -158,7 +166,7 @@ fn a_broken_dump_of_100_mb_ends_the_same_however_it_is_interrupted() {
                 write!(how, ", {}", interrupt(random, &place, to, whole)).unwrap();
                 interruptions += 1;
             }
-            assert!(extract(&place, to).status().unwrap().success(), "{how}");
+            to_the_end(&place, to, &how);
             let after = outcome(&place, to);
             assert_eq!(after.counts, expected.counts, "{how}");
             assert!(after == expected, "{how}: the output or what was set aside differs");
