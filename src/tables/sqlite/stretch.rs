@@ -1,3 +1,6 @@
+//! A table a stretch at a time, for the sweep: what of it is stale, and its removal. Nothing of a later
+//! version or a higher run is.
+
 use rusqlite::Connection;
 
 use super::order::STALE;
