@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::ahead::Ahead;
+use super::looked::looked;
 use super::marks::{Mark, next_markup};
+use super::recover::{Next, Search};
 use super::tag::{Tag, TagEnd};
 use super::{
-    BadRecord, Inside, Level, MAX_TAG, Split, Splitter, XmlOffset, is_space, name, recover,
+    BadRecord, Inside, Level, MAX_TAG, Split, Splitter, XmlOffset, is_name_byte, is_space, name,
 };
 
 /// So many tags may be open in one element. One with more has more elements than a record may have,
@@ -14,6 +18,7 @@ use super::{
 const MAX_OPEN: usize = 1 << 20;
 
 const OVERRUN: &str = "the record is not closed where the next one begins";
+const ROOT_CLOSES: &str = "the root element is closed inside the record";
 pub(super) const TOO_LARGE: &str = "the record is larger than 64 MiB";
 
 /// An element whose end has not been found yet.
@@ -93,12 +98,12 @@ impl Splitter {
         let found = match &mut self.inside {
             Inside::Until(mark) => {
                 let mark = *mark;
+                if discarded {
+                    return self.aside_of_discarded(view, mark, is_all);
+                }
                 let passed = self.unclosed.pass(mark, view, self.base, &mut self.at);
                 if passed {
                     self.inside = Inside::Text;
-                } else if discarded {
-                    // What is not held is searched once, as it comes.
-                    self.at = self.at.max(view.len().saturating_sub(mark.len() - 1));
                 }
                 passed
             }
@@ -148,6 +153,34 @@ impl Splitter {
             (false, true) if view.len() == limit => self.unended(buf, limit, Cause::Limit),
             (false, true) => self.unended(buf, buf.len(), Cause::InputEnds),
         }
+    }
+
+    /// A comment or the like in an element that is too large. Nothing of it is held, so it is searched
+    /// once, as it comes, and if it never ends it is not to swallow the rest of the dump: it is over
+    /// where the root element closes.
+    fn aside_of_discarded(&mut self, view: &[u8], mark: &[u8], is_all: bool) -> Option<Split> {
+        let rest = view.get(self.at..).unwrap_or_default();
+        let end = memmem::find(rest, mark);
+        let inside = &rest[..end.unwrap_or(rest.len())];
+        looked(2 * inside.len());
+        let root = root_closes(inside, self.kind.name());
+        match (root, end) {
+            (Some(root), _) => {
+                return self.unended(view, self.at + root, Cause::RootCloses);
+            }
+            (None, Some(end)) => {
+                self.at += end + mark.len();
+                self.inside = Inside::Text;
+                return None;
+            }
+            (None, None) => {}
+        }
+        if is_all {
+            return self.unended(view, view.len(), Cause::InputEnds);
+        }
+        let unknown = mark.len().max(self.kind.name().len() + b"</>".len()) - 1;
+        self.at += rest.len().saturating_sub(unknown);
+        Some(Split::NeedMore)
     }
 
     /// A whole tag inside an element that may decide where it ends; it begins at `at`.
@@ -249,15 +282,17 @@ impl Splitter {
             return self.complete(buf, end);
         }
         let first = usize::try_from(start - self.base).unwrap_or(usize::MAX);
-        let search = recover::Search {
+        let search = Search {
             text: &buf[first..end],
             base: start,
             tag: self.kind.record_tag().as_bytes(),
+            root: self.kind.name().as_bytes(),
             indent: self.line.indent(),
         };
-        let next = search.next_record(&mut self.unclosed);
+        let next = search.next(&mut self.unclosed);
         let bad_end = match (next, cause) {
-            (Some(next), _) => {
+            (Some(Next::RootCloses(at)), _) => first + at,
+            (Some(Next::Record(next)), _) => {
                 let inside = std::mem::replace(&mut self.inside, Inside::Text);
                 let (tags, at) = (std::mem::take(&mut self.tags), self.at);
                 let ahead = Ahead { tags, at, inside, marks: self.marks.place() };
@@ -284,15 +319,23 @@ impl Splitter {
         self.level = Level::Between;
         self.line.markup();
         let reason = match (next, cause) {
-            (Some(_), _) => OVERRUN,
+            (Some(Next::Record(_)), _) => OVERRUN,
+            (Some(Next::RootCloses(_)), _) => ROOT_CLOSES,
             (None, Cause::InputEnds) => "the input ends inside the record",
             (None, Cause::Misfit) => {
                 "an end tag that closes nothing in an element that is no record"
             }
-            (None, Cause::RootCloses | Cause::Limit) => {
-                "the root element is closed inside the record"
-            }
+            (None, Cause::RootCloses | Cause::Limit) => ROOT_CLOSES,
         };
         Some(self.bad(buf, first..bad_end, reason))
     }
+}
+
+/// Where the end tag of the root element stands in a text that is no markup.
+fn root_closes(text: &[u8], root: &str) -> Option<usize> {
+    memmem::find_iter(text, root).find_map(|at| {
+        let begins = text[..at].ends_with(b"</");
+        let ends = text.get(at + root.len()).is_some_and(|byte| !is_name_byte(*byte));
+        (begins && ends).then(|| at - b"</".len())
+    })
 }

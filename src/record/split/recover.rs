@@ -20,15 +20,26 @@ pub(super) struct Search<'a> {
     pub(super) base: u64,
     /// The record's name.
     pub(super) tag: &'a [u8],
+    /// The root element's name.
+    pub(super) root: &'a [u8],
     /// The white space before the broken record, if it stands first on its line.
     pub(super) indent: Option<&'a [u8]>,
+}
+
+/// Where to go on, in the text that was searched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next record plausibly begins here.
+    Record(usize),
+    /// The root element's end tag, hidden in a comment or the like that never ends.
+    RootCloses(usize),
 }
 
 impl Search<'_> {
     /// Where the next record plausibly begins: not inside any element of the broken one, or,
     /// whatever is still open, first on its line behind the same white space as the broken one. A
-    /// nested element is not taken for a record.
-    pub(super) fn next_record(&self, unclosed: &mut Unclosed) -> Option<usize> {
+    /// nested element is not taken for a record. If there is none, where the root element closes.
+    pub(super) fn next(&self, unclosed: &mut Unclosed) -> Option<Next> {
         let mut elements = Elements { text: self.text, base: self.base, at: 0, unclosed };
         let mut line = LineStart { text: self.text, seen: 0, start: None };
         let mut open: Vec<&[u8]> = Vec::new();
@@ -40,13 +51,19 @@ impl Search<'_> {
                         && !open.contains(&NEST)
                         && (open.len() <= 1 || line.begins_with(at, self.indent));
                     if is_record {
-                        return Some(at);
+                        return Some(Next::Record(at));
                     }
                     if !is_empty && open.len() < MAX_DEPTH {
                         open.push(name);
                     }
                 }
-                Element::Closes { name } => {
+                // A name that the text ends in may be a longer one's beginning.
+                Element::Closes { at, name }
+                    if name == self.root && at + b"</".len() + name.len() < self.text.len() =>
+                {
+                    return Some(Next::RootCloses(at));
+                }
+                Element::Closes { name, .. } => {
                     if let Some(depth) = open.iter().rposition(|open| *open == name) {
                         open.truncate(depth);
                     }
@@ -78,7 +95,7 @@ impl LineStart<'_> {
 
 enum Element<'a> {
     Opens { at: usize, name: &'a [u8], is_empty: bool },
-    Closes { name: &'a [u8] },
+    Closes { at: usize, name: &'a [u8] },
 }
 
 /// The tags of a text that may be broken anywhere. Comments and the like are passed over if they
@@ -115,7 +132,7 @@ impl<'a> Elements<'a, '_> {
             };
             self.at = end;
             return Some(if closes {
-                Element::Closes { name }
+                Element::Closes { at, name }
             } else {
                 let is_empty = is_whole && self.text[..end].ends_with(b"/>");
                 Element::Opens { at, name, is_empty }

@@ -264,6 +264,11 @@ fn of_a_record_that_is_not_closed_only_what_must_be_is_set_aside() {
         "\n<label>1\n<label>2\n<label>3</label>\n",
         &["!<label>1", "!<label>2", "<label>3</label>"],
     );
+    // a comment that is not closed, where no place tells where the next one begins
+    assert_labels(
+        "<label>1</label><label>2<a><label>3<!-- </label>",
+        &["<label>1</label>", "!<label>2<a><label>3<!-- </label>"],
+    );
     // a start tag that is not closed
     assert_labels("<label a='1 <label>2</label>", &["!<label a='1", "<label>2</label>"]);
 }
@@ -303,6 +308,26 @@ fn a_record_that_is_too_large_is_set_aside_in_bounded_memory() {
     assert!(outcome.found == expected);
     assert_eq!(outcome.end, Ok(()));
     assert!(outcome.held < 103_000, "{} bytes were held", outcome.held);
+}
+
+#[test]
+fn a_comment_that_never_ends_does_not_swallow_the_rest_of_the_dump() {
+    let long = "<name>0123456789</name>".repeat(2_000);
+    for mark in ["<!--", "<![CDATA[", "<?"] {
+        for (before, after) in [("", ""), (&*long, ""), ("", &*long), (&*long, &*long)] {
+            let record = format!("<artist><a>{before}{mark}{after}</artistsx></artist>");
+            let text = format!("<artists><artist/>{record}</artists >\n");
+            for limit in [1_000, MAX_RECORD] {
+                for sizes in [&[][..], &[7], &[1_000]] {
+                    let outcome = run(splitter(Kind::Artists, limit), text.as_bytes(), sizes);
+                    assert_eq!(outcome.end, Ok(()), "{mark}, {} bytes", text.len());
+                    assert_eq!(outcome.found.len(), 2);
+                    let Found::Bad(bad) = &outcome.found[1] else { panic!("no bad record") };
+                    assert_eq!(bad.length, record.len() as u64);
+                }
+            }
+        }
+    }
 }
 
 #[test]
