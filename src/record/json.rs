@@ -185,30 +185,32 @@ impl Writer<'_> {
     /// Writes a key and its colon.
     pub(super) fn key(&mut self, entry: Entry) {
         let Element { record, tree } = self.element;
-        let mark: &[u8] = match entry.role {
-            Role::Text => return self.out.extend_from_slice(b"\"#text\":"),
-            Role::Name => return self.out.extend_from_slice(b"\"name\":"),
-            Role::Attribute => b"\"@",
-            Role::Child | Role::Bare => b"\"",
-        };
         let name = tree.node(entry.node).name_range();
-        self.out.extend_from_slice(mark);
-        if tree.has_odd_names {
-            self.escape(&record[name]);
-            self.out.extend_from_slice(b"\":");
-        } else {
-            copy(record, name, *b"\":", self.out);
+        match entry.role {
+            Role::Text => self.out.extend_from_slice(b"\"#text\":"),
+            Role::Name => self.out.extend_from_slice(b"\"name\":"),
+            Role::Attribute if tree.has_odd_names => self.odd_key(b"\"@", name),
+            Role::Child | Role::Bare if tree.has_odd_names => self.odd_key(b"\"", name),
+            Role::Attribute => copy(record, *b"\"@", name, *b"\":", self.out),
+            Role::Child | Role::Bare => copy(record, *b"\"", name, *b"\":", self.out),
         }
+    }
+
+    #[inline(never)]
+    fn odd_key(&mut self, mark: &[u8], name: Range<usize>) {
+        self.out.extend_from_slice(mark);
+        self.escape(&self.element.record[name]);
+        self.out.extend_from_slice(b"\":");
     }
 
     /// Writes the value of an attribute, or the text of an element.
     pub(super) fn string(&mut self, index: Index) {
         let Element { record, tree } = self.element;
         let value = tree.node(index).value;
-        self.out.push(b'"');
         if value.is_plain() && value.range().len() <= LONG {
-            return copy(record, value.range(), *b"\"", self.out);
+            return copy(record, *b"\"", value.range(), *b"\"", self.out);
         }
+        self.out.push(b'"');
         self.decoded(value);
     }
 
@@ -243,20 +245,29 @@ impl Writer<'_> {
     }
 }
 
-/// Appends a part of `source`, and `end`. What is short, and most parts are, is copied in one move
-/// of fixed size, and cut.
+/// Appends `front`, a part of `source`, and `end`. What is short, and most parts are, is copied in one
+/// move of fixed size together with what stands before it, and then cut: before a name or a value
+/// there are always a few bytes of markup.
 #[inline]
-fn copy<const N: usize>(source: &[u8], range: Range<usize>, end: [u8; N], out: &mut Vec<u8>) {
+fn copy<const F: usize, const E: usize>(
+    source: &[u8],
+    front: [u8; F],
+    range: Range<usize>,
+    end: [u8; E],
+    out: &mut Vec<u8>,
+) {
     const SHORT: usize = 32;
-    let start = out.len();
-    let len = range.len();
-    match source.get(range.start..).and_then(|rest| rest.first_chunk::<SHORT>()) {
-        Some(chunk) if len + N <= SHORT => {
+    let (start, len) = (out.len(), F + range.len());
+    let from = range.start.checked_sub(F);
+    match from.and_then(|from| source.get(from..)?.first_chunk::<SHORT>()) {
+        Some(chunk) if len + E <= SHORT => {
             out.extend_from_slice(chunk);
-            out[start + len..start + len + N].copy_from_slice(&end);
-            out.truncate(start + len + N);
+            out[start..start + F].copy_from_slice(&front);
+            out[start + len..start + len + E].copy_from_slice(&end);
+            out.truncate(start + len + E);
         }
         _ => {
+            out.extend_from_slice(&front);
             out.extend_from_slice(&source[range]);
             out.extend_from_slice(&end);
         }

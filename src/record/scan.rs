@@ -276,7 +276,11 @@ impl<'a> Scan<'a> {
     #[inline]
     fn close(&mut self, open: Open) {
         let mut text = self.tree.node(open.node).value;
-        if !text.is_some() {
+        // Nearly all text is in one piece and begins with what is itself and no white space.
+        let is_itself = |byte: &u8| byte.is_ascii_graphic() && *byte != b'&';
+        if !text.is_some()
+            || open.more.0 == NONE && self.record[text.range()].first().is_some_and(is_itself)
+        {
             return;
         }
         if open.more.0 != NONE {
