@@ -3,7 +3,7 @@
 
 use super::link::Link;
 use super::model::Label;
-use super::settle::walk;
+use super::walk::walk;
 
 /// Genres and styles are few and lead to millions of releases each; of labels and people it is the
 /// other way round.

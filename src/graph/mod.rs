@@ -14,6 +14,7 @@ mod rows;
 mod schema;
 mod settle;
 mod sweep;
+mod walk;
 mod withdraw;
 mod writer;
 
