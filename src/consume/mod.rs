@@ -4,15 +4,18 @@ pub mod cancel;
 mod graph;
 pub mod ledger;
 mod line;
+mod member;
 pub mod message;
 mod outage;
 mod postgres;
 mod replay;
 mod round;
 mod session;
+mod shared;
 mod sqlite;
 mod sweeper;
 pub mod target;
+mod tell;
 mod worker;
 
 use std::sync::Arc;
@@ -25,72 +28,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Broker, Topology};
 use crate::model::complete::Note;
-use crate::model::{Clock, Kind, Run, Timestamp, Version};
+use crate::model::{Clock, Kind};
 
 use line::Line;
+use member::Member;
 use outage::Outage;
+use shared::Shared;
 use target::{SweepLimits, Target};
-use worker::{Shared, Worker};
 
 pub use graph::{Graph, GraphTargetError};
 pub use postgres::{Postgres, PostgresError};
 pub use replay::{ReplayError, replay};
 pub use sqlite::{Sqlite, SqliteError};
+pub use tell::{Said, TypeNow};
 
 /// Runs of which rows may be left to remove, and that wait for it: a few a type.
 const SWEEPS: usize = 16;
-
-/// What is told to people, word for word in `observe/lines`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// All of a type is written.
-    Complete(Kind),
-    /// A type's consumer is cancelled.
-    Canceling(Kind),
-}
-
-/// One type's consumer at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TypeNow {
-    /// The type.
-    pub kind: Kind,
-    /// Whether its queue is being read.
-    pub reads: bool,
-    /// Whether its consumers are cancelled, since the type is complete.
-    pub cancelled: bool,
-    /// Messages that came to this process.
-    pub messages: u64,
-    /// Records that this process wrote.
-    pub records: u64,
-    /// Messages that went to the dead letters.
-    pub poison: u64,
-    /// Messages that are not acknowledged.
-    pub in_flight: usize,
-    /// When the last one came.
-    pub last_message: Option<Timestamp>,
-    /// What is noted of its runs.
-    pub notes: Vec<Note>,
-    /// The run that is being read, of which the end was not announced yet, and how many of its
-    /// records are written.
-    pub reading: Option<(Version, Run, u64)>,
-}
-
-impl TypeNow {
-    fn new(kind: Kind) -> TypeNow {
-        TypeNow {
-            kind,
-            reads: false,
-            cancelled: false,
-            messages: 0,
-            records: 0,
-            poison: 0,
-            in_flight: 0,
-            last_message: None,
-            notes: Vec::new(),
-            reading: None,
-        }
-    }
-}
 
 /// What a consumer needs.
 pub struct Settings {
@@ -111,7 +64,7 @@ pub struct Settings {
 /// A consumer of all four types.
 pub struct Consumer {
     shared: Arc<Shared>,
-    workers: Vec<Worker>,
+    members: Vec<Member>,
     sweeps: mpsc::Receiver<Note>,
     sweep: SweepLimits,
     now: Vec<watch::Receiver<TypeNow>>,
@@ -146,14 +99,14 @@ impl Consumer {
             say,
             sweeps: to_sweeper,
         });
-        let (workers, now) = Kind::ALL
+        let (members, now) = Kind::ALL
             .into_iter()
             .map(|kind| {
                 let (tell, now) = watch::channel(TypeNow::new(kind));
-                (Worker::new(kind, Arc::clone(&shared), tell), now)
+                (Member::new(kind, Arc::clone(&shared), tell), now)
             })
             .unzip();
-        Consumer { shared, workers, sweeps, sweep, now }
+        Consumer { shared, members, sweeps, sweep, now }
     }
 
     /// What each type is at, now and from now on.
@@ -166,10 +119,10 @@ impl Consumer {
     /// # Errors
     /// What will not get better by itself.
     pub async fn run(self) -> Result<Consumed, String> {
-        let Consumer { shared, workers, sweeps, sweep, now: _ } = self;
+        let Consumer { shared, members, sweeps, sweep, now: _ } = self;
         let mut running = JoinSet::new();
-        for worker in workers {
-            running.spawn(worker.run());
+        for member in members {
+            running.spawn(worker::run(member));
         }
         let sweeper = sweeper::run(Arc::clone(&shared), sweeps, sweep);
         let working = async {

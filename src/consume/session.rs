@@ -14,10 +14,10 @@ use metrics::{counter, histogram};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::member::{LOOK, Member, Next};
 use super::message::{self, Message};
 use super::round::{Handled, Item, Round};
 use super::target::Away;
-use super::worker::{LOOK, Next, Worker};
 use crate::amqp::{Waiting, words};
 use crate::model::metric;
 
@@ -72,7 +72,7 @@ type Handling = AbortOnDropHandle<(Round, Result<Handled, Away>)>;
 
 /// One channel and what came over it.
 pub struct Session<'a> {
-    worker: &'a mut Worker,
+    member: &'a mut Member,
     channel: Channel,
     consumer: Consumer,
     /// Messages of one transaction at most.
@@ -105,18 +105,18 @@ impl<'a> Session<'a> {
     /// # Errors
     /// Why it cannot.
     pub async fn open(
-        worker: &'a mut Worker,
+        member: &'a mut Member,
         connection: &Connection,
     ) -> Result<Session<'a>, Ended> {
-        let batch = worker.shared.target.batch().min(CAREFUL);
+        let batch = member.shared.target.batch().min(CAREFUL);
         let opening = async {
             let channel = connection.create_channel().await?;
-            match worker.shared.topology.consumer(&channel, worker.kind).await? {
+            match member.shared.topology.consumer(&channel, member.kind).await? {
                 Waiting::Messages(_) => {}
                 Waiting::Different(why) => return Ok(Err(Ended::Wrong(why))),
             }
-            let tag = format!("{}-careful", worker.tag()).into();
-            let consumer = consume(worker, &channel, batch, tag).await?;
+            let tag = format!("{}-careful", member.tag()).into();
+            let consumer = consume(member, &channel, batch, tag).await?;
             Ok(Ok((channel, consumer)))
         };
         let opened: Result<Result<_, Ended>, Error> = match timeout(OPEN, opening).await {
@@ -124,9 +124,9 @@ impl<'a> Session<'a> {
             Err(_) => return Err(Ended::Lost("the broker opens no channel".into())),
         };
         let (channel, consumer) = opened.map_err(|error| Ended::Lost(words(&error)))??;
-        worker.reads(true);
+        member.reads(true);
         Ok(Session {
-            worker,
+            member,
             channel,
             consumer,
             batch,
@@ -151,20 +151,20 @@ impl<'a> Session<'a> {
         // A channel that is gone already, or a broker that does not answer, is no matter. What is
         // not acknowledged goes back to the queue.
         _ = timeout(GOODBYE, self.channel.close(200, "done".into())).await;
-        self.worker.in_flight(0);
-        self.worker.reads(false);
+        self.member.in_flight(0);
+        self.member.reads(false);
         ended
     }
 
     async fn read(&mut self) -> Result<Ended, Ended> {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stop = self.worker.shared.stop.clone();
+        let stop = self.member.shared.stop.clone();
         let mut deadline = None;
         loop {
             self.begin_round();
             self.widen_if_proven().await?;
-            self.worker.in_flight(self.gathered.len() + self.handling);
+            self.member.in_flight(self.gathered.len() + self.handling);
             if self.drained && self.round.is_none() {
                 let ended = self.ending.take();
                 return Err(ended.unwrap_or_else(|| Ended::Lost("the consumer is gone".into())));
@@ -207,7 +207,7 @@ impl<'a> Session<'a> {
 
     fn gather(&mut self, delivery: &lapin::message::Delivery) {
         let deliveries = message::delivery_count(&delivery.properties);
-        let kind = self.worker.kind;
+        let kind = self.member.kind;
         if deliveries >= MANY_DELIVERIES {
             counter!(metric::MANY_DELIVERIES, "type" => kind.name()).increment(1);
             let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
@@ -221,7 +221,7 @@ impl<'a> Session<'a> {
             Message::Data(record) => record.source.map(|source| (source.version, source.run)),
             Message::FileComplete(_) | Message::ExtractionComplete(_) | Message::Poison(_) => None,
         };
-        self.worker.message(source);
+        self.member.message(source);
         self.gathered.push(Item { tag: delivery.delivery_tag, message });
     }
 
@@ -234,12 +234,12 @@ impl<'a> Session<'a> {
         self.troubled = (false, self.troubled.0);
         self.bytes = 0;
         self.round_began = Instant::now();
-        let round = Round::new(self.worker.kind, std::mem::take(&mut self.gathered));
+        let round = Round::new(self.member.kind, std::mem::take(&mut self.gathered));
         self.handle(round, Duration::ZERO);
     }
 
     fn handle(&mut self, round: Round, after: Duration) {
-        let target = Arc::clone(&self.worker.shared.target);
+        let target = Arc::clone(&self.member.shared.target);
         self.round = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             sleep(after).await;
             let handled = round.handle(&*target).await;
@@ -250,9 +250,9 @@ impl<'a> Session<'a> {
     /// Tells the broker what became of a batch.
     async fn settle(&mut self, handled: Handled) -> Result<(), Ended> {
         let lost = |error: Error| Ended::Lost(words(&error));
-        let kind = self.worker.kind;
+        let kind = self.member.kind;
         self.failing_since = None;
-        self.worker.shared.outage.ends();
+        self.member.shared.outage.ends();
         histogram!(metric::BATCH_SECONDS, "type" => kind.name()).record(self.round_began.elapsed());
         for (tag, why) in &handled.poison {
             tracing::error!(r#type = %kind, why, "a message cannot be handled: it goes to the dead letters");
@@ -264,7 +264,7 @@ impl<'a> Session<'a> {
             let options = BasicAckOptions { multiple: true };
             self.channel.basic_ack(tag, options).await.map_err(lost)?;
         }
-        self.worker.written(handled.records, handled.poison.len() as u64);
+        self.member.written(handled.records, handled.poison.len() as u64);
         self.handling = 0;
         if handled.has_end {
             self.look().await?;
@@ -277,7 +277,7 @@ impl<'a> Session<'a> {
     /// as may. Then nothing is on its way here: what is, when a consumer is cancelled, a quorum
     /// queue takes back and counts as a delivery.
     async fn widen_if_proven(&mut self) -> Result<(), Ended> {
-        let careful = self.batch < self.worker.shared.target.batch();
+        let careful = self.batch < self.member.shared.target.batch();
         let full = self.gathered.len() == self.batch && self.handling == self.batch;
         let untroubled = self.proven && self.troubled == (false, false);
         if careful && full && untroubled && !self.widening && self.ending.is_none() {
@@ -290,9 +290,9 @@ impl<'a> Session<'a> {
     /// Consumes again, as much at once as goes fastest.
     async fn widen(&mut self) -> Result<(), Ended> {
         self.widening = false;
-        self.batch = self.worker.shared.target.batch();
+        self.batch = self.member.shared.target.batch();
         // With the tag of one that still has messages a quorum queue mistakes it for that.
-        let consuming = consume(self.worker, &self.channel, self.batch, self.worker.tag());
+        let consuming = consume(self.member, &self.channel, self.batch, self.member.tag());
         self.consumer = in_time(consuming).await?;
         Ok(())
     }
@@ -311,7 +311,7 @@ impl<'a> Session<'a> {
     }
 
     async fn outage(&mut self, away: &Away) -> Result<(), Ended> {
-        self.worker.shared.outage.begins(away);
+        self.member.shared.outage.begins(away);
         self.cancel(Ended::Outage).await
     }
 
@@ -321,7 +321,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.ending = Some(why);
-        self.worker.reads(false);
+        self.member.reads(false);
         self.cancel_consumer().await
     }
 
@@ -335,7 +335,7 @@ impl<'a> Session<'a> {
         let idle = self.round.is_none() && self.gathered.is_empty();
         if idle {
             // Whoever has nothing to write notices too that he could not.
-            if let Err(away) = self.worker.reach().await {
+            if let Err(away) = self.member.reach().await {
                 let since = *self.failing_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     self.outage(&away).await?;
@@ -343,10 +343,10 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             self.failing_since = None;
-            self.worker.shared.outage.ends();
+            self.member.shared.outage.ends();
         }
         // What is written next says so too if it cannot be looked now.
-        let Ok(next) = self.worker.look().await else { return Ok(()) };
+        let Ok(next) = self.member.look().await else { return Ok(()) };
         if next == Next::Cancel {
             return self.cancel(Ended::Cancelled).await;
         }
@@ -355,18 +355,18 @@ impl<'a> Session<'a> {
 
     /// Without proof a type is complete when nothing is left, here and in the queue.
     async fn look_for_the_end(&mut self, idle: bool) -> Result<(), Ended> {
-        if !idle || !self.worker.waits_for_silence() {
+        if !idle || !self.member.waits_for_silence() {
             self.quiet = 0;
             return Ok(());
         }
-        let waiting = self.worker.shared.topology.consumer(&self.channel, self.worker.kind);
+        let waiting = self.member.shared.topology.consumer(&self.channel, self.member.kind);
         let waiting = in_time(waiting).await?;
         self.quiet = if waiting == Waiting::Messages(0) { self.quiet + 1 } else { 0 };
         // Another replica may still have had some of them a moment ago.
         if self.quiet >= 2 {
             self.quiet = 0;
             // What cannot be noted now is found again.
-            _ = self.worker.complete_without_proof().await;
+            _ = self.member.complete_without_proof().await;
         }
         Ok(())
     }
@@ -375,7 +375,7 @@ impl<'a> Session<'a> {
 /// Begins to consume, with two batches at most: the one that is being written, and the one that is
 /// being gathered.
 async fn consume(
-    worker: &Worker,
+    member: &Member,
     channel: &Channel,
     batch: usize,
     tag: ShortString,
@@ -383,7 +383,7 @@ async fn consume(
     let prefetch = u16::try_from(2 * batch).unwrap_or(u16::MAX);
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
     let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-    channel.basic_consume(worker.queue(), tag, options, arguments).await
+    channel.basic_consume(member.queue(), tag, options, arguments).await
 }
 
 /// What the broker answers, which must not take for ever.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::shared::Shared;
 use super::target::SweepLimits;
-use super::worker::Shared;
 use crate::model::complete::{Announced, Note};
 use crate::tables::sweep::Swept;
 

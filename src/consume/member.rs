@@ -1,0 +1,262 @@
+//! This process as one of those that consume a type: what all of them agree on, as it was last read
+//! in the database, which step follows from it, and what is told of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::types::ShortString;
+use metrics::counter;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::cancel::{Act, Event, State, next};
+use super::round::in_time;
+use super::shared::Shared;
+use super::target::Away;
+use super::{Said, TypeNow};
+use crate::model::complete::{Due, Note, Sweep, dropped_for, due};
+use crate::model::{DumpName, Kind, Run, Version, metric};
+
+/// How often a type looks at what is agreed in the database.
+pub const LOOK: Duration = Duration::from_millis(500);
+
+/// What is to be done after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Go on.
+    GoOn,
+    /// Stop reading.
+    Cancel,
+    /// Read.
+    Read,
+}
+
+/// One of a type's consumers.
+pub struct Member {
+    /// The type.
+    pub kind: Kind,
+    /// What the types share.
+    pub shared: Arc<Shared>,
+    state: State,
+    notes: Vec<Note>,
+    /// Where the last record came from.
+    source: Option<(Version, Run)>,
+    now: watch::Sender<TypeNow>,
+}
+
+impl Member {
+    /// A consumer that does nothing yet.
+    pub fn new(kind: Kind, shared: Arc<Shared>, now: watch::Sender<TypeNow>) -> Member {
+        Member { kind, shared, state: State::Consuming, notes: Vec::new(), source: None, now }
+    }
+
+    /// Learns what is agreed, however long the database takes.
+    pub async fn begin(&mut self) {
+        while let Err(away) = self.fetch().await {
+            self.shared.outage.begins(&away);
+            sleep(LOOK).await;
+        }
+        self.state = State::begin(due(&self.notes));
+        self.picture();
+    }
+
+    /// Whether the queue is to be read.
+    pub const fn is_to_read(&self) -> bool {
+        self.state.reads()
+    }
+
+    /// Whether the database can be written to.
+    pub async fn reach(&self) -> Result<(), Away> {
+        in_time(self.shared.target.answers()).await
+    }
+
+    /// There are messages for a type whose consumers are cancelled.
+    pub async fn found(&mut self) {
+        self.step(Event::Found).await;
+    }
+
+    /// Learns what is agreed, finds out whether something is complete, and takes the step that
+    /// follows.
+    ///
+    /// # Errors
+    /// If the database cannot be used now.
+    pub async fn look(&mut self) -> Result<Next, Away> {
+        self.fetch().await?;
+        for note in self.notes.clone() {
+            if note.completed_at.is_none() && note.missing() == Some(0) {
+                self.complete(note).await?;
+            }
+        }
+        let mut next = self.step(Event::Agreed(due(&self.notes))).await;
+        if next == Next::GoOn {
+            next = self.step(Event::Now(self.shared.clock.now())).await;
+        }
+        for note in &self.notes {
+            if matches!(note.sweep, Some(Sweep::Owed | Sweep::Refused)) {
+                // If there is no room now it is found again.
+                _ = self.shared.sweeps.try_send(*note);
+            }
+        }
+        self.follow().await?;
+        self.picture();
+        Ok(next)
+    }
+
+    /// Counts what is written of the run that is being read, until its end is announced.
+    async fn follow(&mut self) -> Result<(), Away> {
+        let announced = |(version, run): &(Version, Run)| {
+            self.notes.iter().any(|note| {
+                note.announced.version == Some(*version)
+                    && note.announced.proof.is_some_and(|(of, ..)| of == *run)
+            })
+        };
+        let reading = match self.source.filter(|source| !announced(source)) {
+            Some((version, run)) => {
+                let file = DumpName { version, kind: self.kind };
+                Some((version, run, in_time(self.shared.target.written(file, run)).await?))
+            }
+            None => None,
+        };
+        self.now.send_if_modified(|now| std::mem::replace(&mut now.reading, reading) != reading);
+        Ok(())
+    }
+
+    async fn fetch(&mut self) -> Result<(), Away> {
+        self.notes = in_time(self.shared.target.notes(self.kind)).await?;
+        Ok(())
+    }
+
+    async fn complete(&mut self, note: Note) -> Result<(), Away> {
+        if in_time(self.shared.target.complete(note.announced)).await? {
+            (self.shared.say)(Said::Complete(self.kind));
+            if let Some(higher) = dropped_for(&note, &self.notes) {
+                let run = note.announced.proof.map_or(0, |(run, ..)| run.0);
+                tracing::error!(
+                    r#type = %self.kind, run, higher_run = higher.0,
+                    hint = "a higher run of that version was complete before: look at the clock of \
+                            the extractor that sent this one, then send it again with \
+                            --force-reprocess",
+                    "a whole run was dropped as older than what is here"
+                );
+            }
+        }
+        self.fetch().await
+    }
+
+    async fn step(&mut self, event: Event) -> Next {
+        let (state, act) = next(self.state, event);
+        let (kind, target) = (self.kind, Arc::clone(&self.shared.target));
+        let result = match act {
+            Act::Nothing => {
+                self.state = state;
+                return Next::GoOn;
+            }
+            Act::Cancel => {
+                self.state = state;
+                (self.shared.say)(Said::Canceling(kind));
+                return Next::Cancel;
+            }
+            Act::Consume => {
+                self.state = state;
+                return Next::Read;
+            }
+            Act::Resume => in_time(target.resume(kind)).await.map(|()| Next::Read),
+            Act::Settle => match in_time(target.cancel(kind)).await {
+                Ok(()) => match self.fetch().await {
+                    Ok(()) => {
+                        let agreed = Event::Agreed(due(&self.notes));
+                        return Box::pin(self.step(agreed)).await;
+                    }
+                    Err(away) => Err(away),
+                },
+                Err(away) => Err(away),
+            },
+        };
+        match result {
+            Ok(next) => {
+                self.state = state;
+                next
+            }
+            // It is tried again at the next look.
+            Err(away) => {
+                tracing::debug!(r#type = %kind, why = %away, "cannot note it now");
+                Next::GoOn
+            }
+        }
+    }
+
+    /// Whether the end of a run was announced of which nothing says what belongs to it.
+    pub fn waits_for_silence(&self) -> bool {
+        self.silent().is_some()
+    }
+
+    fn silent(&self) -> Option<Note> {
+        let open = |note: &&Note| note.completed_at.is_none() && note.announced.proof.is_none();
+        self.notes.iter().find(open).copied()
+    }
+
+    /// Notes that such a run is complete.
+    ///
+    /// # Errors
+    /// If the database cannot be used now.
+    pub async fn complete_without_proof(&mut self) -> Result<(), Away> {
+        match self.silent() {
+            Some(note) => self.complete(note).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> ShortString {
+        self.shared.topology.queue(&self.shared.consumer, self.kind)
+    }
+
+    /// The consumer's name at the broker.
+    pub fn tag(&self) -> ShortString {
+        let tag = format!("{}-{}", self.shared.consumer, self.kind);
+        ShortString::try_new(tag).unwrap_or_default()
+    }
+
+    /// A message came, from a run if it says so.
+    pub fn message(&mut self, source: Option<(Version, Run)>) {
+        self.source = source.or(self.source);
+        let at = self.shared.clock.now();
+        self.now.send_modify(|now| {
+            now.messages += 1;
+            now.last_message = Some(at);
+        });
+    }
+
+    /// Messages were dealt with.
+    pub fn written(&self, records: u64, poison: u64) {
+        counter!(metric::RECORDS, "type" => self.kind.name()).increment(records);
+        self.now.send_modify(|now| {
+            now.records += records;
+            now.poison += poison;
+        });
+    }
+
+    /// So many messages are not acknowledged.
+    pub fn in_flight(&self, messages: usize) {
+        self.now.send_if_modified(|now| {
+            let changed = now.in_flight != messages;
+            now.in_flight = messages;
+            changed
+        });
+    }
+
+    /// Whether the queue is being read.
+    pub fn reads(&self, reads: bool) {
+        self.now.send_modify(|now| now.reads = reads);
+    }
+
+    fn picture(&self) {
+        self.now.send_if_modified(|now| {
+            let cancelled = due(&self.notes) == Due::Cancelled;
+            let changed = now.notes != self.notes || now.cancelled != cancelled;
+            now.notes.clone_from(&self.notes);
+            now.cancelled = cancelled;
+            changed
+        });
+    }
+}

@@ -1,0 +1,39 @@
+//! What the four types of a consumer share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Said;
+use super::line::Line;
+use super::outage::Outage;
+use super::target::Target;
+use crate::amqp::Topology;
+use crate::model::Clock;
+use crate::model::complete::Note;
+
+/// What all types have in common.
+pub struct Shared {
+    /// The database.
+    pub target: Arc<dyn Target>,
+    /// The consumer's name.
+    pub consumer: String,
+    /// Names and declarations.
+    pub topology: Topology,
+    /// The connection.
+    pub line: Line,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Says that everything is to stop.
+    pub stop: CancellationToken,
+    /// Whether the database is away.
+    pub outage: Outage,
+    /// How often a cancelled queue is looked into.
+    pub check_interval: Duration,
+    /// Tells people.
+    pub say: fn(Said),
+    /// Takes the runs of which rows may be left to remove.
+    pub sweeps: mpsc::Sender<Note>,
+}
