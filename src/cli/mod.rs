@@ -4,6 +4,7 @@
 mod allocator;
 mod args;
 mod arrivals;
+mod cells;
 mod config;
 mod consume;
 mod doctor;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::CellAlignment;
 
-use super::state_tables::{moment, table};
+use super::cells::{moment, table};
 use crate::model::Timestamp;
 use crate::observe::grouped;
 use crate::state::view::{self, DownloadLine, Filter, Inspection};

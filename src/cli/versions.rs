@@ -8,10 +8,10 @@ use anyhow::{Context, Result, anyhow};
 use comfy_table::CellAlignment;
 use serde::Serialize;
 
+use super::cells::table;
 use super::config::{SiteName, Versions};
 use super::exit::Exit;
 use super::owner::{self, Usage};
-use super::state_tables::table;
 use super::store;
 use crate::dump::{Needs, RemoteVersion, Site, SiteError, Wanted, open_site, stamp};
 use crate::model::{Clock, Kind, SystemClock, Verification, Version};
