@@ -2,86 +2,23 @@
 //! default.
 
 mod download;
+mod file;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
 use super::args::{
     ConsumerArgs, ConsumerName, DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel,
-    Progress, Rate, RunArgs,
+    Progress, RunArgs,
 };
 use crate::model::{Kind, Version};
 
 pub use download::{Download, Fetch, SiteName, Versions};
-
-/// The configuration file: the long options' names, with the same values.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ConfigFile {
-    log_format: Option<LogFormat>,
-    log_level: Option<LogLevel>,
-    state_dir: Option<PathBuf>,
-    to: Option<String>,
-    types: Option<Vec<Kind>>,
-    dump_version: Option<Version>,
-    workers: Option<NonZero<usize>>,
-    threads: Option<NonZero<usize>>,
-    window: Option<NonZero<usize>>,
-    stall_after: Option<u64>,
-    max_bad_records: Option<u64>,
-    limit: Option<u64>,
-    progress: Option<Progress>,
-    purge_max_delete_fraction: Option<f64>,
-    sweep_anyway: Option<bool>,
-    exchange_prefix: Option<String>,
-    #[serde(rename = "for")]
-    consumers: Option<Vec<String>>,
-    root: Option<PathBuf>,
-    periodic_check_days: Option<NonZero<u32>>,
-    retry_after: Option<NonZero<u32>>,
-    listen: Option<IpAddr>,
-    health_port: Option<u16>,
-    from: Option<String>,
-    consumer_cancel_delay: Option<u32>,
-    queue_check_interval: Option<NonZero<u32>>,
-    site: Option<String>,
-    read_timeout: Option<NonZero<u32>>,
-    limit_rate: Option<Rate>,
-    connections: Option<NonZero<u8>>,
-    require_checksum: Option<bool>,
-    newest_first: Option<bool>,
-    keep: Option<NonZero<u16>>,
-}
-
-impl ConfigFile {
-    /// Reads it, if there is one.
-    ///
-    /// # Errors
-    /// If it cannot be read, or holds something that is no option.
-    pub fn read(path: Option<&Path>) -> Result<ConfigFile> {
-        let Some(path) = path else { return Ok(ConfigFile::default()) };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        let file: ConfigFile = toml::from_str(&text).with_context(|| {
-            format!(
-                "the configuration {} cannot be used\nhint: see data/config.example.toml",
-                path.display()
-            )
-        })?;
-        let fraction = file.purge_max_delete_fraction.unwrap_or_default();
-        anyhow::ensure!(
-            (0.0..=1.0).contains(&fraction),
-            "purge-max-delete-fraction in {} is {fraction}, not between 0 and 1",
-            path.display()
-        );
-        Ok(file)
-    }
-}
+pub use file::ConfigFile;
 
 /// How the program logs.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +38,9 @@ impl Logging {
         }
     }
 }
+
+/// The folder of the extractor's state among those of the consumers.
+pub const EXTRACTOR: &str = "extractor";
 
 /// The state directory: what was typed or set, else systemd's `STATE_DIRECTORY`, else
 /// the folder of that name in `discogs-extractor` in the XDG state folder.

@@ -9,11 +9,11 @@ use serde::Serialize;
 use url::Url;
 
 use super::args::{ConsumerName, DoctorArgs, DoctorCommand, GlobalArgs};
-use super::config::{self, ConfigFile, Consume, Run};
+use super::config::{self, ConfigFile, Consume, EXTRACTOR, Run};
 use super::exit::Exit;
 use super::owner::{self, Usage};
 use super::run::target;
-use super::{EXTRACTOR, consume, store, versions};
+use super::{consume, store, versions};
 use crate::amqp::{self, Broker, Expected, Topology};
 use crate::daemon::doctor::{self, Next, Room, Wants};
 use crate::dump::Dump;

@@ -36,12 +36,9 @@ use clap::Parser;
 use indicatif::MultiProgress;
 
 use args::{Cli, Command, ConsumeCommand, ConsumerArgs, ConsumerName, GlobalArgs};
-use config::{ConfigFile, Consume, Download, Extract, Logging, Run, Versions};
+use config::{ConfigFile, Consume, Download, EXTRACTOR, Extract, Logging, Run, Versions};
 use exit::Exit;
 use owner::Usage;
-
-/// The folder of the extractor's state among those of the consumers.
-const EXTRACTOR: &str = "extractor";
 
 /// Runs the program.
 pub fn run() -> ExitCode {
