@@ -4,13 +4,13 @@ mod consume;
 mod delivery;
 mod doctor;
 mod download;
+mod global;
 mod top;
 
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use serde::Deserialize;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::model::{Kind, Version};
 
@@ -18,6 +18,7 @@ pub use consume::{ConsumeArgs, ConsumeCommand, ConsumerArgs, ConsumerName};
 pub use delivery::{DeliveryArgs, ExtractArgs, RunArgs};
 pub use doctor::{DoctorArgs, DoctorCommand};
 pub use download::{DownloadArgs, FetchArgs, Rate, SiteArgs, VersionsArgs};
+pub use global::{GlobalArgs, LogFormat, LogLevel, Progress};
 pub use top::TopArgs;
 
 const EXAMPLES: &str = "\
@@ -50,63 +51,6 @@ pub struct Cli {
     pub global: GlobalArgs,
     #[command(subcommand)]
     pub command: Command,
-}
-
-#[derive(Args, Debug)]
-pub struct GlobalArgs {
-    /// A TOML file with defaults for the options; see data/config.example.toml
-    #[arg(long, global = true, value_name = "FILE", env = "DISCOGS_CONFIG")]
-    pub config: Option<PathBuf>,
-
-    /// How log lines look
-    #[arg(long, global = true, value_name = "FORMAT", env = "DISCOGS_LOG_FORMAT")]
-    pub log_format: Option<LogFormat>,
-
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL
-    #[arg(
-        long,
-        global = true,
-        value_name = "LEVEL",
-        env = "LOG_LEVEL",
-        ignore_case = true,
-        hide_possible_values = true
-    )]
-    pub log_level: Option<LogLevel>,
-
-    /// Where state is kept [default: discogs-extractor/extractor in the XDG state folder]
-    #[arg(long, global = true, value_name = "DIR", env = "STATE_DIR")]
-    pub state_dir: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum LogLevel {
-    Debug,
-    Info,
-    #[value(alias = "warn")]
-    Warning,
-    Error,
-    Critical,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Progress {
-    /// Bars on a terminal, lines elsewhere
-    Auto,
-    /// A bar per file
-    Bar,
-    /// Lines
-    Log,
-    /// Neither
-    None,
 }
 
 #[derive(Debug, Subcommand)]
