@@ -3,7 +3,7 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::file::from_hex;
+use super::sha256::from_hex;
 
 /// What changes of a file on disk whenever somebody writes to it or puts another in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -144,7 +144,7 @@ mod hex {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::model::Sha256;
+    use crate::model::sha256::{Sha256, from_hex};
 
     pub(super) fn serialize<S: Serializer>(ends: &[u8; 32], out: S) -> Result<S::Ok, S::Error> {
         out.collect_str(&Sha256(*ends))
@@ -152,19 +152,7 @@ mod hex {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
         let text = String::deserialize(from)?;
-        let bytes = super::from_hex(&text).and_then(|bytes| bytes.try_into().ok());
+        let bytes = from_hex(&text).and_then(|bytes| bytes.try_into().ok());
         bytes.ok_or_else(|| D::Error::custom("not 64 hex digits"))
     }
-}
-
-/// The bytes that pairs of hex digits stand for; none if it is anything else.
-pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| match pair {
-            [high, low] => Some(digit(high)? << 4 | digit(low)?),
-            _ => None,
-        })
-        .collect()
 }
