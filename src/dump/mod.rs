@@ -4,6 +4,7 @@
 //! Pure: `listing`, `seek`, `remote`, `checksums` (what there is), `answer`, `backoff` (what to do
 //! next). `http` and `shelf` are the sites behind the trait [`Site`]; `part` is the file on its way.
 
+mod address;
 mod answer;
 mod backoff;
 mod catalogue;
@@ -19,6 +20,7 @@ mod seek;
 mod shelf;
 mod site;
 
+pub use address::open_site;
 pub use answer::{Answer, Held, Verdict, judge};
 pub use backoff::{jitter, rest};
 pub use catalogue::{CatalogueError, Choice, Dump, choose, find};
@@ -29,4 +31,4 @@ pub use part::{Order, Part, PartError, PartLock, Synced};
 pub use rate::RateLimit;
 pub use remote::{Needs, NoVersion, RemoteDump, RemoteVersion, pick};
 pub use seek::Wanted;
-pub use site::{Broken, Opened, Site, SiteError, open_site, without_secrets};
+pub use site::{Broken, Opened, Site, SiteError, without_secrets};
