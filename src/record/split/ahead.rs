@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::element::What;
+use super::level::{Inside, What};
 use super::marks::Place;
-use super::{Inside, Tag};
+use super::tag::Tag;
 
 /// What the scan of an element that did not end has proved of the elements after it: which of its
 /// tags were still open where it stopped, and how far it was. When the splitter begins with one of

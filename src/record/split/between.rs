@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
-use super::element::What;
-use super::tag::{Tag, TagEnd};
-use super::{
-    Doctype, Inside, Level, MAX_TAG, Split, SplitError, Splitter, Stray, is_name_byte,
-    is_name_start, is_space, looked::looked, name,
-};
+use super::doctype::Doctype;
+use super::level::{Inside, Level, What};
+use super::looked::looked;
+use super::marks::pass;
+use super::stray::Stray;
+use super::tag::{Tag, TagEnd, is_name_start, name};
+use super::{MAX_TAG, Split, SplitError, Splitter, is_name_byte, is_space};
 
 const OUTSIDE: &str = "a tag that does not end";
 const STRAY_TAG: &str = "an end tag where nothing is open";
@@ -217,15 +218,4 @@ impl Splitter {
         self.at = range.end;
         Ok(split)
     }
-}
-
-/// Moves `at` past the next `mark`; if there is none, as far as none can begin.
-pub(super) fn pass(mark: &[u8], view: &[u8], at: &mut usize) -> bool {
-    let rest = view.get(*at..).unwrap_or_default();
-    let found = memmem::find(rest, mark);
-    let passed =
-        found.map_or_else(|| rest.len().saturating_sub(mark.len() - 1), |len| len + mark.len());
-    looked(passed);
-    *at += passed;
-    found.is_some()
 }

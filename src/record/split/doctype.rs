@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::between::pass;
+use super::marks::pass;
 
 /// How far a document type declaration has been read. It is passed over, with its internal
 /// subset, never understood.

@@ -5,13 +5,12 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::ahead::Ahead;
+use super::level::{Discarded, Inside, Level, Open, What};
 use super::looked::looked;
 use super::marks::{Mark, next_markup};
 use super::recover::{Next, Search};
-use super::tag::{Tag, TagEnd};
-use super::{
-    BadRecord, Inside, Level, MAX_TAG, Split, Splitter, XmlOffset, is_name_byte, is_space, name,
-};
+use super::tag::{Tag, TagEnd, name};
+use super::{BadRecord, MAX_TAG, Split, Splitter, XmlOffset, is_name_byte, is_space};
 
 /// So many tags may be open in one element. One with more has more elements than a record may have,
 /// and what is remembered of them stays under 8 MiB.
@@ -21,29 +20,6 @@ const OVERRUN: &str = "the record is not closed where the next one begins";
 const ROOT_CLOSES: &str = "the root element is closed inside the record";
 pub(super) const TOO_LARGE: &str = "the record is larger than 64 MiB";
 
-/// An element whose end has not been found yet.
-pub(super) struct Open {
-    what: What,
-    /// Where it begins in the text.
-    start: u64,
-    /// It is too large: only its end is still looked for.
-    discarded: Option<Discarded>,
-}
-
-/// What stands at a record's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    Record,
-    /// An element that is no record.
-    Foreign,
-}
-
-struct Discarded {
-    /// How many tags are open.
-    depth: u64,
-    raw: Vec<u8>,
-}
-
 /// Why an element's end cannot be found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cause {
@@ -52,17 +28,6 @@ enum Cause {
     InputEnds,
     /// A tag in an element that is no record does not fit.
     Misfit,
-}
-
-impl Open {
-    /// From where on in the text it is held.
-    pub(super) const fn held_from(&self) -> Option<u64> {
-        if self.discarded.is_none() { Some(self.start) } else { None }
-    }
-
-    pub(super) const fn is_record(&self) -> bool {
-        matches!(self.what, What::Record)
-    }
 }
 
 impl Splitter {

@@ -1,13 +1,13 @@
 //! The few things in a text that decide where its elements end, found without looking at the rest.
 
 use memchr::memchr;
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 
 use crate::model::Kind;
 
 use super::super::is_name_byte;
-use super::is_name_start;
 use super::looked::looked;
+use super::tag::is_name_start;
 
 /// Finds the few things inside a record that decide where it ends, in two passes over the text,
 /// each several times faster than one that looks at every `<`.
@@ -250,4 +250,15 @@ fn find_aside(text: &[u8]) -> Option<usize> {
     }
     let place = text[at..].iter().zip(&seconds[at..]).position(|pair| differs(pair) == 0);
     place.map(|place| at + place)
+}
+
+/// Moves `at` past the next `mark`; if there is none, as far as none can begin.
+pub(super) fn pass(mark: &[u8], view: &[u8], at: &mut usize) -> bool {
+    let rest = view.get(*at..).unwrap_or_default();
+    let found = memmem::find(rest, mark);
+    let passed =
+        found.map_or_else(|| rest.len().saturating_sub(mark.len() - 1), |len| len + mark.len());
+    looked(passed);
+    *at += passed;
+    found.is_some()
 }

@@ -1,7 +1,7 @@
 //! Where the records of a dump begin and end, found without parsing them.
 //!
 //! Outside of records (`between`) every markup is looked at; inside (`element`) only what decides
-//! where the record ends (`marks`), which is several times faster. A record that does not end is
+//! where the record ends (`marks`), which is several times faster; `level` says which of it is so. A record that does not end is
 //! given up as far as it must be (`recover`), and what its scan has proved beyond stays known
 //! (`ahead`), as does in which text no comment ends (`unclosed`): so every byte is looked at a
 //! bounded number of times, whatever the text (`looked` counts it in the tests).
@@ -14,6 +14,7 @@ mod ahead;
 mod between;
 mod doctype;
 mod element;
+mod level;
 mod line;
 mod looked;
 mod marks;
@@ -32,12 +33,9 @@ use memchr::memchr;
 use crate::model::{BadRecord, Kind, XmlOffset};
 
 use self::ahead::Aheads;
-use self::doctype::Doctype;
-use self::element::Open;
+use self::level::{Inside, Level};
 use self::line::Line;
 use self::marks::Marks;
-use self::stray::Stray;
-use self::tag::Tag;
 use self::unclosed::Unclosed;
 use super::{MAX_RECORD, is_name_byte, is_space};
 
@@ -148,27 +146,6 @@ pub enum SplitError {
         /// Where it goes on.
         at: XmlOffset,
     },
-}
-
-/// Which part of the document the splitter is in.
-enum Level {
-    Prolog,
-    /// Inside the root element, between records.
-    Between,
-    /// Text between records.
-    Stray(Stray),
-    /// An element at a record's place.
-    Element(Open),
-    Epilog,
-}
-
-/// What the text at `at` is inside of.
-enum Inside {
-    Text,
-    Tag(Tag),
-    /// A comment, a processing instruction, CDATA, up to and with this mark.
-    Until(&'static [u8]),
-    Doctype(Doctype),
 }
 
 impl Splitter {
@@ -298,14 +275,4 @@ impl Splitter {
             _ => Err(SplitError::EndsEarly { wanted: self.kind, at: self.offset(buf.len()) }),
         }
     }
-}
-
-/// The name that `text` begins with.
-fn name(text: &[u8]) -> &[u8] {
-    &text[..text.iter().position(|byte| !is_name_byte(*byte)).unwrap_or(text.len())]
-}
-
-/// What begins no name is text: a `<` that is nothing is no reason to give up the records after it.
-const fn is_name_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':') || byte >= 0x80
 }

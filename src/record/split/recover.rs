@@ -5,9 +5,8 @@ use memchr::{memchr, memrchr};
 use super::super::MAX_DEPTH;
 use super::looked::looked;
 use super::marks::{Kept, Mark, aside};
-use super::tag::{Tag, TagEnd};
+use super::tag::{Tag, TagEnd, is_name_start, name};
 use super::unclosed::Unclosed;
-use super::{is_name_start, name};
 
 /// The only element in which elements of a record's name are at home.
 const NEST: &[u8] = b"sublabels";

@@ -2,6 +2,7 @@
 
 use memchr::memchr2;
 
+use super::is_name_byte;
 use super::looked::looked;
 
 /// A tag whose end is being looked for.
@@ -65,4 +66,14 @@ impl Tag {
     pub(super) const fn shift(&mut self, count: usize) {
         self.seen = self.seen.saturating_sub(count);
     }
+}
+
+/// The name that `text` begins with.
+pub(super) fn name(text: &[u8]) -> &[u8] {
+    &text[..text.iter().position(|byte| !is_name_byte(*byte)).unwrap_or(text.len())]
+}
+
+/// What begins no name is text: a `<` that is nothing is no reason to give up the records after it.
+pub(super) const fn is_name_start(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':') || byte >= 0x80
 }

@@ -1,5 +1,6 @@
 use super::element::TOO_LARGE;
 use super::looked::looked_at;
+use super::tag::is_name_start;
 use super::*;
 use proptest::prelude::*;
 
