@@ -9,7 +9,8 @@ use crate::model::{Document, Kind};
 use super::flatten;
 use super::hash::hash;
 use super::json::{Entry, LONG, Writer};
-use super::scan::{Malformed, Scratch, scan};
+use super::reference;
+use super::scan::{Fault, Malformed, Scan, Scratch};
 use super::tree::{Element, KEPT_NODES, ROOT, Tree};
 use super::value::lossy_copy;
 use super::{MAX_COPY, MAX_DOCUMENT, MAX_ID};
@@ -142,6 +143,25 @@ fn id(element: Element<'_>) -> Result<Box<str>, Malformed> {
         Ok(())
     })?;
     Ok(String::from_utf8_lossy(&id).into())
+}
+
+/// Reads the one element that `record` is into `tree`.
+fn scan(record: &[u8], tree: &mut Tree, scratch: &mut Scratch) -> Result<(), Fault> {
+    if !Scan::new(record, tree, scratch).plain()? {
+        reference::read(&as_text(record), Scan::new(record, tree, scratch))?;
+    }
+    Ok(())
+}
+
+/// The record as text in which everything stands where it stands in the record. If it is not
+/// UTF-8, it is a copy without anything that is not ASCII, which means nothing to markup.
+fn as_text(record: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = str::from_utf8(record) {
+        return text.into();
+    }
+    let ascii: Vec<u8> =
+        record.iter().map(|byte| if byte.is_ascii() { *byte } else { b'x' }).collect();
+    String::from_utf8(ascii).unwrap_or_default().into()
 }
 
 #[cfg(test)]

@@ -1,11 +1,8 @@
 //! The XML of one record, read once from front to back into the tree: tags and text, which is all
-//! that nearly every record consists of. Whatever begins with `<!` or `<?` is handed over to
-//! quick-xml (`reference`), which tells the same tree what it found.
-
-use std::borrow::Cow;
+//! that nearly every record consists of. Whatever begins with `<!` or `<?` ends that; then `reference`
+//! goes over the record anew and tells the same tree what it found.
 
 use super::name::Name;
-use super::reference;
 use super::tree::{Element, Index, NONE, Node, Tree};
 use super::value::{Form, Span, Value};
 use super::{MAX_DEPTH, MAX_ID, MAX_NODES, is_name_byte, is_space};
@@ -73,25 +70,6 @@ struct Open {
     more: (u32, u32),
 }
 
-/// Reads the one element that `record` is into `tree`.
-pub(super) fn scan(record: &[u8], tree: &mut Tree, scratch: &mut Scratch) -> Result<(), Fault> {
-    if !Scan::new(record, tree, scratch).plain()? {
-        reference::read(&as_text(record), Scan::new(record, tree, scratch))?;
-    }
-    Ok(())
-}
-
-/// The record as text in which everything stands where it stands in the record. If it is not
-/// UTF-8, it is a copy without anything that is not ASCII, which means nothing to markup.
-fn as_text(record: &[u8]) -> Cow<'_, str> {
-    if let Ok(text) = str::from_utf8(record) {
-        return text.into();
-    }
-    let ascii: Vec<u8> =
-        record.iter().map(|byte| if byte.is_ascii() { *byte } else { b'x' }).collect();
-    String::from_utf8(ascii).unwrap_or_default().into()
-}
-
 /// A tree in the making.
 pub(super) struct Scan<'a> {
     record: &'a [u8],
@@ -100,14 +78,14 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(record: &'a [u8], tree: &'a mut Tree, scratch: &'a mut Scratch) -> Scan<'a> {
+    pub(super) fn new(record: &'a [u8], tree: &'a mut Tree, scratch: &'a mut Scratch) -> Scan<'a> {
         tree.clear();
         scratch.open.clear();
         Scan { record, tree, open: &mut scratch.open }
     }
 
     /// Reads tags and text; false if there is anything else.
-    fn plain(mut self) -> Result<bool, Fault> {
+    pub(super) fn plain(mut self) -> Result<bool, Fault> {
         if !self.record.starts_with(b"<") {
             return Err(syntax("no tag", 0));
         }
