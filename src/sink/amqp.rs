@@ -5,6 +5,7 @@ mod course;
 mod flight;
 mod lane;
 mod post;
+mod task;
 mod writing;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::{Lane, LaneStart, Opening, Sink, SinkError};
 use crate::amqp::{Broker, Declared, Link, Standing, Topology, words};
 use crate::model::message::Announcement;
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run};
+use lane::emptied;
 
 /// How long a broker that is away is still waited for after everything was told to stop.
 const HOPE: Duration = Duration::from_secs(2);
@@ -190,18 +192,6 @@ enum Tried {
     Gone(String),
 }
 
-/// The state claims deliveries, and the exchange they went to is not there.
-fn emptied(exchange: &str) -> SinkError {
-    SinkError::new(format!(
-        "records were delivered to the exchange {exchange}, and the broker no longer has it: it was \
-         emptied, or is another one at the same address"
-    ))
-    .hint(
-        "`state forget JOB` makes the next run send everything again (`state` shows the job), as \
-         does --force-reprocess",
-    )
-}
-
 impl Sink for Amqp {
     fn job(&self) -> &Job {
         &self.job
@@ -213,7 +203,9 @@ impl Sink for Amqp {
 
     fn open(&self, start: &LaneStart) -> Result<Lane, SinkError> {
         let (lane, ends) = Lane::new(start.from.ordinal(), start.depth);
-        self.runtime.spawn(lane::Lane::new(self, start, ends).run());
+        let (link, topology) = (self.link.clone(), self.topology.clone());
+        let lane_of_file = lane::Lane::new(link, topology, Arc::clone(&self.clock), start, ends);
+        self.runtime.spawn(task::run(lane_of_file));
         Ok(lane)
     }
 

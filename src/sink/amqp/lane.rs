@@ -1,25 +1,17 @@
-//! One file on its way to its exchange: a task that publishes over one channel after the other,
-//! until the broker has confirmed everything.
+//! One file on its way to its exchange: what is in flight, what its messages need to arrive, and
+//! what is said of it. `task` publishes it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::{Channel, Connection, Error};
+use lapin::{Channel, Error};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
 
-use super::course::Course;
 use super::flight::{Flight, Letter};
-use super::{Amqp, post};
+use super::post;
 use crate::amqp::{Declared, Link, Standing, Topology, words};
 use crate::model::{Clock, Delivery, DumpName, Ordinal, Parsed, WaitsFor};
-use crate::sink::{LaneEnds, Outcome, SinkError, join};
-
-/// How long opening a channel and declaring may take.
-const OPEN: Duration = Duration::from_secs(10);
-
-/// How long a goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(1);
+use crate::sink::{LaneEnds, LaneStart, Outcome, SinkError, join};
 
 /// Pauses before what came back is tried again, and before a channel is opened again, double from
 /// the first to the longest.
@@ -32,7 +24,7 @@ pub struct Lane {
     pub(super) envelope: post::Envelope,
     pub(super) topology: Topology,
     pub(super) standing: watch::Receiver<Standing>,
-    link: Link,
+    pub(super) link: Link,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ends: LaneEnds,
     pub(super) flight: Flight,
@@ -69,14 +61,20 @@ impl Ended {
 
 impl Lane {
     /// A lane that has sent nothing yet.
-    pub fn new(sink: &Amqp, start: &crate::sink::LaneStart, ends: LaneEnds) -> Lane {
+    pub fn new(
+        link: Link,
+        topology: Topology,
+        clock: Arc<dyn Clock>,
+        start: &LaneStart,
+        ends: LaneEnds,
+    ) -> Lane {
         Lane {
             file: start.file,
             envelope: post::Envelope::new(start.file, start.run),
-            topology: sink.topology.clone(),
-            standing: sink.link.standing(),
-            link: sink.link.clone(),
-            clock: Arc::clone(&sink.clock),
+            topology,
+            standing: link.standing(),
+            link,
+            clock,
             ends,
             flight: Flight::new(start.window),
             ended: false,
@@ -87,67 +85,6 @@ impl Lane {
         }
     }
 
-    /// Delivers until everything is confirmed or nobody wants it any more.
-    pub async fn run(mut self) {
-        loop {
-            let Some(connection) = self.connection().await else { return };
-            match self.session(&connection).await {
-                Ended::Done | Ended::Abandoned => return,
-                Ended::Lost(why) => {
-                    tracing::debug!(file = %self.file, why, "the channel is gone");
-                    self.flight.channel_lost();
-                    let by = WaitsFor::SinkBlocked(why);
-                    // With the connection gone it is not this file's channel that is wrong.
-                    if connection.status().connected() {
-                        self.held_alone(by).await;
-                    } else {
-                        self.held(by).await;
-                    }
-                }
-                Ended::Refused(why) => {
-                    tracing::debug!(file = %self.file, why, "the broker closed the channel");
-                    if let Some((ordinal, letter)) = self.flight.channel_refused() {
-                        self.pause = FIRST_PAUSE;
-                        self.refuse(ordinal, &letter, why).await;
-                    }
-                    continue;
-                }
-                Ended::Fatal(error) => {
-                    // Whoever dropped the receiver has given up already.
-                    _ = self.ends.outcomes.send(Err(error)).await;
-                    return;
-                }
-            }
-            let pause = self.next_pause();
-            tokio::select! {
-                () = self.ends.outcomes.closed() => return,
-                () = sleep(pause) => {}
-            }
-        }
-    }
-
-    /// Waits for a connection that takes messages; nothing if there is no need of one any more.
-    async fn connection(&mut self) -> Option<Arc<Connection>> {
-        loop {
-            if self.ended && self.flight.is_empty() {
-                return None;
-            }
-            let standing = self.standing.borrow_and_update().clone();
-            match standing {
-                Standing::Up(connection) => return Some(connection),
-                Standing::Away(why) | Standing::Blocked(_, why) => {
-                    self.held(WaitsFor::SinkBlocked(why)).await;
-                }
-            }
-            tokio::select! {
-                () = self.ends.outcomes.closed() => return None,
-                // The sink holds the link for as long as it has lanes.
-                changed = self.standing.changed() => changed.ok()?,
-                batch = self.ends.batches.recv(), if !self.ended => self.take(batch),
-            }
-        }
-    }
-
     pub(super) fn take(&mut self, batch: Option<Parsed>) {
         match batch {
             Some(batch) => self.flight.add(batch),
@@ -155,37 +92,12 @@ impl Lane {
         }
     }
 
-    /// Publishes over one channel until that ends.
-    async fn session(&mut self, connection: &Arc<Connection>) -> Ended {
-        let channel = match timeout(OPEN, self.open(connection)).await {
-            Ok(Ok(channel)) => channel,
-            Ok(Err(ended)) => return ended,
-            Err(_) => {
-                self.link.complain(connection);
-                return Ended::Lost("the broker opens no channel".into());
-            }
-        };
-        let channel = Arc::new(channel);
-        let ended = Course::new(Arc::clone(&channel)).run(self).await;
-        if let Ended::Done | Ended::Abandoned | Ended::Lost(_) = ended {
-            // A channel that is gone already, or a broker that does not answer, is no matter.
-            _ = timeout(GOODBYE, channel.close(200, "done".into())).await;
-        }
-        ended
-    }
-
-    async fn open(&self, connection: &Connection) -> Result<Channel, Ended> {
-        let channel = connection.create_channel().await.map_err(|error| Ended::lost(&error))?;
-        self.declare(&channel).await?;
-        Ok(channel)
-    }
-
     /// Declares what the messages need to arrive.
     pub(super) async fn declare(&self, channel: &Channel) -> Result<(), Ended> {
         let declared = self.topology.publisher(channel, self.file.kind, self.confirmed).await;
         match declared.map_err(|error| Ended::lost(&error))? {
             Declared::Yes => Ok(()),
-            Declared::Gone(exchange) => Err(Ended::Fatal(super::emptied(&exchange))),
+            Declared::Gone(exchange) => Err(Ended::Fatal(emptied(&exchange))),
             Declared::Different(why) => Err(Ended::Fatal(
                 SinkError::new(format!("what is to be declared is there and different: {why}"))
                     .hint("remove it from the broker, or use another exchange prefix"),
@@ -220,7 +132,9 @@ impl Lane {
         pause
     }
 
-    async fn refuse(&self, ordinal: Ordinal, letter: &Letter, why: String) {
+    /// Sets a message aside with the broker's words; the rest goes out at once.
+    pub(super) async fn refuse(&mut self, ordinal: Ordinal, letter: &Letter, why: String) {
+        self.pause = FIRST_PAUSE;
         let delivery = Delivery::Refused { why, document: letter.json() };
         self.tell([Outcome { ordinals: ordinal..=ordinal, delivery, position: None }]).await;
     }
@@ -256,4 +170,16 @@ impl Lane {
             _ = self.ends.outcomes.send(Ok(outcome)).await;
         }
     }
+}
+
+/// The state claims deliveries, and the exchange they went to is not there.
+pub(super) fn emptied(exchange: &str) -> SinkError {
+    SinkError::new(format!(
+        "records were delivered to the exchange {exchange}, and the broker no longer has it: it was \
+         emptied, or is another one at the same address"
+    ))
+    .hint(
+        "`state forget JOB` makes the next run send everything again (`state` shows the job), as \
+         does --force-reprocess",
+    )
 }
