@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Filter, Inspection, moment, percent};
+use super::files::{moment, percent};
+use super::{Filter, Inspection};
 use crate::model::{Kind, Timestamp, Verification, Version};
 use crate::state::{Download, DownloadStatus};
 

@@ -1,8 +1,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::model::{Checkpoint, DumpName, Identity, Position};
-use crate::state::DownloadKey;
+use crate::model::{
+    Checkpoint, DumpName, GzipOffset, Identity, Job, Kind, Position, Run, Timestamp,
+};
+use crate::state::{Download, DownloadKey, FileKey, FileState, Holder, Status};
 
 fn entry(job: &str, version: &str, kind: Kind, status: Status) -> FileEntry {
     let name = DumpName { version: version.parse().unwrap(), kind };
