@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::lifecycle::Illegal;
-use super::lock::Holder;
+use super::{Holder, Illegal};
 
 /// What can go wrong with the state, in words for the person who reads them.
 #[derive(Clone, Debug, thiserror::Error)]

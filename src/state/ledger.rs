@@ -19,12 +19,12 @@ use super::layout::{
     COUNTERS_KEY, Tree, bounded, file_key, job_key, job_prefix, sequence_key, version_prefix,
 };
 use super::lifecycle::{self, Event};
-use super::lock::{Holder, Lock};
+use super::lock::Lock;
 use super::outbox::OutboxId;
 use super::rows::Counters;
 use super::store::{Changes, Store, guarded};
 use super::view::{EventEntry, Inspection, JobEntry, OwedEntry, RunEntry};
-use super::{FileKey, FileState, Illegal, StateError, Status, open, snapshot};
+use super::{FileKey, FileState, Holder, Illegal, StateError, Status, open, snapshot};
 
 pub use attempt::{Advance, Begun};
 

@@ -1,48 +1,17 @@
-use std::fmt;
+//! The lock of a state directory, which decides who owns it.
+
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
 
-use super::StateError;
+use super::{Holder, StateError};
 
 /// How long an owner waits for a lock that an inspector may have.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-
-/// Who has a state directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Process id.
-    pub pid: u32,
-    /// Host name.
-    pub host: String,
-}
-
-impl Holder {
-    /// This process.
-    pub fn this() -> Holder {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Holder { pid: std::process::id(), host }
-    }
-
-    fn parse(text: &str) -> Option<Holder> {
-        let (pid, host) = text.trim().split_once(' ')?;
-        Some(Holder { pid: pid.parse().ok()?, host: host.to_owned() })
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.pid == 0 {
-            return f.write_str("another process");
-        }
-        write!(f, "process {} on {}", self.pid, self.host)
-    }
-}
 
 /// The state directory's lock. The kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
