@@ -5,6 +5,7 @@
 
 mod download;
 mod error;
+mod folder;
 mod forced;
 mod holder;
 mod keeper;

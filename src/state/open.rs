@@ -1,13 +1,14 @@
 //! Opening a state directory: as its owner, who recovers, upgrades and makes; or to inspect it,
 //! which changes nothing.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::Timestamp;
 
+use super::folder::{copy_folder, remove_folder, rename, sync_folder};
 use super::layout::FORMAT;
 use super::lock::{Lock, PATIENCE};
 use super::store::{Store, damaged, guarded};
@@ -174,40 +175,4 @@ fn copied(place: &Path) -> std::io::Result<tempfile::TempDir> {
     let copy = tempfile::tempdir()?;
     copy_folder(place, copy.path())?;
     Ok(copy)
-}
-
-/// Copies a folder's files and folders into `to`, which exists, and syncs them.
-pub(super) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            fs::create_dir_all(&target)?;
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            let mut written = File::create(&target)?;
-            std::io::copy(&mut File::open(entry.path())?, &mut written)?;
-            written.sync_all()?;
-        }
-    }
-    File::open(to)?.sync_all()
-}
-
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StateError> {
-    fs::rename(from, to).map_err(|error| StateError::disk("rename", from, &error))
-}
-
-pub(super) fn sync_folder(folder: &Path) -> Result<(), StateError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| StateError::disk("sync the folder", folder, &error))
-}
-
-pub(super) fn remove_folder(folder: &Path) -> Result<(), StateError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(StateError::disk("remove", folder, &error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

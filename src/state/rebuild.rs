@@ -7,11 +7,12 @@ use crate::model::Timestamp;
 use crate::model::fault::place;
 
 use super::StateError;
+use super::folder::{remove_folder, rename, sync_folder};
 use super::layout::{
     COUNTERS_KEY, Tree, download_key, file_key, forced_key, job_key, sequence_key, token_key,
 };
 use super::lock::{Lock, PATIENCE};
-use super::open::{self, COMPACT, NEW, OLD, STORE, remove_folder, rename, sync_folder};
+use super::open::{self, COMPACT, NEW, OLD, STORE};
 use super::rows::Counters;
 use super::snapshot;
 use super::store::{Changes, Store, guarded};

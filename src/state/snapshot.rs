@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::Run;
 use crate::model::fault::place;
 
+use super::folder::{rename, sync_folder};
 use super::layout::{FORMAT, PLACES_PROVEN};
-use super::open::{rename, sync_folder};
 use super::view::{EventEntry, FileEntry, Inspection, JobEntry, OwedEntry, RunEntry};
 use super::{Download, ForcedPass, StateError, Token};
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use crate::model::Timestamp;
 use crate::model::fault::place;
 
+use super::folder::{copy_folder, remove_folder, rename, sync_folder};
 use super::layout::{COUNTERS_KEY, FORMAT, FORMAT_KEY, PLACES_PROVEN, Row, Tree, file_key};
-use super::open::{copy_folder, remove_folder, rename, sync_folder};
 use super::rows::Counters;
 use super::store::{Changes, Store, guarded};
 use super::view::{EventEntry, OwedEntry};
