@@ -3,9 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "tidy/house.rs"]
+mod house;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use house::House;
 
 /// What each folder may import of ours.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -64,7 +69,8 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 /// A file's code without its tests, comments and documentation.
 fn code(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
-    let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
+    let tests = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    let code = &text[..tests];
     code.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned()).collect()
 }
 
@@ -73,26 +79,29 @@ fn folder_of(path: &Path) -> String {
     inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned()
 }
 
+/// The crate's files, without the tests that lie in files of their own.
+fn house() -> House {
+    let files = rust_files(&root().join("src"));
+    House::new(files.into_iter().filter(|path| !path.ends_with("tests.rs")).map(|path| {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        (name, code(&path).join("\n"))
+    }))
+}
+
 #[test]
 fn every_folder_imports_only_what_lies_below_it() {
     let layers: BTreeMap<_, _> = LAYERS.iter().copied().collect();
     let mut wrong = Vec::new();
-    for path in rust_files(&root().join("src")) {
-        let folder = folder_of(&path);
-        if folder == "lib.rs" || folder == "main.rs" {
+    let house = house();
+    for (file, to) in house.mentions() {
+        let folder = folder_of(&root().join(file));
+        let Some(name) = to.first().map(String::as_str) else { continue };
+        if folder == "lib.rs" || folder == "main.rs" || !layers.contains_key(name) {
             continue;
         }
         let allowed = layers.get(folder.as_str()).unwrap_or_else(|| panic!("{folder}: no layer"));
-        for line in code(&path) {
-            for (at, _) in line.match_indices("crate::") {
-                let rest = &line[at + "crate::".len()..];
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-                let name = &rest[..end.unwrap_or(rest.len())];
-                let ours = layers.contains_key(name);
-                if ours && name != folder && !allowed.contains(&name) {
-                    wrong.push(format!("{}: {}", path.display(), line.trim()));
-                }
-            }
+        if name != folder && !allowed.contains(&name) {
+            wrong.push(format!("{file}: {}", to.join("::")));
         }
     }
     assert!(wrong.is_empty(), "against the layers:\n{}", wrong.join("\n"));
