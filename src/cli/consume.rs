@@ -23,7 +23,7 @@ use crate::consume::{Consumed, Consumer, Graph, Postgres, Said, Settings, Sqlite
 use crate::daemon::consumer::{self, Shown};
 use crate::daemon::notify;
 use crate::graph::{Address, SCHEMES};
-use crate::model::complete::Noter;
+use crate::model::agreement::Noter;
 use crate::model::{Clock, SystemClock};
 use crate::observe::{Metrics, lines};
 use crate::tables::postgres::Server;
@@ -37,7 +37,7 @@ pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let broker = if config.migrate_only { None } else { Some(broker(config.from.as_deref())?) };
     let name = config.consumer.name();
-    let noter = Noter { consumer: name.to_owned(), cancel_after: config.cancel_after };
+    let noter = Noter::new(name, config.cancel_after);
     let runtime = owner::runtime()?;
     let stop = CancellationToken::new();
     let listen = config.listen.filter(|_| broker.is_some());

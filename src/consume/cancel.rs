@@ -2,7 +2,7 @@
 //! and reads again when there is something in its queue.
 
 use crate::model::Timestamp;
-use crate::model::complete::Due;
+use crate::model::agreement::Due;
 
 /// Where one type's consumer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

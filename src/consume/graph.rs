@@ -1,26 +1,20 @@
 //! `bolt://…` and `neo4j://…` as a target: a connection for each type, and one to sweep with.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::sleep;
-use uuid::Uuid;
 
 use super::message::{ExtractionComplete, Record};
 use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
-use crate::graph::complete::{self, claim_sweep, end_sweep, is_last_swept};
 use crate::graph::model::Entity;
+use crate::graph::notes::{self, agree, is_last_swept};
 use crate::graph::{
     Address, Arrival, Fault, GraphError, Link, Noting, Stamp, delivered, job, prepare, settle,
     sweep, write,
 };
-use crate::model::complete::{Announced, Note, Noter, Sweep as NotedSweep};
-use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Swept, Timestamp};
-
-/// How long a claim on a sweep lasts unless it is renewed, and how often it is.
-const CLAIM: Duration = Duration::from_secs(30);
-const RENEW: Duration = Duration::from_secs(10);
+use crate::model::agreement::{Announced, Completion, Event, Noter, Rules, SweepOwed};
+use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Swept};
 
 /// Between two tries to reach a server that is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -46,8 +40,6 @@ pub struct Graph {
     noter: Noter,
     clock: Arc<dyn Clock>,
     links: [Link; 4],
-    /// Names this process where one of several has to do something.
-    me: String,
 }
 
 impl Graph {
@@ -93,14 +85,14 @@ impl Graph {
             }
             sleep(PAUSE).await;
         };
+        let rules = Rules { sweep_owed: SweepOwed::Always, ..noter.rules };
         Ok(Graph {
             address: address.clone(),
             job,
             location,
-            noter,
+            noter: Noter { rules, ..noter },
             clock,
             links,
-            me: Uuid::new_v4().to_string(),
         })
     }
 
@@ -128,41 +120,6 @@ impl Graph {
 
     async fn do_sweep(
         &self,
-        note: Note,
-        limits: SweepLimits,
-        go_on: Arc<dyn Fn() -> bool + Send + Sync>,
-    ) -> Result<Swept, Away> {
-        let announced = note.announced;
-        if !go_on() || !self.claim(&announced).await? {
-            return Ok(Swept::Stopped);
-        }
-        let ours = AtomicBool::new(true);
-        let mut go_on = |_| go_on() && ours.load(Ordering::Relaxed);
-        let renewing = async {
-            loop {
-                sleep(RENEW).await;
-                // What cannot be renewed now is renewed later, or lost.
-                if self.claim(&announced).await == Ok(false) {
-                    ours.store(false, Ordering::Relaxed);
-                }
-            }
-        };
-        tokio::select! {
-            swept = self.sweep_and_settle(&announced, limits, &mut go_on) => swept.map_err(away),
-            never = renewing => match never {},
-        }
-    }
-
-    /// Takes the claim on a sweep, or takes it for longer; false if somebody else has it.
-    async fn claim(&self, announced: &Announced) -> Result<bool, Away> {
-        let now = self.clock.now();
-        let until = Timestamp(now.0 + u64::try_from(CLAIM.as_millis()).unwrap_or(u64::MAX));
-        let link = self.link(announced.kind);
-        claim_sweep(link, &self.noter, announced, &self.me, now, until).await.map_err(away)
-    }
-
-    async fn sweep_and_settle(
-        &self,
         announced: &Announced,
         limits: SweepLimits,
         go_on: &mut (dyn FnMut(u64) -> bool + Send),
@@ -172,18 +129,12 @@ impl Graph {
             Some(what) => sweep(&link, &what, go_on).await?,
             None => Swept::Removed(0),
         };
-        let (noted, words) = match &swept {
-            Swept::Removed(nodes) => (NotedSweep::Done, format!("{nodes} nodes removed")),
-            Swept::Refused(why) => (NotedSweep::Refused, why.clone()),
-            Swept::Stopped => return Ok(swept),
-        };
-        if is_last_swept(&link, &self.noter, announced).await? {
+        if swept != Swept::Stopped && is_last_swept(&link, &self.noter, announced).await? {
             tracing::info!("settling what many records say together");
             if !settle(&link, go_on).await? {
                 return Ok(Swept::Stopped);
             }
         }
-        end_sweep(&link, &self.noter, announced, noted, &words).await?;
         Ok(swept)
     }
 }
@@ -215,6 +166,10 @@ impl Target for Graph {
         BATCH
     }
 
+    fn swept(&self) -> &'static str {
+        "nodes"
+    }
+
     fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>> {
         Box::pin(async move { self.write_batch(&batch).await })
     }
@@ -223,10 +178,10 @@ impl Target for Graph {
         Box::pin(async { self.link(Kind::Artists).ask().await.map_err(away) })
     }
 
-    fn announce(&self, announced: Announced) -> Answer<'_, ()> {
-        let (link, now) = (self.link(announced.kind), self.clock.now());
+    fn agree(&self, kind: Kind, event: Event) -> Answer<'_, (Completion, bool)> {
+        let now = self.clock.now();
         Box::pin(async move {
-            complete::announce(link, &self.noter, &announced, now).await.map_err(away)
+            agree(self.link(kind), &self.noter, kind, &event, now).await.map_err(away)
         })
     }
 
@@ -235,22 +190,15 @@ impl Target for Graph {
         Box::pin(async move {
             let Some(version) = what.version else { return Ok(()) };
             let words = (what.started_at.as_deref(), what.record_counts.as_deref());
-            complete::extraction_complete(link, &self.noter, kind, version, words, now)
+            notes::extraction_complete(link, &self.noter, kind, version, words, now)
                 .await
                 .map_err(away)
         })
     }
 
-    fn complete(&self, announced: Announced) -> Answer<'_, bool> {
-        let (link, now) = (self.link(announced.kind), self.clock.now());
-        Box::pin(async move {
-            complete::complete(link, &self.noter, &announced, now).await.map_err(away)
-        })
-    }
-
-    fn notes(&self, kind: Kind) -> Answer<'_, Vec<Note>> {
+    fn notes(&self, kind: Kind) -> Answer<'_, Completion> {
         Box::pin(
-            async move { complete::notes(self.link(kind), &self.noter, kind).await.map_err(away) },
+            async move { notes::notes(self.link(kind), &self.noter, kind).await.map_err(away) },
         )
     }
 
@@ -261,26 +209,14 @@ impl Target for Graph {
         })
     }
 
-    fn cancel(&self, kind: Kind) -> Answer<'_, ()> {
-        let now = self.clock.now();
-        Box::pin(async move {
-            complete::cancel(self.link(kind), &self.noter, kind, now).await.map_err(away)
-        })
-    }
-
-    fn resume(&self, kind: Kind) -> Answer<'_, ()> {
-        let now = self.clock.now();
-        Box::pin(async move {
-            complete::resume(self.link(kind), &self.noter, kind, now).await.map_err(away)
-        })
-    }
-
     fn sweep(
         &self,
-        note: Note,
+        announced: Announced,
         limits: SweepLimits,
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Answer<'_, Swept> {
-        Box::pin(self.do_sweep(note, limits, go_on))
+        Box::pin(
+            async move { self.do_sweep(&announced, limits, &mut |_| go_on()).await.map_err(away) },
+        )
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::TypeNow;
-use crate::model::complete::{Note, Sweep};
+use crate::model::agreement::{Note, Sweep};
 use crate::model::{
     Checkpoint, Clock, Confirmed, DumpName, Ending, GzipOffset, Identity, Job, Kind, Limits,
     Ordinal, Place, Run, Version, Window, WindowError,

@@ -14,7 +14,7 @@ use super::round::in_time;
 use super::shared::Shared;
 use super::target::Away;
 use super::{Said, TypeNow};
-use crate::model::complete::{Due, Note, Sweep, dropped_for, due};
+use crate::model::agreement::{Completion, Due, Event as Told, Note, Sweep};
 use crate::model::{DumpName, Kind, Run, Version, metric};
 
 /// How often a type looks at what is agreed in the database.
@@ -38,7 +38,7 @@ pub struct Member {
     /// What the types share.
     pub shared: Arc<Shared>,
     state: State,
-    notes: Vec<Note>,
+    agreed: Completion,
     /// Where the last record came from.
     source: Option<(Version, Run)>,
     now: watch::Sender<TypeNow>,
@@ -47,7 +47,14 @@ pub struct Member {
 impl Member {
     /// A consumer that does nothing yet.
     pub fn new(kind: Kind, shared: Arc<Shared>, now: watch::Sender<TypeNow>) -> Member {
-        Member { kind, shared, state: State::Consuming, notes: Vec::new(), source: None, now }
+        Member {
+            kind,
+            shared,
+            state: State::Consuming,
+            agreed: Completion::default(),
+            source: None,
+            now,
+        }
     }
 
     /// Learns what is agreed, however long the database takes.
@@ -56,7 +63,7 @@ impl Member {
             self.shared.outage.begins(&away);
             sleep(LOOK).await;
         }
-        self.state = State::begin(due(&self.notes));
+        self.state = State::begin(self.agreed.due());
         self.picture();
     }
 
@@ -82,19 +89,19 @@ impl Member {
     /// If the database cannot be used now.
     pub async fn look(&mut self) -> Result<Next, Away> {
         self.fetch().await?;
-        for note in self.notes.clone() {
+        for note in self.agreed.notes.clone() {
             if note.completed_at.is_none() && note.missing() == Some(0) {
                 self.complete(note).await?;
             }
         }
-        let mut next = self.step(Event::Agreed(due(&self.notes))).await;
+        let mut next = self.step(Event::Agreed(self.agreed.due())).await;
         if next == Next::GoOn {
             next = self.step(Event::Now(self.shared.clock.now())).await;
         }
-        for note in &self.notes {
+        for note in &self.agreed.notes {
             if matches!(note.sweep, Some(Sweep::Owed | Sweep::Refused)) {
                 // If there is no room now it is found again.
-                _ = self.shared.sweeps.try_send(*note);
+                _ = self.shared.sweeps.try_send(note.clone());
             }
         }
         self.follow().await?;
@@ -105,7 +112,7 @@ impl Member {
     /// Counts what is written of the run that is being read, until its end is announced.
     async fn follow(&mut self) -> Result<(), Away> {
         let announced = |(version, run): &(Version, Run)| {
-            self.notes.iter().any(|note| {
+            self.agreed.notes.iter().any(|note| {
                 note.announced.version == Some(*version)
                     && note.announced.proof.is_some_and(|(of, ..)| of == *run)
             })
@@ -122,14 +129,16 @@ impl Member {
     }
 
     async fn fetch(&mut self) -> Result<(), Away> {
-        self.notes = in_time(self.shared.target.notes(self.kind)).await?;
+        self.agreed = in_time(self.shared.target.notes(self.kind)).await?;
         Ok(())
     }
 
     async fn complete(&mut self, note: Note) -> Result<(), Away> {
-        if in_time(self.shared.target.complete(note.announced)).await? {
+        let complete = Told::Complete(note.announced);
+        let (_, is_new) = in_time(self.shared.target.agree(self.kind, complete)).await?;
+        if is_new {
             (self.shared.say)(Said::Complete(self.kind));
-            if let Some(higher) = dropped_for(&note, &self.notes) {
+            if let Some(higher) = self.agreed.dropped_for(&note.announced) {
                 let run = note.announced.proof.map_or(0, |(run, ..)| run.0);
                 tracing::error!(
                     r#type = %self.kind, run, higher_run = higher.0,
@@ -160,11 +169,11 @@ impl Member {
                 self.state = state;
                 return Next::Read;
             }
-            Act::Resume => in_time(target.resume(kind)).await.map(|()| Next::Read),
-            Act::Settle => match in_time(target.cancel(kind)).await {
-                Ok(()) => match self.fetch().await {
+            Act::Resume => in_time(target.agree(kind, Told::Found)).await.map(|_| Next::Read),
+            Act::Settle => match in_time(target.agree(kind, Told::Time)).await {
+                Ok(_) => match self.fetch().await {
                     Ok(()) => {
-                        let agreed = Event::Agreed(due(&self.notes));
+                        let agreed = Event::Agreed(self.agreed.due());
                         return Box::pin(self.step(agreed)).await;
                     }
                     Err(away) => Err(away),
@@ -192,7 +201,7 @@ impl Member {
 
     fn silent(&self) -> Option<Note> {
         let open = |note: &&Note| note.completed_at.is_none() && note.announced.proof.is_none();
-        self.notes.iter().find(open).copied()
+        self.agreed.notes.iter().find(open).cloned()
     }
 
     /// Notes that such a run is complete.
@@ -252,9 +261,9 @@ impl Member {
 
     fn picture(&self) {
         self.now.send_if_modified(|now| {
-            let cancelled = due(&self.notes) == Due::Cancelled;
-            let changed = now.notes != self.notes || now.cancelled != cancelled;
-            now.notes.clone_from(&self.notes);
+            let cancelled = self.agreed.due() == Due::Cancelled;
+            let changed = now.notes != self.agreed.notes || now.cancelled != cancelled;
+            now.notes.clone_from(&self.agreed.notes);
             now.cancelled = cancelled;
             changed
         });

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Broker, Topology};
-use crate::model::complete::Note;
+use crate::model::agreement::Note;
 use crate::model::{Clock, Kind};
 
 use line::Line;

@@ -13,10 +13,10 @@ use uuid::Uuid;
 use super::message::{ExtractionComplete, Source};
 use super::round::PATIENCE;
 use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
-use crate::model::complete::{Announced, Note, Noter, Sweep as NotedSweep};
-use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Timestamp, Version};
+use crate::model::agreement::{Announced, Completion, Event, Noter};
+use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Version};
 use crate::tables::Which;
-use crate::tables::postgres::complete::{self, claim_sweep, end_sweep};
+use crate::tables::postgres::notes::{self, agree};
 use crate::tables::postgres::{
     Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, delivered, fault, identity,
     is_only_run, migrate, missing, next_stretch, note_first, remember_sweep, remove_stale, words,
@@ -24,9 +24,6 @@ use crate::tables::postgres::{
 };
 use crate::tables::schema::SchemaError;
 use crate::tables::sweep::{self, Rows, Swept};
-
-/// How long a claim on a sweep lasts unless it is renewed, which every step does.
-const CLAIM: Duration = Duration::from_mins(1);
 
 /// Between two tries to connect at the beginning.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -56,8 +53,6 @@ pub struct Postgres {
     noter: Noter,
     clock: Arc<dyn Clock>,
     lines: [Mutex<Line>; 4],
-    /// Names this process where one of several has to do something.
-    me: String,
 }
 
 impl Postgres {
@@ -100,7 +95,6 @@ impl Postgres {
             noter,
             clock,
             lines: Default::default(),
-            me: Uuid::new_v4().to_string(),
         })
     }
 
@@ -203,40 +197,22 @@ impl Postgres {
 
     async fn do_sweep(
         &self,
-        note: Note,
+        announced: Announced,
         limits: SweepLimits,
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Result<Swept, Away> {
-        let Some(sweep) = limits.sweep(&note.announced) else { return Ok(Swept::Stopped) };
+        let Some(sweep) = limits.sweep(&announced) else { return Ok(Swept::Stopped) };
         let client = connect(&self.server).await.map_err(|why| self.away(&why))?;
-        let claim = Claim {
-            client,
-            noter: self.noter.clone(),
-            me: self.me.clone(),
-            announced: note.announced,
-            clock: Arc::clone(&self.clock),
-        };
         let runtime = Handle::current();
         let sweeping = tokio::task::spawn_blocking(move || {
-            if !go_on() || !runtime.block_on(claim.renew())? {
-                return Ok(Swept::Stopped);
-            }
             let which = Which { file: sweep.file, run: sweep.run };
-            let mut table = Table { client: &claim.client, runtime: &runtime, which };
+            let mut table = Table { client: &client, runtime: &runtime, which };
             // A run is noted as complete only when all of it is written.
-            let swept = sweep::sweep(&mut table, &sweep, sweep.last, &mut |_| {
-                go_on() && runtime.block_on(claim.renew()).unwrap_or(true)
-            })?;
-            if swept == Swept::Stopped || !index(&claim, &runtime, sweep.file.kind, &*go_on)? {
+            let swept = sweep::sweep(&mut table, &sweep, sweep.last, &mut |_| go_on())?;
+            if swept == Swept::Stopped || !index(&client, &runtime, sweep.file.kind, &*go_on)? {
                 return Ok(Swept::Stopped);
             }
-            let end = match &swept {
-                Swept::Removed(rows) => (NotedSweep::Done, format!("{rows} rows removed")),
-                Swept::Refused(why) => (NotedSweep::Refused, why.clone()),
-                Swept::Stopped => return Ok(swept),
-            };
-            let noted = end_sweep(&claim.client, &claim.noter, &claim.announced, end.0, &end.1);
-            runtime.block_on(noted).map(|()| swept)
+            Ok(swept)
         });
         let swept: Result<Swept, Error> = sweeping.await.map_err(|died| Away(died.to_string()))?;
         swept.map_err(|error| self.away(&words(&error)))
@@ -246,18 +222,18 @@ impl Postgres {
 /// Makes the indexes that the platform's readers use, where a table lacks them; false if it was
 /// told to stop meanwhile.
 fn index(
-    claim: &Claim,
+    client: &Client,
     runtime: &Handle,
     kind: Kind,
     go_on: &dyn Fn() -> bool,
 ) -> Result<bool, Error> {
-    for index in runtime.block_on(missing(&claim.client, kind))? {
-        if !go_on() || !runtime.block_on(claim.renew())? {
+    for index in runtime.block_on(missing(client, kind))? {
+        if !go_on() {
             return Ok(false);
         }
         let name = index.name(kind);
         tracing::info!(index = name, "making an index");
-        match runtime.block_on(create(&claim.client, kind, index)) {
+        match runtime.block_on(create(client, kind, index)) {
             Err(error) if fault(&error) == Fault::Record => {
                 tracing::warn!(index = name, why = words(&error), "left out: it cannot be made");
             }
@@ -298,24 +274,6 @@ async fn prepared(server: &Server, clock: &dyn Clock) -> Result<String, Unprepar
             }
         }
     })
-}
-
-/// The claim on a sweep that this process has, and the connection that it is made over.
-struct Claim {
-    client: Client,
-    noter: Noter,
-    me: String,
-    announced: Announced,
-    clock: Arc<dyn Clock>,
-}
-
-impl Claim {
-    /// Takes it, or takes it for longer; false if somebody else has it.
-    async fn renew(&self) -> Result<bool, Error> {
-        let now = self.clock.now();
-        let until = Timestamp(now.0 + u64::try_from(CLAIM.as_millis()).unwrap_or(u64::MAX));
-        claim_sweep(&self.client, &self.noter, &self.announced, &self.me, now, until).await
-    }
 }
 
 /// The table that is swept.
@@ -377,11 +335,11 @@ impl Target for Postgres {
         })
     }
 
-    fn announce(&self, announced: Announced) -> Answer<'_, ()> {
+    fn agree(&self, kind: Kind, event: Event) -> Answer<'_, (Completion, bool)> {
         let now = self.clock.now();
-        Box::pin(self.ask(announced.kind, async move |client| {
-            complete::announce(client, &self.noter, &announced, now).await
-        }))
+        Box::pin(
+            self.ask(kind, async move |client| agree(client, &self.noter, kind, &event, now).await),
+        )
     }
 
     fn extraction_complete(&self, kind: Kind, what: ExtractionComplete) -> Answer<'_, ()> {
@@ -389,21 +347,12 @@ impl Target for Postgres {
         Box::pin(self.ask(kind, async move |client| {
             let Some(version) = what.version else { return Ok(()) };
             let words = (what.started_at.as_deref(), what.record_counts.as_deref());
-            complete::extraction_complete(client, &self.noter, kind, version, words, now).await
+            notes::extraction_complete(client, &self.noter, kind, version, words, now).await
         }))
     }
 
-    fn complete(&self, announced: Announced) -> Answer<'_, bool> {
-        let now = self.clock.now();
-        Box::pin(self.ask(announced.kind, async move |client| {
-            complete::complete(client, &self.noter, &announced, now).await
-        }))
-    }
-
-    fn notes(&self, kind: Kind) -> Answer<'_, Vec<Note>> {
-        Box::pin(
-            self.ask(kind, async move |client| complete::notes(client, &self.noter, kind).await),
-        )
+    fn notes(&self, kind: Kind) -> Answer<'_, Completion> {
+        Box::pin(self.ask(kind, async move |client| notes::notes(client, &self.noter, kind).await))
     }
 
     fn written(&self, file: DumpName, run: Run) -> Answer<'_, u64> {
@@ -412,30 +361,12 @@ impl Target for Postgres {
         }))
     }
 
-    fn cancel(&self, kind: Kind) -> Answer<'_, ()> {
-        let now = self.clock.now();
-        Box::pin(
-            self.ask(kind, async move |client| {
-                complete::cancel(client, &self.noter, kind, now).await
-            }),
-        )
-    }
-
-    fn resume(&self, kind: Kind) -> Answer<'_, ()> {
-        let now = self.clock.now();
-        Box::pin(
-            self.ask(kind, async move |client| {
-                complete::resume(client, &self.noter, kind, now).await
-            }),
-        )
-    }
-
     fn sweep(
         &self,
-        note: Note,
+        announced: Announced,
         limits: SweepLimits,
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Answer<'_, Swept> {
-        Box::pin(self.do_sweep(note, limits, go_on))
+        Box::pin(self.do_sweep(announced, limits, go_on))
     }
 }

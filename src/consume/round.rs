@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::message::{FileComplete, Message, Proof};
 use super::target::{Away, Batch, Target};
 use crate::model::Kind;
-use crate::model::complete::Announced;
+use crate::model::agreement::{Announced, Event};
 
 /// How long the database may take for anything before it counts as away.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -79,7 +79,8 @@ impl Round {
         for (_, end) in &self.ends {
             match end {
                 Message::FileComplete(end) => {
-                    in_time(target.announce(announced(self.kind, end))).await?;
+                    let announced = Event::Announced(announced(self.kind, end));
+                    in_time(target.agree(self.kind, announced)).await?;
                 }
                 Message::ExtractionComplete(end) => {
                     in_time(target.extraction_complete(self.kind, end.clone())).await?;

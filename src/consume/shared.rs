@@ -12,7 +12,7 @@ use super::outage::Outage;
 use super::target::Target;
 use crate::amqp::Topology;
 use crate::model::Clock;
-use crate::model::complete::Note;
+use crate::model::agreement::Note;
 
 /// What all types have in common.
 pub struct Shared {

@@ -5,27 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::message::{ExtractionComplete, Record, Source};
 use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
-use crate::model::complete::{Announced, Note, Noter, Sweep as NotedSweep};
+use crate::model::agreement::{Announced, Completion, Event, Noter};
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Ranges, Run, Timestamp, Version};
 use crate::tables::Which;
 use crate::tables::schema::SchemaError;
-use crate::tables::sqlite::complete::{self, claim_sweep, data_came, end_sweep};
+use crate::tables::sqlite::notes::{self, agree};
 use crate::tables::sqlite::{
     Group, Refused, Row, Stretch, connect, connect_reader, delivered, next_stretch, note_delivered,
     patiently, prepare, remember_sweep, remove_stale, words, write_groups,
 };
 use crate::tables::sweep::{self, Rows, Swept};
-
-/// How long a claim on a sweep lasts unless it is renewed, which every step does.
-const CLAIM: Duration = Duration::from_mins(1);
 
 /// A database that cannot be opened, or is something else.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +41,6 @@ pub struct Sqlite {
     noter: Arc<Noter>,
     clock: Arc<dyn Clock>,
     work: mpsc::Sender<Work>,
-    /// Names this process where one of several has to do something.
-    me: String,
 }
 
 impl Sqlite {
@@ -82,7 +75,6 @@ impl Sqlite {
             noter: Arc::new(noter),
             clock,
             work,
-            me: Uuid::new_v4().to_string(),
         })
     }
 
@@ -142,11 +134,9 @@ impl Target for Sqlite {
         self.transact(|_, _| Ok(()))
     }
 
-    fn announce(&self, announced: Announced) -> Answer<'_, ()> {
+    fn agree(&self, kind: Kind, event: Event) -> Answer<'_, (Completion, bool)> {
         let now = self.clock.now();
-        self.transact(move |connection, noter| {
-            complete::announce(connection, noter, &announced, now)
-        })
+        self.transact(move |connection, noter| agree(connection, noter, kind, &event, now))
     }
 
     fn extraction_complete(&self, kind: Kind, what: ExtractionComplete) -> Answer<'_, ()> {
@@ -154,19 +144,12 @@ impl Target for Sqlite {
         self.transact(move |connection, noter| {
             let Some(version) = what.version else { return Ok(()) };
             let words = (what.started_at.as_deref(), what.record_counts.as_deref());
-            complete::extraction_complete(connection, noter, kind, version, words, now)
+            notes::extraction_complete(connection, noter, kind, version, words, now)
         })
     }
 
-    fn complete(&self, announced: Announced) -> Answer<'_, bool> {
-        let now = self.clock.now();
-        self.transact(move |connection, noter| {
-            complete::complete(connection, noter, &announced, now)
-        })
-    }
-
-    fn notes(&self, kind: Kind) -> Answer<'_, Vec<Note>> {
-        self.ask(move |connection, noter| complete::notes(connection, noter, kind))
+    fn notes(&self, kind: Kind) -> Answer<'_, Completion> {
+        self.ask(move |connection, noter| notes::notes(connection, noter, kind))
     }
 
     fn written(&self, file: DumpName, run: Run) -> Answer<'_, u64> {
@@ -175,23 +158,13 @@ impl Target for Sqlite {
         })
     }
 
-    fn cancel(&self, kind: Kind) -> Answer<'_, ()> {
-        let now = self.clock.now();
-        self.transact(move |connection, noter| complete::cancel(connection, noter, kind, now))
-    }
-
-    fn resume(&self, kind: Kind) -> Answer<'_, ()> {
-        let now = self.clock.now();
-        self.transact(move |connection, noter| complete::resume(connection, noter, kind, now))
-    }
-
     fn sweep(
         &self,
-        note: Note,
+        announced: Announced,
         limits: SweepLimits,
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Answer<'_, Swept> {
-        Box::pin(self.do_sweep(note, limits, go_on))
+        Box::pin(self.do_sweep(announced, limits, go_on))
     }
 }
 
@@ -230,7 +203,8 @@ fn write(
                 note_delivered(connection, file, run, range)?;
             }
         }
-        data_came(connection, noter, batch.kind, &sources, now)
+        let came = Event::Written(sources.clone());
+        agree(connection, noter, batch.kind, &came, now).map(drop)
     })?;
     let refusal = |((_, index), why)| Refusal { index, why };
     Ok(written.refused.into_iter().map(refusal).collect())
@@ -253,59 +227,23 @@ fn taken(batch: &Batch, group_index: usize, group: &Group<'_>, refused: &Refused
 impl Sqlite {
     async fn do_sweep(
         &self,
-        note: Note,
+        announced: Announced,
         limits: SweepLimits,
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Result<Swept, Away> {
-        let Some(sweep) = limits.sweep(&note.announced) else { return Ok(Swept::Stopped) };
-        let (path, clock) = (self.path.clone(), Arc::clone(&self.clock));
-        let claim = Claim {
-            noter: Arc::clone(&self.noter),
-            me: self.me.clone(),
-            announced: note.announced,
-            clock,
-        };
+        let Some(sweep) = limits.sweep(&announced) else { return Ok(Swept::Stopped) };
+        let path = self.path.clone();
         // Reading a whole table takes minutes, so it is done beside the thread that writes.
         let sweeping = tokio::task::spawn_blocking(move || {
             let which = Which { file: sweep.file, run: sweep.run };
             let (reader, writer) = (connect_reader(&path)?, connect(&path)?);
-            if !patiently(|| claim.renew(&writer), &mut |_| go_on())?.unwrap_or(false) {
-                return Ok(Swept::Stopped);
-            }
             let mut table = Table { reader, writer: &writer, which };
             // A run is noted as complete only when all of it is written.
-            let swept = sweep::sweep(&mut table, &sweep, sweep.last, &mut |_| {
-                go_on() && claim.renew(&writer).unwrap_or(true)
-            })?;
-            let end = match &swept {
-                Swept::Removed(rows) => (NotedSweep::Done, format!("{rows} rows removed")),
-                Swept::Refused(why) => (NotedSweep::Refused, why.clone()),
-                Swept::Stopped => return Ok(swept),
-            };
-            let noted = || end_sweep(&writer, &claim.noter, &claim.announced, end.0, &end.1);
-            let noted = patiently(noted, &mut |_| go_on())?;
-            Ok(noted.map_or(Swept::Stopped, |()| swept))
+            sweep::sweep(&mut table, &sweep, sweep.last, &mut |_| go_on())
         });
         let swept: rusqlite::Result<Swept> =
             sweeping.await.map_err(|died| Away(died.to_string()))?;
         swept.map_err(|error| Away(words(&error)))
-    }
-}
-
-/// The claim on a sweep that this process has.
-struct Claim {
-    noter: Arc<Noter>,
-    me: String,
-    announced: Announced,
-    clock: Arc<dyn Clock>,
-}
-
-impl Claim {
-    /// Takes it, or takes it for longer; false if somebody else has it.
-    fn renew(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let now = self.clock.now();
-        let until = Timestamp(now.0 + u64::try_from(CLAIM.as_millis()).unwrap_or(u64::MAX));
-        claim_sweep(connection, &self.noter, &self.announced, &self.me, now, until)
     }
 }
 

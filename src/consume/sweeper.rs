@@ -1,14 +1,27 @@
-//! Removes what complete versions no longer have, one run after the other.
+//! Removes what complete versions no longer have, one run after the other, and of all who read the
+//! same queues one at a time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::sleep;
+use uuid::Uuid;
 
+use super::round::in_time;
 use super::shared::Shared;
-use super::target::SweepLimits;
-use crate::model::complete::{Announced, Note};
-use crate::tables::sweep::Swept;
+use super::target::{Away, SweepLimits, Target};
+use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
+use crate::model::{Clock, Swept};
+
+/// How long a claim on a sweep lasts unless it is renewed, and how often it is.
+const CLAIM: Duration = Duration::from_mins(1);
+const RENEW: Duration = Duration::from_secs(10);
+
+/// Between two tries to note how a sweep ended.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Sweeps until everything is told to stop; says what was refused.
 pub async fn run(
@@ -18,6 +31,7 @@ pub async fn run(
 ) -> Vec<String> {
     let mut refused = Vec::new();
     let mut dealt = HashSet::new();
+    let me = Uuid::new_v4().to_string();
     loop {
         let note = tokio::select! {
             () = shared.stop.cancelled() => return refused,
@@ -31,10 +45,8 @@ pub async fn run(
         if dealt.contains(&name) {
             continue;
         }
-        let stop = shared.stop.clone();
-        let go_on = Arc::new(move || !stop.is_cancelled());
-        let sweeping = shared.target.sweep(note, limits, go_on);
-        let swept = shared.stop.run_until_cancelled(sweeping).await;
+        let swept =
+            shared.stop.run_until_cancelled(sweep(&shared, &me, note.announced, limits)).await;
         let version = version.map(|version| version.to_string()).unwrap_or_default();
         match swept {
             None => return refused,
@@ -55,4 +67,60 @@ pub async fn run(
             Some(Err(away)) => tracing::debug!(r#type = %kind, why = %away, "cannot sweep now"),
         }
     }
+}
+
+/// Sweeps after one run, if nobody else does, for as long as nobody else takes it over.
+async fn sweep(
+    shared: &Shared,
+    me: &str,
+    announced: Announced,
+    limits: SweepLimits,
+) -> Result<Swept, Away> {
+    let Shared { target, clock, stop, .. } = shared;
+    if !claim(&**target, &**clock, me, announced).await? {
+        return Ok(Swept::Stopped);
+    }
+    let ours = Arc::new(AtomicBool::new(true));
+    let go_on = {
+        let (ours, stop) = (Arc::clone(&ours), stop.clone());
+        Arc::new(move || ours.load(Ordering::Relaxed) && !stop.is_cancelled())
+    };
+    let renewing = async {
+        loop {
+            sleep(RENEW).await;
+            // What cannot be renewed now is renewed later, or lost.
+            if claim(&**target, &**clock, me, announced).await == Ok(false) {
+                ours.store(false, Ordering::Relaxed);
+            }
+        }
+    };
+    let swept = tokio::select! {
+        swept = target.sweep(announced, limits, go_on) => swept?,
+        never = renewing => match never {},
+    };
+    let (sweep, words) = match &swept {
+        Swept::Removed(count) => (Sweep::Done, format!("{count} {} removed", target.swept())),
+        Swept::Refused(why) => (Sweep::Refused, why.clone()),
+        Swept::Stopped => return Ok(swept),
+    };
+    let ended = Event::Swept(announced, sweep, words);
+    while let Err(away) = in_time(target.agree(announced.kind, ended.clone())).await {
+        tracing::debug!(r#type = %announced.kind, why = %away, "cannot note it now");
+        sleep(PAUSE).await;
+    }
+    Ok(swept)
+}
+
+/// Takes the claim on a sweep, or takes it for longer; false if somebody else has it.
+async fn claim(
+    target: &dyn Target,
+    clock: &dyn Clock,
+    me: &str,
+    announced: Announced,
+) -> Result<bool, Away> {
+    let claim = Claim { by: me.to_owned(), until: clock.now().after(CLAIM) };
+    let event = Event::Sweeps(announced, claim);
+    let (completion, _) = in_time(target.agree(announced.kind, event)).await?;
+    let claim = completion.of(&announced).and_then(|note| note.claim.as_ref());
+    Ok(claim.is_some_and(|claim| claim.by == me))
 }

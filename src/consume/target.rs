@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::message::{ExtractionComplete, Record};
-use crate::model::complete::{Announced, Note};
+use crate::model::agreement::{Announced, Completion, Event};
 use crate::model::{DumpName, Job, Kind, Run, Sweep};
 use crate::tables::sweep::Swept;
 
@@ -77,39 +77,35 @@ pub trait Target: Send + Sync {
         500
     }
 
+    /// What a sweep removes: `rows`.
+    fn swept(&self) -> &'static str {
+        "rows"
+    }
+
     /// Writes a batch and notes its ordinals, in one transaction: all but those refused.
     fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>>;
 
     /// Answers once the database can be written to.
     fn answers(&self) -> Answer<'_, ()>;
 
-    /// Keeps the announced end of a run.
-    fn announce(&self, announced: Announced) -> Answer<'_, ()>;
+    /// Tells all who read the type's queue that something happened; what is agreed on then, and
+    /// whether that is new.
+    fn agree(&self, kind: Kind, event: Event) -> Answer<'_, (Completion, bool)>;
 
     /// Keeps the announced end of a version.
     fn extraction_complete(&self, kind: Kind, what: ExtractionComplete) -> Answer<'_, ()>;
 
-    /// Notes that a run is complete; false if somebody did before.
-    fn complete(&self, announced: Announced) -> Answer<'_, bool>;
-
     /// All that is noted of a type.
-    fn notes(&self, kind: Kind) -> Answer<'_, Vec<Note>>;
+    fn notes(&self, kind: Kind) -> Answer<'_, Completion>;
 
     /// How many records of a run are written.
     fn written(&self, file: DumpName, run: Run) -> Answer<'_, u64>;
 
-    /// Notes that a type's consumers are cancelled, if that is due.
-    fn cancel(&self, kind: Kind) -> Answer<'_, ()>;
-
-    /// Notes that they read again.
-    fn resume(&self, kind: Kind) -> Answer<'_, ()>;
-
-    /// Removes, in bounded steps, what a complete run's version no longer has; unless somebody
-    /// else does, which counts as stopped. It may be called again after a crash, and stops when
-    /// `go_on` says false.
+    /// Removes, in bounded steps, what a complete run's version no longer has. It may be called
+    /// again after a crash, and stops when `go_on` says false.
     fn sweep(
         &self,
-        note: Note,
+        announced: Announced,
         limits: SweepLimits,
         go_on: Arc<dyn Fn() -> bool + Send + Sync>,
     ) -> Answer<'_, Swept>;

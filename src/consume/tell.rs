@@ -1,6 +1,6 @@
 //! What a consumer tells of itself: a few words to people, and how each type stands.
 
-use crate::model::complete::Note;
+use crate::model::agreement::Note;
 use crate::model::{Kind, Run, Timestamp, Version};
 
 /// What is told to people, word for word in `observe/lines`.

@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::http::{Http, stored};
 use super::page::{self, Live, Source};
 use crate::consume::TypeNow;
-use crate::model::complete::Note;
+use crate::model::agreement::Note;
 use crate::model::{Clock, Kind, Timestamp, Version};
 use crate::observe::picture::{self, Picture};
 use crate::observe::{Metrics, Snapshot, Speed, lines};

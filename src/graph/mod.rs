@@ -3,13 +3,13 @@
 
 mod aggregate;
 mod checkup;
-pub mod complete;
 mod credit;
 mod decide;
 mod delivered;
 mod fault;
 mod link;
 pub mod model;
+pub mod notes;
 mod rows;
 mod schema;
 mod settle;

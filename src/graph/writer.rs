@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use neo4rs::{BoltMap, BoltType, Query};
 
-use super::complete;
 use super::decide::{Age, Stamp, Stored, Verdict, decide};
 use super::delivered;
 use super::fault::{Fault, GraphError};
 use super::link::{Link, Tx, patiently};
 use super::model::{Entity, Label, Own, Shared, Side};
+use super::notes::agree_within;
 use super::rows::{null, property, row};
 use super::withdraw::{Holder, withdraw};
-use crate::model::complete::Noter;
+use crate::model::agreement::{Event, Noter};
 use crate::model::{DumpName, Kind, Ranges, Run, Timestamp, Version};
 
 /// Records in one transaction at most: of releases 2,000 went at 1,240 a second, 500 at 900 and
@@ -148,7 +148,8 @@ async fn attempt(
     for ((version, run), ranges) in ordinals(arrivals) {
         delivered::note(&mut tx, DumpName { version, kind }, Run(run), &ranges).await?;
     }
-    complete::data_came(&mut tx, noting.noter, kind, &sources(arrivals), noting.now).await?;
+    let came = Event::Written(sources(arrivals));
+    agree_within(&mut tx, noting.noter, kind, &came, noting.now).await?;
     tx.commit().await
 }
 

@@ -15,6 +15,13 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The moment so long after this one.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Timestamp {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Timestamp(self.0.saturating_add(millis))
+    }
+
     /// Day and time of day in UTC, as people read them: `2026-01-02` and `03:04:05`.
     pub fn day_and_hour(self) -> (String, String) {
         let text = self.to_string();

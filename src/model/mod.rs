@@ -1,9 +1,9 @@
 //! The words everything else is said in: types, versions, places in a dump, the window of
 //! deliveries in flight, messages. Values and functions from values to values, nothing that waits.
 
+pub mod agreement;
 mod checkpoint;
 mod clock;
-pub mod complete;
 mod download;
 pub mod fault;
 mod file;

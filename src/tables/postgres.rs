@@ -1,10 +1,10 @@
 //! Rows of a PostgreSQL database: batches of records go in by `unnest`, and the ordinals they came
 //! with go into `extractor_delivered` in the same transaction.
 
-pub mod complete;
 mod connect;
 mod indexes;
 mod migrate;
+pub mod notes;
 mod order;
 mod runs;
 mod stretch;
@@ -20,13 +20,14 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::LeftOut;
-use crate::model::complete::Noter;
+use crate::model::agreement::{Event, Noter};
 use crate::model::fault::place;
 use crate::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
 
 pub use connect::{ConnectError, Connected, Server, ServerError};
 pub use indexes::{INDEXES, Index, create, missing};
 pub use migrate::{POSTGRES, migrate, pending};
+use notes::agree_within;
 use order::{Insert, stamp, upsert};
 use runs::may_insert;
 pub use runs::{is_only_run, last_run, note_first, remember_sweep};
@@ -301,8 +302,8 @@ async fn note(
     ordinals: &[RangeInclusive<Ordinal>],
 ) -> Result<(), Error> {
     if let Notes::Messages(noter) = notes {
-        let sources = [origin.source];
-        complete::data_came(transaction, noter, origin.kind, &sources, origin.now).await?;
+        let came = Event::Written(vec![origin.source]);
+        agree_within(transaction, noter, origin.kind, &came, origin.now).await?;
     }
     let Some((version, run)) = origin.source else { return Ok(()) };
     for range in ordinals {

@@ -2,8 +2,8 @@
 //! `extractor_delivered` in the same transaction.
 
 mod busy;
-pub mod complete;
 mod migrate;
+pub mod notes;
 mod open;
 mod order;
 mod runs;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use discogs_extractor::graph::model::{Entity, Label};
 use discogs_extractor::graph::{Arrival, GraphError, Link, Noting, Refused, Stamp, prepare};
-use discogs_extractor::model::complete::Noter;
+use discogs_extractor::model::agreement::{Noter, Rules, SweepOwed};
 use discogs_extractor::model::message::write_data;
 use discogs_extractor::model::{DumpName, Kind, Ordinal, Parsed, Run, Timestamp};
 use discogs_extractor::record::{Parser, Split, Splitter};
@@ -109,7 +109,8 @@ impl Fixture {
 
 /// Writes as a consumer does that cancels nothing.
 pub async fn write(link: &Link, kind: Kind, arrivals: &[Arrival]) -> Result<Refused, GraphError> {
-    let noter = Noter { consumer: "graphinator".into(), cancel_after: None };
+    let rules = Rules { cancel_after: None, sweep_owed: SweepOwed::Always };
+    let noter = Noter { consumer: "graphinator".into(), rules };
     let noting = Noting { kind, noter: &noter, now: Timestamp(0) };
     discogs_extractor::graph::write(link, &noting, arrivals).await
 }

@@ -17,7 +17,6 @@ use super::{BadRecord, MAX_TAG, Split, Splitter, XmlOffset, is_name_byte, is_spa
 const MAX_OPEN: usize = 1 << 20;
 
 const OVERRUN: &str = "the record is not closed where the next one begins";
-const ROOT_CLOSES: &str = "the root element is closed inside the record";
 pub(super) const TOO_LARGE: &str = "the record is larger than 64 MiB";
 
 /// Why an element's end cannot be found.
@@ -285,12 +284,13 @@ impl Splitter {
         self.line.markup();
         let reason = match (next, cause) {
             (Some(Next::Record(_)), _) => OVERRUN,
-            (Some(Next::RootCloses(_)), _) => ROOT_CLOSES,
             (None, Cause::InputEnds) => "the input ends inside the record",
             (None, Cause::Misfit) => {
                 "an end tag that closes nothing in an element that is no record"
             }
-            (None, Cause::RootCloses | Cause::Limit) => ROOT_CLOSES,
+            (Some(Next::RootCloses(_)), _) | (None, Cause::RootCloses | Cause::Limit) => {
+                "the root element is closed inside the record"
+            }
         };
         Some(self.bad(buf, first..bad_end, reason))
     }

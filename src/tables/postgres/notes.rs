@@ -1,0 +1,200 @@
+//! Consumers' notes in PostgreSQL. What is decided is `model/agreement`.
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Error, GenericClient, Row};
+
+use super::{Parameter, delivered, stored_run};
+use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
+use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
+
+const COLUMNS: &str = "version, run, last, bad_records, completed_at, cancel_at, cancelled_at,
+                       sweep, sweep_words, swept_by, swept_until";
+
+/// What names a note beside the consumer and the type, as the table holds it.
+fn key(announced: &Announced) -> (String, i64) {
+    let (version, run) = announced.key();
+    (version.map(|version| version.to_string()).unwrap_or_default(), stored_run(run))
+}
+
+fn stored(at: Timestamp) -> i64 {
+    at.0.cast_signed()
+}
+
+/// Everything that is noted of a type, and how much of each run is written.
+///
+/// # Errors
+/// What the server says.
+pub async fn notes(client: &Client, noter: &Noter, kind: Kind) -> Result<Completion, Error> {
+    let mut found = agreed(client, noter, kind, "").await?;
+    for note in &mut found.notes {
+        let Announced { version, proof, .. } = note.announced;
+        if let Some((version, (run, last, _))) = version.zip(proof) {
+            let held = delivered(client, DumpName { version, kind }, run).await?;
+            note.written = held.count_to(last);
+        }
+    }
+    Ok(found)
+}
+
+async fn agreed(
+    client: &impl GenericClient,
+    noter: &Noter,
+    kind: Kind,
+    locked: &str,
+) -> Result<Completion, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM extractor_complete WHERE consumer = $1 AND type = $2
+         ORDER BY version, run {locked}"
+    );
+    let parameters: [Parameter<'_>; 2] =
+        [(&noter.consumer, Type::TEXT), (&kind.name(), Type::TEXT)];
+    let rows = client.query_typed(&sql, &parameters).await?;
+    let found = rows.iter().map(|row| read(row, kind)).collect::<Result<_, _>>()?;
+    Ok(Completion { notes: found })
+}
+
+fn read(row: &Row, kind: Kind) -> Result<Note, Error> {
+    let number =
+        |column| row.try_get::<_, Option<i64>>(column).map(|number| number.map(i64::cast_unsigned));
+    let time = |column| number(column).map(|at| at.map(Timestamp));
+    let run = Run(row.try_get::<_, i64>(1)?.cast_unsigned());
+    let proof = number(2)?.zip(number(3)?);
+    let by: Option<String> = row.try_get(9)?;
+    Ok(Note {
+        announced: Announced {
+            kind,
+            version: row.try_get::<_, &str>(0)?.parse::<Version>().ok(),
+            proof: proof.map(|(last, bad_records)| (run, Ordinal(last), bad_records)),
+        },
+        written: 0,
+        completed_at: time(4)?,
+        cancel_at: time(5)?,
+        cancelled_at: time(6)?,
+        sweep: row.try_get::<_, Option<&str>>(7)?.and_then(Sweep::named),
+        sweep_words: row.try_get(8)?,
+        claim: by.zip(time(10)?).map(|(by, until)| Claim { by, until }),
+    })
+}
+
+/// Tells the others that something happened, in a transaction of its own; what is agreed on then,
+/// and whether that is new.
+///
+/// # Errors
+/// What the server says.
+pub async fn agree(
+    client: &mut Client,
+    noter: &Noter,
+    kind: Kind,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(Completion, bool), Error> {
+    let transaction = client.transaction().await?;
+    if let Event::Announced(announced) = event {
+        make(&transaction, noter, announced, now).await?;
+    }
+    let agreed = agree_within(&transaction, noter, kind, event, now).await?;
+    transaction.commit().await?;
+    Ok(agreed)
+}
+
+/// The same within a transaction that goes on. Where something would change, the notes are locked
+/// until it ends, in an order that is always the same: whoever writes records mostly changes
+/// nothing, and must not wait for others who do so.
+pub(super) async fn agree_within(
+    client: &impl GenericClient,
+    noter: &Noter,
+    kind: Kind,
+    event: &Event,
+    now: Timestamp,
+) -> Result<(Completion, bool), Error> {
+    let seen = agreed(client, noter, kind, "").await?;
+    if next(&seen, event, &noter.rules, now) == seen {
+        return Ok((seen, false));
+    }
+    let before = agreed(client, noter, kind, "FOR UPDATE").await?;
+    let after = next(&before, event, &noter.rules, now);
+    for note in after.changed_from(&before) {
+        store(client, noter, note).await?;
+    }
+    let is_new = after != before;
+    Ok((after, is_new))
+}
+
+/// Makes the note of an end, if there is none yet: what is not there cannot be locked.
+async fn make(
+    client: &impl GenericClient,
+    noter: &Noter,
+    announced: &Announced,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let (version, run) = key(announced);
+    let (last, bad_records) = announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
+    let sql = "INSERT INTO extractor_complete
+                   (consumer, type, version, run, last, bad_records, announced_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let parameters: [Parameter<'_>; 7] = [
+        (&noter.consumer, Type::TEXT),
+        (&announced.kind.name(), Type::TEXT),
+        (&version, Type::TEXT),
+        (&run, Type::INT8),
+        (&last.map(u64::cast_signed), Type::INT8),
+        (&bad_records.map(u64::cast_signed), Type::INT8),
+        (&stored(now), Type::INT8),
+    ];
+    client.execute_typed(sql, &parameters).await.map(drop)
+}
+
+async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Result<(), Error> {
+    let (version, run) = key(&note.announced);
+    let (last, bad_records) = note.announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
+    let sql = "UPDATE extractor_complete
+               SET last = $5, bad_records = $6, completed_at = $7, cancel_at = $8,
+                   cancelled_at = $9, sweep = $10, sweep_words = $11, swept_by = $12,
+                   swept_until = $13
+               WHERE consumer = $1 AND type = $2 AND version = $3 AND run = $4";
+    let (by, until) = note.claim.as_ref().map(|claim| (&*claim.by, stored(claim.until))).unzip();
+    let parameters: [Parameter<'_>; 13] = [
+        (&noter.consumer, Type::TEXT),
+        (&note.announced.kind.name(), Type::TEXT),
+        (&version, Type::TEXT),
+        (&run, Type::INT8),
+        (&last.map(u64::cast_signed), Type::INT8),
+        (&bad_records.map(u64::cast_signed), Type::INT8),
+        (&note.completed_at.map(stored), Type::INT8),
+        (&note.cancel_at.map(stored), Type::INT8),
+        (&note.cancelled_at.map(stored), Type::INT8),
+        (&note.sweep.map(Sweep::name), Type::TEXT),
+        (&note.sweep_words, Type::TEXT),
+        (&by, Type::TEXT),
+        (&until, Type::INT8),
+    ];
+    client.execute_typed(sql, &parameters).await.map(drop)
+}
+
+/// Notes the end of a version as it was announced on one type's exchange.
+///
+/// # Errors
+/// What the server says.
+pub async fn extraction_complete(
+    client: &Client,
+    noter: &Noter,
+    kind: Kind,
+    version: Version,
+    words: (Option<&str>, Option<&str>),
+    now: Timestamp,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO extractor_announced
+                   (consumer, version, type, started_at, record_counts, received_at)
+               VALUES ($1, $2, $3, $4, $5, $6)
+               ON CONFLICT (consumer, version, type) DO UPDATE SET
+                   started_at = excluded.started_at, record_counts = excluded.record_counts";
+    let parameters: [Parameter<'_>; 6] = [
+        (&noter.consumer, Type::TEXT),
+        (&version.to_string(), Type::TEXT),
+        (&kind.name(), Type::TEXT),
+        (&words.0, Type::TEXT),
+        (&words.1, Type::TEXT),
+        (&stored(now), Type::INT8),
+    ];
+    client.execute_typed(sql, &parameters).await.map(drop)
+}

@@ -1,0 +1,150 @@
+//! Consumers' notes in SQLite. What is decided is `model/agreement`.
+
+use rusqlite::{Connection, Row, params};
+
+use super::{delivered, stored_run};
+use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
+use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
+
+const COLUMNS: &str = "version, run, last, bad_records, completed_at, cancel_at, cancelled_at,
+                       sweep, sweep_words, swept_by, swept_until";
+
+/// What names a note beside the consumer and the type, as the table holds it.
+fn key(announced: &Announced) -> (String, i64) {
+    let (version, run) = announced.key();
+    (version.map(|version| version.to_string()).unwrap_or_default(), stored_run(run))
+}
+
+fn stored(at: Timestamp) -> i64 {
+    at.0.cast_signed()
+}
+
+/// Everything that is noted of a type, and how much of each run is written.
+///
+/// # Errors
+/// If the database fails.
+pub fn notes(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Result<Completion> {
+    let mut found = agreed(connection, noter, kind)?;
+    for note in &mut found.notes {
+        let (Some(version), Some((run, last, _))) = (note.announced.version, note.announced.proof)
+        else {
+            continue;
+        };
+        let held = delivered(connection, DumpName { version, kind }, run)?;
+        note.written = held.count_to(last);
+    }
+    Ok(found)
+}
+
+fn agreed(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Result<Completion> {
+    let sql = format!("SELECT {COLUMNS} FROM extractor_complete WHERE consumer = ?1 AND type = ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_map((&noter.consumer, kind.name()), |row| read(row, kind))?;
+    Ok(Completion { notes: found.collect::<rusqlite::Result<_>>()? })
+}
+
+fn read(row: &Row<'_>, kind: Kind) -> rusqlite::Result<Note> {
+    let number = |index| {
+        let number: Option<i64> = row.get(index)?;
+        Ok::<_, rusqlite::Error>(number.map(i64::cast_unsigned))
+    };
+    let time = |index| Ok::<_, rusqlite::Error>(number(index)?.map(Timestamp));
+    let run = Run(row.get::<_, i64>(1)?.cast_unsigned());
+    let proof = number(2)?.zip(number(3)?);
+    let by: Option<String> = row.get(9)?;
+    Ok(Note {
+        announced: Announced {
+            kind,
+            version: row.get::<_, String>(0)?.parse::<Version>().ok(),
+            proof: proof.map(|(last, bad_records)| (run, Ordinal(last), bad_records)),
+        },
+        written: 0,
+        completed_at: time(4)?,
+        cancel_at: time(5)?,
+        cancelled_at: time(6)?,
+        sweep: row.get::<_, Option<String>>(7)?.as_deref().and_then(Sweep::named),
+        sweep_words: row.get(8)?,
+        claim: by.zip(time(10)?).map(|(by, until)| Claim { by, until }),
+    })
+}
+
+/// Tells the others that something happened; what is agreed on then, and whether that is new.
+/// Within a transaction that writes, which nothing gets between.
+///
+/// # Errors
+/// If the database fails.
+pub fn agree(
+    connection: &Connection,
+    noter: &Noter,
+    kind: Kind,
+    event: &Event,
+    now: Timestamp,
+) -> rusqlite::Result<(Completion, bool)> {
+    let before = agreed(connection, noter, kind)?;
+    let after = next(&before, event, &noter.rules, now);
+    for note in after.changed_from(&before) {
+        store(connection, noter, note, now)?;
+    }
+    let is_new = after != before;
+    Ok((after, is_new))
+}
+
+fn store(
+    connection: &Connection,
+    noter: &Noter,
+    note: &Note,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let (version, run) = key(&note.announced);
+    let (last, bad_records) = note.announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
+    let sql = format!(
+        "INSERT INTO extractor_complete (consumer, type, announced_at, {COLUMNS})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         ON CONFLICT (consumer, type, version, run) DO UPDATE SET
+             last = excluded.last, bad_records = excluded.bad_records,
+             completed_at = excluded.completed_at, cancel_at = excluded.cancel_at,
+             cancelled_at = excluded.cancelled_at, sweep = excluded.sweep,
+             sweep_words = excluded.sweep_words, swept_by = excluded.swept_by,
+             swept_until = excluded.swept_until"
+    );
+    connection.prepare_cached(&sql)?.execute(params![
+        noter.consumer,
+        note.announced.kind.name(),
+        stored(now),
+        version,
+        run,
+        last.map(u64::cast_signed),
+        bad_records.map(u64::cast_signed),
+        note.completed_at.map(stored),
+        note.cancel_at.map(stored),
+        note.cancelled_at.map(stored),
+        note.sweep.map(Sweep::name),
+        note.sweep_words,
+        note.claim.as_ref().map(|claim| &claim.by),
+        note.claim.as_ref().map(|claim| stored(claim.until)),
+    ])?;
+    Ok(())
+}
+
+/// Notes the end of a version as it was announced on one type's exchange.
+///
+/// # Errors
+/// If the database fails.
+pub fn extraction_complete(
+    connection: &Connection,
+    noter: &Noter,
+    kind: Kind,
+    version: Version,
+    words: (Option<&str>, Option<&str>),
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO extractor_announced
+             (consumer, version, type, started_at, record_counts, received_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (consumer, version, type) DO UPDATE SET
+             started_at = excluded.started_at, record_counts = excluded.record_counts",
+        params![noter.consumer, version.to_string(), kind.name(), words.0, words.1, stored(now)],
+    )?;
+    Ok(())
+}
