@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::message::{ExtractionComplete, Record};
-use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
+use super::message::ExtractionComplete;
+use super::target::{Answer, Away, SweepLimits, Target};
 use crate::graph::model::Entity;
 use crate::graph::notes::{self, agree, is_last_swept};
 use crate::graph::{
@@ -15,6 +15,7 @@ use crate::graph::{
 };
 use crate::model::agreement::{Announced, Completion, Event, Noter, Rules, SweepOwed};
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Swept};
+use crate::tables::{Batch, Row, Written};
 
 /// Between two tries to reach a server that is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -100,22 +101,24 @@ impl Graph {
         &self.links[kind as usize]
     }
 
-    async fn write_batch(&self, batch: &Batch) -> Result<Vec<Refusal>, Away> {
+    async fn write_batch(&self, batch: &Batch) -> Result<Written, Away> {
         let now = self.clock.now();
-        let (mut arrivals, mut indices, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, record) in batch.records.iter().enumerate() {
-            match arrival(batch.kind, record, i64::from(now.year())) {
+        let (mut arrivals, mut indices, mut written) = (Vec::new(), Vec::new(), Written::default());
+        for (index, row) in batch.rows.iter().enumerate() {
+            match arrival(batch, row, i64::from(now.year())) {
                 Ok(arrival) => {
                     arrivals.push(arrival);
                     indices.push(index);
                 }
-                Err(why) => refusals.push(Refusal { index, why }),
+                Err(why) => {
+                    written.refused.insert(index, why);
+                }
             }
         }
         let noting = Noting { kind: batch.kind, noter: &self.noter, now };
         let refused = write(self.link(batch.kind), &noting, &arrivals).await.map_err(away)?;
-        refusals.extend(refused.into_iter().map(|(at, why)| Refusal { index: indices[at], why }));
-        Ok(refusals)
+        written.refused.extend(refused.into_iter().map(|(at, why)| (indices[at], why)));
+        Ok(written)
     }
 
     async fn do_sweep(
@@ -139,13 +142,10 @@ impl Graph {
     }
 }
 
-fn arrival(kind: Kind, record: &Record, this_year: i64) -> Result<Arrival, String> {
-    let entity = Entity::read(kind, &record.json, &record.hash.to_string(), this_year);
-    let stamp = record.source.map(|source| Stamp {
-        version: source.version,
-        run: source.run,
-        ordinal: source.ordinal,
-    });
+fn arrival(batch: &Batch, row: &Row, this_year: i64) -> Result<Arrival, String> {
+    let entity = Entity::read(batch.kind, &row.json, &row.hash.to_string(), this_year);
+    let stamp = batch.source.zip(row.ordinal);
+    let stamp = stamp.map(|((version, run), ordinal)| Stamp { version, run, ordinal });
     entity.map(|entity| Arrival { stamp, entity }).map_err(|unfit| unfit.to_string())
 }
 
@@ -170,7 +170,7 @@ impl Target for Graph {
         "nodes"
     }
 
-    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>> {
+    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Written> {
         Box::pin(async move { self.write_batch(&batch).await })
     }
 

@@ -1,6 +1,6 @@
 //! `postgres://…` as a target: a connection a type, made anew whenever one is lost.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +10,19 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
-use super::message::{ExtractionComplete, Source};
+use super::message::ExtractionComplete;
 use super::round::PATIENCE;
-use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
+use super::target::{Answer, Away, SweepLimits, Target};
 use crate::model::agreement::{Announced, Completion, Event, Noter};
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run, Version};
-use crate::tables::Which;
 use crate::tables::postgres::notes::{self, agree};
 use crate::tables::postgres::{
-    Fault, Notes, Origin, POSTGRES, Row, Server, Stretch, create, delivered, fault, identity,
-    is_only_run, migrate, missing, next_stretch, note_first, remember_sweep, remove_stale, words,
-    write_rows,
+    Fault, POSTGRES, Server, Stretch, Writing, create, delivered, fault, identity, is_only_run,
+    migrate, missing, next_stretch, note_first, remember_sweep, remove_stale, words, write,
 };
 use crate::tables::schema::SchemaError;
 use crate::tables::sweep::{self, Rows, Swept};
+use crate::tables::{Batch, Notes, Which, Written};
 
 /// Between two tries to connect at the beginning.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -128,48 +127,19 @@ impl Postgres {
         Ok(done)
     }
 
-    async fn write_batch(&self, batch: &Batch) -> Result<Vec<Refusal>, Away> {
+    async fn write_batch(&self, batch: &Batch) -> Result<Written, Away> {
         let mut line = self.line(batch.kind).await;
         let mut client = self.client(&mut line).await?;
-        let mut origins: BTreeMap<Option<(Version, u64)>, Vec<usize>> = BTreeMap::new();
-        for (index, record) in batch.records.iter().enumerate() {
-            let key = record.source.map(|Source { version, run, .. }| (version, run.0));
-            origins.entry(key).or_default().push(index);
-        }
-        let mut refusals = Vec::new();
-        for (key, mut indices) in origins {
-            let ordinal = |index: usize| batch.records[index].source.map(|source| source.ordinal);
-            indices.sort_by_key(|index| ordinal(*index));
-            let only_run = match key {
-                Some(key) => self.is_only(&mut line, &client, batch.kind, key).await?,
-                None => false,
-            };
-            let origin = Origin {
-                kind: batch.kind,
-                source: key.map(|(version, run)| (version, Run(run))),
-                now: self.clock.now(),
-                only_run,
-            };
-            let hashes: Vec<String> =
-                indices.iter().map(|index| batch.records[*index].hash.to_string()).collect();
-            let rows: Vec<Row<'_>> = indices
-                .iter()
-                .zip(&hashes)
-                .map(|(index, hash)| {
-                    let record = &batch.records[*index];
-                    // A message that is not UTF-8 is no record.
-                    let json = std::str::from_utf8(&record.json).unwrap_or_default();
-                    Row { id: &record.id, ordinal: ordinal(*index), hash, json }
-                })
-                .collect();
-            let notes = Notes::Messages(&self.noter);
-            let written = write_rows(&mut client, &origin, &rows, notes).await;
-            let refused = written.map_err(|error| self.away(&words(&error)))?.refused;
-            refusals
-                .extend(refused.into_iter().map(|(row, why)| Refusal { index: indices[row], why }));
-        }
+        let only_run = match batch.of() {
+            Some((file, run)) => self.is_only(&mut line, &client, file, run).await?,
+            None => false,
+        };
+        let (now, notes) = (self.clock.now(), Notes::Messages(&self.noter));
+        let writing = Writing { batch, now, only_run, notes };
+        let written = write(&mut client, &writing).await;
+        let written = written.map_err(|error| self.away(&words(&error)))?;
         line.client = Some(client);
-        Ok(refusals)
+        Ok(written)
     }
 
     /// Whether no other run is known to have written to a table.
@@ -177,13 +147,13 @@ impl Postgres {
         &self,
         line: &mut Line,
         client: &Client,
-        kind: Kind,
-        key: (Version, u64),
+        file: DumpName,
+        run: Run,
     ) -> Result<bool, Away> {
+        let key = (file.version, run.0);
         if let Some(only) = line.only.get(&key) {
             return Ok(*only);
         }
-        let (file, run) = (DumpName { version: key.0, kind }, Run(key.1));
         let look = async {
             note_first(client, file, run).await?;
             is_only_run(client, file, run).await
@@ -317,7 +287,7 @@ impl Target for Postgres {
         &self.location
     }
 
-    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>> {
+    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Written> {
         Box::pin(async move { self.write_batch(&batch).await })
     }
 

@@ -1,14 +1,16 @@
 //! What is done with the messages of one batch: records are written, ends are noted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::message::{FileComplete, Message, Proof};
-use super::target::{Away, Batch, Target};
-use crate::model::Kind;
+use super::message::{FileComplete, Message, Proof, Record};
+use super::target::{Away, Target};
 use crate::model::agreement::{Announced, Event};
+use crate::model::{Kind, Ranges, Run, Version};
+use crate::tables::{Batch, Row};
 
 /// How long the database may take for anything before it counts as away.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -39,23 +41,32 @@ pub struct Handled {
 #[derive(Clone, Debug)]
 pub struct Round {
     kind: Kind,
-    batch: Arc<Batch>,
-    /// The tags of the batch's records.
-    tags: Vec<u64>,
+    parts: Vec<Part>,
     ends: Vec<(u64, Message)>,
     poison: Vec<(u64, String)>,
+}
+
+/// A record and its message's tag.
+type Tagged = (u64, Record);
+
+/// Records that come from one place.
+#[derive(Clone, Debug)]
+struct Part {
+    batch: Arc<Batch>,
+    /// The tags of its rows.
+    tags: Vec<u64>,
 }
 
 impl Round {
     /// Sorts messages out.
     pub fn new(kind: Kind, items: Vec<Item>) -> Round {
-        let (mut records, mut tags) = (Vec::new(), Vec::new());
+        let mut records: BTreeMap<Option<(Version, Run)>, Vec<Tagged>> = BTreeMap::new();
         let (mut ends, mut poison) = (Vec::new(), Vec::new());
         for Item { tag, message } in items {
             match message {
                 Message::Data(record) => {
-                    records.push(record);
-                    tags.push(tag);
+                    let source = record.source.map(|source| (source.version, source.run));
+                    records.entry(source).or_default().push((tag, record));
                 }
                 Message::Poison(why) => poison.push((tag, why)),
                 end @ (Message::FileComplete(_) | Message::ExtractionComplete(_)) => {
@@ -63,7 +74,8 @@ impl Round {
                 }
             }
         }
-        Round { kind, batch: Arc::new(Batch { kind, records }), tags, ends, poison }
+        let parts = records.into_iter().map(|(source, records)| Part::new(kind, source, records));
+        Round { kind, parts: parts.collect(), ends, poison }
     }
 
     /// Writes and notes everything. After an error it must be done again.
@@ -72,9 +84,11 @@ impl Round {
     /// If the database cannot be used now.
     pub async fn handle(&self, target: &dyn Target) -> Result<Handled, Away> {
         let mut poison = self.poison.clone();
-        let mut refused = Vec::new();
-        if !self.batch.records.is_empty() {
-            refused = in_time(target.write(Arc::clone(&self.batch))).await?;
+        let mut records = 0;
+        for Part { batch, tags } in &self.parts {
+            let refused = in_time(target.write(Arc::clone(batch))).await?.refused;
+            records += (tags.len() - refused.len()) as u64;
+            poison.extend(refused.into_iter().map(|(index, why)| (tags[index], why)));
         }
         for (_, end) in &self.ends {
             match end {
@@ -88,14 +102,25 @@ impl Round {
                 Message::Data(_) | Message::Poison(_) => {}
             }
         }
-        let records = (self.tags.len() - refused.len()) as u64;
-        for refusal in refused {
-            poison.push((self.tags[refusal.index], refusal.why));
-        }
-        let done = self.tags.iter().chain(self.ends.iter().map(|(tag, _)| tag));
+        let tags = self.parts.iter().flat_map(|part| &part.tags);
+        let done = tags.chain(self.ends.iter().map(|(tag, _)| tag));
         let last = done.filter(|tag| !poison.iter().any(|(poison, _)| poison == *tag)).max();
         Ok(Handled { last: last.copied(), poison, records, has_end: !self.ends.is_empty() })
     }
+}
+
+impl Part {
+    fn new(kind: Kind, source: Option<(Version, Run)>, mut records: Vec<Tagged>) -> Part {
+        // A message that comes again may come after a later one of the same id.
+        records.sort_by_key(|(_, record)| record.source.map(|source| source.ordinal));
+        let (tags, rows) = records.into_iter().map(|(tag, record)| (tag, row(record))).unzip();
+        Part { batch: Arc::new(Batch { kind, source, rows, ordinals: Ranges::default() }), tags }
+    }
+}
+
+fn row(record: Record) -> Row {
+    let ordinal = record.source.map(|source| source.ordinal);
+    Row { id: record.id.into(), ordinal, hash: record.hash, json: record.json.into() }
 }
 
 /// What the end of a file says, for the database.

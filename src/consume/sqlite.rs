@@ -1,6 +1,5 @@
 //! `sqlite:PATH` as a target: one thread writes, in the order in which it is asked.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -9,18 +8,18 @@ use std::thread;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::message::{ExtractionComplete, Record, Source};
-use super::target::{Answer, Away, Batch, Refusal, SweepLimits, Target};
+use super::message::ExtractionComplete;
+use super::target::{Answer, Away, SweepLimits, Target};
 use crate::model::agreement::{Announced, Completion, Event, Noter};
-use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Ranges, Run, Timestamp, Version};
-use crate::tables::Which;
+use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run};
 use crate::tables::schema::SchemaError;
 use crate::tables::sqlite::notes::{self, agree};
 use crate::tables::sqlite::{
-    Group, Refused, Row, Stretch, connect, connect_reader, delivered, next_stretch, note_delivered,
-    patiently, prepare, remember_sweep, remove_stale, words, write_groups,
+    Stretch, connect, connect_reader, delivered, next_stretch, patiently, prepare, remember_sweep,
+    remove_stale, words, write,
 };
 use crate::tables::sweep::{self, Rows, Swept};
+use crate::tables::{Batch, Notes, Which, Written};
 
 /// A database that cannot be opened, or is something else.
 #[derive(Debug, thiserror::Error)]
@@ -125,9 +124,12 @@ impl Target for Sqlite {
         &self.location
     }
 
-    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>> {
+    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Written> {
         let now = self.clock.now();
-        self.ask(move |connection, noter| write(connection, noter, &batch, now))
+        self.ask(move |connection, noter| {
+            let written = write(connection, &[&batch], Notes::Messages(noter), now)?;
+            Ok(written.into_iter().next().unwrap_or_default())
+        })
     }
 
     fn answers(&self) -> Answer<'_, ()> {
@@ -166,62 +168,6 @@ impl Target for Sqlite {
     ) -> Answer<'_, Swept> {
         Box::pin(self.do_sweep(announced, limits, go_on))
     }
-}
-
-/// Writes a batch: rows that come from one place together, in the order of their ordinals.
-fn write(
-    connection: &Connection,
-    noter: &Noter,
-    batch: &Batch,
-    now: Timestamp,
-) -> rusqlite::Result<Vec<Refusal>> {
-    let origin = |source: Option<Source>| source.map(|source| (source.version, source.run));
-    let mut origins: BTreeMap<Option<(Version, u64)>, Vec<usize>> = BTreeMap::new();
-    for (index, record) in batch.records.iter().enumerate() {
-        let key = origin(record.source).map(|(version, run)| (version, run.0));
-        origins.entry(key).or_default().push(index);
-    }
-    let groups: Vec<Group<'_>> = origins
-        .into_iter()
-        .map(|(key, mut indices)| {
-            // A message that comes again may come after a later one of the same id.
-            indices.sort_by_key(|index| batch.records[*index].source.map(|source| source.ordinal));
-            let row = |index: usize| (index, row(&batch.records[index]));
-            Group {
-                kind: batch.kind,
-                source: key.map(|(version, run)| (version, Run(run))),
-                rows: indices.into_iter().map(row).collect(),
-            }
-        })
-        .collect();
-    let sources: Vec<_> = groups.iter().map(|group| group.source).collect();
-    let written = write_groups(connection, &groups, now, |refused| {
-        for (group_index, group) in groups.iter().enumerate() {
-            let Some((version, run)) = group.source else { continue };
-            let file = DumpName { version, kind: batch.kind };
-            for range in taken(batch, group_index, group, refused).iter() {
-                note_delivered(connection, file, run, range)?;
-            }
-        }
-        let came = Event::Written(sources.clone());
-        agree(connection, noter, batch.kind, &came, now).map(drop)
-    })?;
-    let refusal = |((_, index), why)| Refusal { index, why };
-    Ok(written.refused.into_iter().map(refusal).collect())
-}
-
-fn row(record: &Record) -> Row<'_> {
-    let ordinal = record.source.map(|source| source.ordinal);
-    Row { id: &record.id, ordinal, hash: &record.hash, json: &record.json }
-}
-
-/// The ordinals of a group's rows that were not refused.
-fn taken(batch: &Batch, group_index: usize, group: &Group<'_>, refused: &Refused) -> Ranges {
-    let ordinals = group.rows.iter().filter_map(|(index, _)| {
-        let refused = refused.contains_key(&(group_index, *index));
-        batch.records[*index].source.filter(|_| !refused).map(|source| source.ordinal)
-    });
-    ordinals.map(|ordinal: Ordinal| ordinal..=ordinal).collect()
 }
 
 impl Sqlite {

@@ -5,31 +5,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::message::{ExtractionComplete, Record};
+use super::message::ExtractionComplete;
 use crate::model::agreement::{Announced, Completion, Event};
 use crate::model::{DumpName, Job, Kind, Run, Sweep};
 use crate::tables::sweep::Swept;
+use crate::tables::{Batch, Written};
 
 /// What a target answers; it may take as long as the database takes.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Away>>;
-
-/// Records of one type in the order in which they came.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// The type.
-    pub kind: Kind,
-    /// The records.
-    pub records: Vec<Record>,
-}
-
-/// A record that the database will never take, by its index in the batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Which.
-    pub index: usize,
-    /// The database's words.
-    pub why: String,
-}
 
 /// The database cannot be used now, in its own words. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +66,7 @@ pub trait Target: Send + Sync {
     }
 
     /// Writes a batch and notes its ordinals, in one transaction: all but those refused.
-    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Vec<Refusal>>;
+    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Written>;
 
     /// Answers once the database can be written to.
     fn answers(&self) -> Answer<'_, ()>;

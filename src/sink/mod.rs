@@ -2,6 +2,7 @@
 //! What happens in between, its connections, transactions, retries, is the sink's own affair.
 
 mod amqp;
+mod batch;
 mod jsonl;
 mod lines;
 mod null;
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::message::Announcement;
 use crate::model::{
-    Body, Checkpoint, Clock, Delivery, DumpName, Item, Job, Limits, Ordinal, Parsed, Run, parted,
+    Checkpoint, Clock, Delivery, DumpName, Job, Limits, Ordinal, Parsed, Run, parted,
 };
 
 pub use amqp::Amqp;
@@ -224,20 +225,6 @@ impl Outcome {
     fn durable(ordinal: Ordinal, position: Option<u64>) -> Outcome {
         Outcome { ordinals: ordinal..=ordinal, delivery: Delivery::Durable, position }
     }
-}
-
-/// What became of an item; nothing is said of a bad record.
-fn outcome(parsed: &Parsed, item: &Item, refused: Option<&String>) -> Option<Outcome> {
-    let Body::Document(document) = &item.body else { return None };
-    let durable = Outcome::durable(item.place.ordinal, None);
-    Some(match refused {
-        None => durable,
-        Some(why) => {
-            let document = parsed.json[document.json.clone()].to_vec();
-            let delivery = Delivery::Refused { why: why.clone(), document };
-            Outcome { delivery, ..durable }
-        }
-    })
 }
 
 /// Appends an outcome; of neighbours that are both durable it makes one.

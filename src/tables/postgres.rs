@@ -19,10 +19,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Transaction};
 
-use super::LeftOut;
-use crate::model::agreement::{Event, Noter};
+use super::{Batch, LeftOut, Notes, Refused, Row, Written};
+use crate::model::agreement::Event;
 use crate::model::fault::place;
-use crate::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
+use crate::model::{DumpName, Ordinal, Ranges, Run, Timestamp};
 
 pub use connect::{ConnectError, Connected, Server, ServerError};
 pub use indexes::{INDEXES, Index, create, missing};
@@ -32,19 +32,6 @@ use order::{Insert, stamp, upsert};
 use runs::may_insert;
 pub use runs::{is_only_run, last_run, note_first, remember_sweep};
 pub use stretch::{Stretch, next_stretch, remove_stale};
-
-/// One record on its way into its table.
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// Its place in its dump, if that is known.
-    pub ordinal: Option<Ordinal>,
-    /// SHA-256 of the canonical JSON, lower-case hex.
-    pub hash: &'a str,
-    /// The canonical JSON.
-    pub json: &'a str,
-}
 
 /// Where the reason of an error lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,34 +82,18 @@ pub fn words(error: &Error) -> String {
     words
 }
 
-/// What one transaction is to hold.
+/// A batch on its way.
 #[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
-    /// The version and type.
-    pub file: DumpName,
-    /// The run.
-    pub run: Run,
+pub struct Writing<'a> {
+    /// The batch.
+    pub batch: &'a Batch,
     /// The moment that changed rows are dated with.
     pub now: Timestamp,
     /// Whether no other run is known to have written to the table: then rows that are there are
     /// not looked for first. It costs time and nothing else if that is wrong.
     pub only_run: bool,
-    /// The records, in the order of their ordinals.
-    pub rows: &'a [Row<'a>],
-    /// The ordinals that are dealt with by this, bad records' too.
-    pub ordinals: &'a [RangeInclusive<Ordinal>],
-}
-
-/// The records that the server refused for themselves, with its words: by their index.
-pub type Refused = BTreeMap<usize, String>;
-
-/// What of a batch's rows was not written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Those that the server refused.
-    pub refused: Refused,
-    /// Those that a later row or sweep stands against.
-    pub left_out: LeftOut,
+    /// What is noted with the rows.
+    pub notes: Notes<'a>,
 }
 
 /// Writes a batch in one transaction, all but what is refused. Of several rows of one id that of
@@ -130,58 +101,14 @@ pub struct Written {
 ///
 /// # Errors
 /// What the server says; nothing was written then, unless the connection was lost at the end.
-pub async fn write(client: &mut Client, batch: &Batch<'_>) -> Result<Written, Error> {
-    let origin = Origin {
-        kind: batch.file.kind,
-        source: Some((batch.file.version, batch.run)),
-        now: batch.now,
-        only_run: batch.only_run,
-    };
-    write_rows(client, &origin, batch.rows, Notes::Ranges(batch.ordinals)).await
-}
-
-/// Where rows come from.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin {
-    /// Their table.
-    pub kind: Kind,
-    /// Their version and run; none if they do not say.
-    pub source: Option<(Version, Run)>,
-    /// The moment that changed rows are dated with.
-    pub now: Timestamp,
-    /// Whether no other run is known to have written to the table.
-    pub only_run: bool,
-}
-
-/// What is noted with rows, in their transaction.
-#[derive(Clone, Copy, Debug)]
-pub enum Notes<'a> {
-    /// Ordinals that are dealt with, whatever becomes of the rows.
-    Ranges(&'a [RangeInclusive<Ordinal>]),
-    /// The rows' own ordinals, but for those that are refused, and what the rows mean for the
-    /// cancellations of whoever notes.
-    Messages(&'a Noter),
-}
-
-/// Writes rows in one transaction, all but what is refused. Of several rows of one id that of
-/// the highest ordinal wins, else the last.
-///
-/// # Errors
-/// What the server says; nothing was written then, unless the connection was lost at the end.
-pub async fn write_rows(
-    client: &mut Client,
-    origin: &Origin,
-    all: &[Row<'_>],
-    notes: Notes<'_>,
-) -> Result<Written, Error> {
+pub async fn write(client: &mut Client, writing: &Writing<'_>) -> Result<Written, Error> {
     let mut refused = Refused::new();
     loop {
-        let rows = last_of_each(all, &refused);
-        let ordinals = noted(all, notes, &refused);
-        match write_all(client, origin, &rows, notes, &ordinals).await {
+        let rows = last_of_each(&writing.batch.rows, &refused);
+        match write_all(client, writing, &rows, &refused).await {
             Ok(left_out) => return Ok(Written { refused, left_out }),
             Err(error) if fault(&error) == Fault::Record => {
-                let found = look_for_refused(client, origin, &rows).await?;
+                let found = look_for_refused(client, writing, &rows).await?;
                 if found.is_empty() {
                     return Err(error);
                 }
@@ -193,15 +120,15 @@ pub async fn write_rows(
 }
 
 /// A row and its index in its batch.
-type Numbered<'a> = (usize, &'a Row<'a>);
+type Numbered<'a> = (usize, &'a Row);
 
 /// The row of each id that wins of those that are not refused, sorted by id, so that two who write
 /// the same rows wait for each other and do not deadlock.
-fn last_of_each<'a>(rows: &'a [Row<'a>], refused: &Refused) -> Vec<Numbered<'a>> {
+fn last_of_each<'a>(rows: &'a [Row], refused: &Refused) -> Vec<Numbered<'a>> {
     let taken = rows.iter().enumerate().filter(|(index, _)| !refused.contains_key(index));
     let mut last: BTreeMap<&str, Numbered<'a>> = BTreeMap::new();
     for (index, row) in taken {
-        let winner = last.entry(row.id).or_insert((index, row));
+        let winner = last.entry(&row.id).or_insert((index, row));
         if winner.1.ordinal <= row.ordinal {
             *winner = (index, row);
         }
@@ -211,29 +138,28 @@ fn last_of_each<'a>(rows: &'a [Row<'a>], refused: &Refused) -> Vec<Numbered<'a>>
 
 async fn write_all(
     client: &mut Client,
-    origin: &Origin,
+    writing: &Writing<'_>,
     rows: &[Numbered<'_>],
-    notes: Notes<'_>,
-    ordinals: &[RangeInclusive<Ordinal>],
+    refused: &Refused,
 ) -> Result<LeftOut, Error> {
     let transaction = client.transaction().await?;
     // Sent at once, done one after the other: a stamp need not know the answer of the first.
     let stamping = async {
-        if origin.only_run || rows.is_empty() {
+        if writing.only_run || rows.is_empty() {
             return Ok(Vec::new());
         }
-        stamp(&transaction, origin, rows).await
+        stamp(&transaction, writing.batch, rows).await
     };
-    let (insert, stamped) = try_join(may_insert(&transaction, origin), stamping).await?;
+    let (insert, stamped) = try_join(may_insert(&transaction, writing.batch), stamping).await?;
     let not_stamped =
-        |(_, row): &&Numbered<'_>| stamped.binary_search_by(|id| id.as_str().cmp(row.id)).is_err();
+        |(_, row): &&Numbered<'_>| stamped.binary_search_by(|id| id.as_str().cmp(&row.id)).is_err();
     let rows: Vec<Numbered<'_>> = rows.iter().filter(not_stamped).copied().collect();
     let mut left_out = LeftOut::default();
-    if !rows.is_empty() && upsert(&transaction, origin, &rows, insert).await? < rows.len() as u64 {
+    if !rows.is_empty() && upsert(&transaction, writing, &rows, insert).await? < rows.len() as u64 {
         // Some were there already, as they came or later ones, or are to have no row.
-        left_out = order::left_out(&transaction, origin, &rows, insert).await?;
+        left_out = order::left_out(&transaction, writing.batch, &rows, insert).await?;
     }
-    note(&transaction, origin, notes, ordinals).await?;
+    note(&transaction, writing, refused).await?;
     place("postgres.commit.before");
     transaction.commit().await?;
     place("postgres.commit.after");
@@ -243,7 +169,7 @@ async fn write_all(
 /// Finds the rows that the server refuses, by halves; it writes nothing.
 async fn look_for_refused(
     client: &mut Client,
-    origin: &Origin,
+    writing: &Writing<'_>,
     rows: &[Numbered<'_>],
 ) -> Result<Refused, Error> {
     let mut refused = Refused::new();
@@ -251,7 +177,7 @@ async fn look_for_refused(
     let mut parts = vec![rows];
     while let Some(part) = parts.pop() {
         let savepoint = transaction.savepoint("part").await?;
-        let written = upsert(&savepoint, origin, part, Insert::Allowed).await;
+        let written = upsert(&savepoint, writing, part, Insert::Allowed).await;
         savepoint.rollback().await?;
         match (written, part) {
             (Ok(_), _) | (Err(_), []) => {}
@@ -282,33 +208,20 @@ fn stored_run(run: Run) -> i64 {
     run.0.cast_signed()
 }
 
-/// The ordinals that are dealt with.
-fn noted(all: &[Row<'_>], notes: Notes<'_>, refused: &Refused) -> Vec<RangeInclusive<Ordinal>> {
-    match notes {
-        Notes::Ranges(ranges) => ranges.to_vec(),
-        Notes::Messages(_) => {
-            let written = all.iter().enumerate().filter(|(index, _)| !refused.contains_key(index));
-            let ordinals = written.filter_map(|(_, row)| Some(row.ordinal?..=row.ordinal?));
-            ordinals.collect::<Ranges>().iter().collect()
-        }
-    }
-}
-
 /// Notes what is to be noted with rows.
 async fn note(
     transaction: &Transaction<'_>,
-    origin: &Origin,
-    notes: Notes<'_>,
-    ordinals: &[RangeInclusive<Ordinal>],
+    writing: &Writing<'_>,
+    refused: &Refused,
 ) -> Result<(), Error> {
+    let Writing { batch, now, notes, .. } = writing;
     if let Notes::Messages(noter) = notes {
-        let came = Event::Written(vec![origin.source]);
-        agree_within(transaction, noter, origin.kind, &came, origin.now).await?;
+        let came = Event::Written(vec![batch.source]);
+        agree_within(transaction, noter, batch.kind, &came, *now).await?;
     }
-    let Some((version, run)) = origin.source else { return Ok(()) };
-    for range in ordinals {
-        let file = DumpName { version, kind: origin.kind };
-        note_delivered(transaction, file, run, range.clone()).await?;
+    let Some((file, run)) = batch.of() else { return Ok(()) };
+    for range in batch.noted(*notes, refused) {
+        note_delivered(transaction, file, run, range).await?;
     }
     Ok(())
 }

@@ -9,72 +9,23 @@ mod order;
 mod runs;
 mod stretch;
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, Error, ErrorCode};
 
-use super::LeftOut;
+use super::{Batch, LeftOut, Notes, Refused, Written};
+use crate::model::agreement::Event;
 use crate::model::fault::place;
-use crate::model::{
-    Body, DumpName, Item, Kind, Ordinal, Parsed, Ranges, Run, Sha256, Timestamp, Version,
-};
+use crate::model::{DumpName, Ordinal, Ranges, Run, Timestamp};
 
 pub use busy::{BUSY_PAUSE, patiently};
 pub use migrate::{SQLITE, migrate, pending};
+use notes::agree;
 use open::{CACHE, SMALL_CACHE};
 pub use open::{connect, connect_reader, prepare};
 use order::{Upsert, Wrote};
 pub use runs::{is_only_run, last_run, note_first, remember_sweep};
 pub use stretch::{Stretch, next_stretch, remove_stale};
-
-/// A batch and where it comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
-    /// The dump.
-    pub file: DumpName,
-    /// The run.
-    pub run: Run,
-    /// The records.
-    pub parsed: &'a Parsed,
-}
-
-/// One record on its way into its table.
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// Its place in its dump, if that is known.
-    pub ordinal: Option<Ordinal>,
-    /// SHA-256 of the canonical JSON.
-    pub hash: &'a Sha256,
-    /// The canonical JSON, UTF-8.
-    pub json: &'a [u8],
-}
-
-/// Rows that come from one place, each with the index by which it is named if it is refused.
-#[derive(Clone, Debug)]
-pub struct Group<'a> {
-    /// Their table.
-    pub kind: Kind,
-    /// Their version and run; none if they do not say.
-    pub source: Option<(Version, Run)>,
-    /// The rows.
-    pub rows: Vec<(usize, Row<'a>)>,
-}
-
-/// The records that the database refused for themselves, with its words: by the index of the
-/// group and of the row in it.
-pub type Refused = BTreeMap<(usize, usize), String>;
-
-/// What of a transaction's rows was not written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Those that the database refused.
-    pub refused: Refused,
-    /// What was left out of each group, in the order of the groups.
-    pub left_out: Vec<LeftOut>,
-}
 
 /// A row from so many bytes of JSON on is in memory three times while it is written, ours and two
 /// copies of SQLite's: its pages are then not kept as well.
@@ -111,85 +62,48 @@ pub fn fault(error: &Error) -> Fault {
     }
 }
 
-/// Writes batches in one transaction, in order: all of their documents but those refused. After
-/// an error nothing of them was written.
-///
-/// # Errors
-/// If the database fails or is busy; a refused record is no error.
-pub fn write(
-    connection: &Connection,
-    batches: &[Batch<'_>],
-    now: Timestamp,
-) -> rusqlite::Result<Written> {
-    let groups: Vec<_> = batches.iter().map(Batch::group).collect();
-    write_groups(connection, &groups, now, |_| {
-        for batch in batches {
-            let items = &batch.parsed.items;
-            let Some((first, last)) = items.first().zip(items.last()) else { continue };
-            let range = first.place.ordinal..=last.place.ordinal;
-            note_delivered(connection, batch.file, batch.run, range)?;
-        }
-        Ok(())
-    })
-}
-
-impl<'a> Batch<'a> {
-    fn group(&self) -> Group<'a> {
-        let document = |(index, item): (usize, &'a Item)| {
-            let Body::Document(document) = &item.body else { return None };
-            let json = &self.parsed.json[document.json.clone()];
-            let ordinal = Some(item.place.ordinal);
-            Some((index, Row { id: &document.id, ordinal, hash: &document.hash, json }))
-        };
-        Group {
-            kind: self.file.kind,
-            source: Some((self.file.version, self.run)),
-            rows: self.parsed.items.iter().enumerate().filter_map(document).collect(),
-        }
-    }
-}
-
-/// Writes groups of rows in one transaction, in order: all but those refused. `notes` writes what
-/// belongs into the same transaction and is told what was refused; it may be called again, after
-/// everything was taken back. After an error nothing was written.
+/// Writes batches in one transaction, in order: all of their rows but those refused. After an error
+/// nothing of them was written.
 ///
 /// # Errors
 /// If the database fails or is busy; a refused row is no error.
-pub fn write_groups(
+pub fn write(
     connection: &Connection,
-    groups: &[Group<'_>],
+    batches: &[&Batch],
+    notes: Notes<'_>,
     now: Timestamp,
-    notes: impl Fn(&Refused) -> rusqlite::Result<()>,
-) -> rusqlite::Result<Written> {
-    let rows = groups.iter().flat_map(|group| &group.rows);
-    if rows.map(|(_, row)| row.json.len()).max() < Some(LARGE) {
-        return transact(connection, groups, now, notes);
+) -> rusqlite::Result<Vec<Written>> {
+    let rows = batches.iter().flat_map(|batch| &batch.rows);
+    if rows.map(|row| row.json.len()).max() < Some(LARGE) {
+        return transact(connection, batches, notes, now);
     }
     connection.execute_batch(SMALL_CACHE)?;
-    let written = transact(connection, groups, now, notes);
+    let written = transact(connection, batches, notes, now);
     connection.execute_batch(CACHE)?;
     written
 }
 
 fn transact(
     connection: &Connection,
-    groups: &[Group<'_>],
+    batches: &[&Batch],
+    notes: Notes<'_>,
     now: Timestamp,
-    notes: impl Fn(&Refused) -> rusqlite::Result<()>,
-) -> rusqlite::Result<Written> {
-    let mut refused = Refused::new();
+) -> rusqlite::Result<Vec<Written>> {
+    let mut written = vec![Written::default(); batches.len()];
     let mut care = Care::Quick;
     loop {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let written = fill(connection, groups, now, care, &mut refused).and_then(|left_out| {
-            notes(&refused).map_err(Stopped::Database)?;
+        let filled = fill(connection, batches, now, care, &mut written).and_then(|()| {
+            for (batch, written) in batches.iter().zip(&written) {
+                note(connection, batch, notes, &written.refused, now)?;
+            }
             place("sqlite.commit.before");
-            connection.execute_batch("COMMIT").map_err(Stopped::Database)?;
+            connection.execute_batch("COMMIT")?;
             place("sqlite.commit.after");
-            Ok(left_out)
+            Ok(())
         });
-        match written {
-            Ok(left_out) => return Ok(Written { refused, left_out }),
+        match filled {
+            Ok(()) => return Ok(written),
             Err(stopped) => {
                 if !connection.is_autocommit() {
                     connection.execute_batch("ROLLBACK")?;
@@ -201,6 +115,26 @@ fn transact(
             }
         }
     }
+}
+
+/// Notes what is to be noted with a batch's rows.
+fn note(
+    connection: &Connection,
+    batch: &Batch,
+    notes: Notes<'_>,
+    refused: &Refused,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    if let Some((file, run)) = batch.of() {
+        for range in batch.noted(notes, refused) {
+            note_delivered(connection, file, run, range)?;
+        }
+    }
+    if let Notes::Messages(noter) = notes {
+        let came = Event::Written(vec![batch.source]);
+        agree(connection, noter, batch.kind, &came, now)?;
+    }
+    Ok(())
 }
 
 /// How a transaction is filled: a savepoint for each record is needed only where one is refused,
@@ -225,16 +159,16 @@ impl From<Error> for Stopped {
 
 fn fill(
     connection: &Connection,
-    groups: &[Group<'_>],
+    batches: &[&Batch],
     now: Timestamp,
     care: Care,
-    refused: &mut Refused,
-) -> Result<Vec<LeftOut>, Stopped> {
-    let mut left_out = vec![LeftOut::default(); groups.len()];
-    for (group_index, group) in groups.iter().enumerate() {
-        let mut upsert = Upsert::new(connection, group, now)?;
-        for (index, row) in &group.rows {
-            if refused.contains_key(&(group_index, *index)) {
+    written: &mut [Written],
+) -> Result<(), Stopped> {
+    for (batch, Written { refused, left_out }) in batches.iter().zip(written) {
+        *left_out = LeftOut::default();
+        let mut upsert = Upsert::new(connection, batch, now)?;
+        for (index, row) in batch.rows.iter().enumerate() {
+            if refused.contains_key(&index) {
                 continue;
             }
             if care == Care::RecordByRecord {
@@ -242,13 +176,13 @@ fn fill(
             }
             match upsert.row(row) {
                 Ok(Wrote::Row) => {}
-                Ok(Wrote::NothingLater) => left_out[group_index].later += 1,
-                Ok(Wrote::NothingSwept) => left_out[group_index].swept += 1,
+                Ok(Wrote::NothingLater) => left_out.later += 1,
+                Ok(Wrote::NothingSwept) => left_out.swept += 1,
                 Err(error) => {
                     match (fault(&error), care) {
                         (Fault::Record, Care::Quick) => return Err(Stopped::ByRecord),
                         (Fault::Record, Care::RecordByRecord) => {
-                            refused.insert((group_index, *index), words(&error));
+                            refused.insert(index, words(&error));
                         }
                         (Fault::Busy | Fault::Database, _) => return Err(error.into()),
                     }
@@ -264,7 +198,7 @@ fn fill(
             }
         }
     }
-    Ok(left_out)
+    Ok(())
 }
 
 /// The database's own words.
@@ -284,10 +218,7 @@ fn stored_run(run: Run) -> i64 {
 
 /// Notes a range of a run's ordinals as dealt with, joined to the ranges that it touches. Within
 /// a transaction only.
-///
-/// # Errors
-/// If the database fails.
-pub fn note_delivered(
+fn note_delivered(
     connection: &Connection,
     file: DumpName,
     run: Run,

@@ -9,11 +9,11 @@ use discogs_extractor::model::{
     Place as RecordPlace, Run, Sha256, SystemClock, Timestamp, Version,
 };
 use discogs_extractor::sink::{Lane, LaneStart, LeftOut, Opening, Postgres, Sink, Sweep, Swept};
-use discogs_extractor::tables::Which;
 use discogs_extractor::tables::postgres::{
-    Connected, Notes, Origin, POSTGRES, Row, Server, is_only_run, last_run, migrate, next_stretch,
-    note_first, remember_sweep, remove_stale, write_rows,
+    Connected, POSTGRES, Server, Writing, is_only_run, last_run, migrate, next_stretch, note_first,
+    remember_sweep, remove_stale, write,
 };
+use discogs_extractor::tables::{Batch, Notes, Row, Which};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
@@ -75,23 +75,20 @@ impl Tables {
         only_run: bool,
         records: &[(&str, u64, &str)],
     ) -> LeftOut {
-        let json: Vec<String> =
-            records.iter().map(|(.., title)| format!(r#"{{"t":"{title}"}}"#)).collect();
-        let rows: Vec<Row<'_>> = records
-            .iter()
-            .zip(&json)
-            .map(|((id, ordinal, title), json)| Row {
-                id,
-                ordinal: source.map(|_| Ordinal(*ordinal)),
-                hash: title,
-                json,
-            })
-            .collect();
-        let ordinals: Vec<_> = records.iter().map(|(_, n, _)| Ordinal(*n)..=Ordinal(*n)).collect();
-        let origin = Origin { kind: Kind::Artists, source, now: Timestamp(0), only_run };
-        let notes = Notes::Ranges(&ordinals);
-        let written =
-            self.runtime.block_on(write_rows(&mut self.client, &origin, &rows, notes)).unwrap();
+        let row = |(id, ordinal, title): &(&str, u64, &str)| {
+            let json = format!(r#"{{"t":"{title}"}}"#).into();
+            let ordinal = source.map(|_| Ordinal(*ordinal));
+            Row { id: (*id).into(), ordinal, hash: hash(title), json }
+        };
+        let batch = Batch {
+            kind: Kind::Artists,
+            source,
+            rows: records.iter().map(row).collect(),
+            ordinals: records.iter().map(|(_, n, _)| Ordinal(*n)..=Ordinal(*n)).collect(),
+        };
+        let (batch, now, notes) = (&batch, Timestamp(0), Notes::Dealt);
+        let writing = Writing { batch, now, only_run, notes };
+        let written = self.runtime.block_on(write(&mut self.client, &writing)).unwrap();
         assert!(written.refused.is_empty());
         written.left_out
     }
@@ -111,6 +108,13 @@ impl Tables {
         }
         removed
     }
+}
+
+/// Another one for each title.
+fn hash(title: &str) -> Sha256 {
+    let mut hash = [0; 32];
+    hash[..title.len()].copy_from_slice(title.as_bytes());
+    Sha256(hash)
 }
 
 fn which(version: &str, run: u64) -> Which {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
+use discogs_extractor::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
 use discogs_extractor::sink::{LeftOut, Sink, Sqlite, Sweep, Swept};
-use discogs_extractor::tables::Which;
 use discogs_extractor::tables::sqlite::{
-    Group, Row, SQLITE, migrate, next_stretch, remember_sweep, remove_stale, write_groups,
+    SQLITE, migrate, next_stretch, remember_sweep, remove_stale, write,
 };
+use discogs_extractor::tables::{Batch, Notes, Row, Which};
 use proptest::prelude::*;
 use rusqlite::Connection;
 
@@ -219,17 +219,16 @@ fn written(
     source: Option<(Version, Run)>,
     records: &[(u8, u64, u8)],
 ) -> LeftOut {
-    let texts: Vec<_> =
-        records.iter().map(|(id, _, title)| (id.to_string(), title.to_string())).collect();
-    let hashes: Vec<_> = texts.iter().map(|(_, title)| hash(title)).collect();
-    let rows = records.iter().zip(texts.iter().zip(&hashes)).enumerate();
-    let rows = rows.map(|(index, ((_, ordinal, _), ((id, title), hash)))| {
-        let ordinal = source.map(|_| Ordinal(*ordinal));
-        (index, Row { id, ordinal, hash, json: title.as_bytes() })
-    });
-    let group = Group { kind: Kind::Artists, source, rows: rows.collect() };
-    let written = write_groups(connection, &[group], Timestamp(0), |_| Ok(())).unwrap();
-    written.left_out[0]
+    let row = |(id, ordinal, title): &(u8, u64, u8)| Row {
+        id: id.to_string().into(),
+        ordinal: source.map(|_| Ordinal(*ordinal)),
+        hash: hash(&title.to_string()),
+        json: title.to_string().into(),
+    };
+    let rows = records.iter().map(row).collect();
+    let batch = Batch { kind: Kind::Artists, source, rows, ordinals: Ranges::default() };
+    let written = write(connection, &[&batch], Notes::Dealt, Timestamp(0)).unwrap();
+    written[0].left_out
 }
 
 fn found(connection: &Connection) -> BTreeMap<u8, ModelRow> {

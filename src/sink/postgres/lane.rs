@@ -1,15 +1,13 @@
 //! One file on its way into its table: a task with a connection of its own, a group of batches a
 //! transaction.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::link::{Failure, Link};
-use crate::model::{
-    Body, Clock, Delivery, Document, DumpName, Ordinal, Parsed, Place, Run, WaitsFor,
-};
-use crate::sink::{LaneEnds, Outcome, SinkError, join, outcome};
-use crate::tables::postgres::{Batch, Refused, Row, Written, delivered, write};
+use crate::model::{Clock, DumpName, Ordinal, Parsed, Run};
+use crate::sink::{LaneEnds, Outcome, SinkError, batch};
+use crate::tables::postgres::{Writing, delivered, write};
+use crate::tables::{Batch, Notes, Refused, Written};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
 /// its own cost vanishes, few enough that a confirmation comes soon and a lost connection costs
@@ -41,8 +39,9 @@ impl Lane {
 
     async fn write_all(&mut self) {
         while let Some(group) = self.next_group().await {
-            let wanted = match self.write(&group).await {
-                Ok(refused) => self.report(&group, &refused).await,
+            let batch = batch::batch(self.file, self.run, group);
+            let wanted = match self.write(&batch).await {
+                Ok(refused) => self.report(&batch, &refused).await,
                 Err(error) => {
                     // Whoever dropped the receiver has given up already.
                     _ = self.ends.outcomes.send(Err(error)).await;
@@ -69,23 +68,11 @@ impl Lane {
         Some(group)
     }
 
-    /// Writes a group, for as long as it takes.
-    async fn write(&mut self, group: &[Parsed]) -> Result<Refused, SinkError> {
-        let hashes: Vec<String> =
-            documents(group).map(|(.., document)| document.hash.to_string()).collect();
-        let rows = rows(group, &hashes);
-        let ordinals = ordinals(group);
+    /// Writes a batch, for as long as it takes.
+    async fn write(&mut self, batch: &Batch) -> Result<Refused, SinkError> {
         let mut held = false;
         loop {
-            let batch = Batch {
-                file: self.file,
-                run: self.run,
-                now: self.clock.now(),
-                only_run: self.only_run,
-                rows: &rows,
-                ordinals: &ordinals,
-            };
-            let failure = match self.try_write(&batch).await {
+            let failure = match self.try_write(batch).await {
                 Ok(Written { refused, left_out }) => {
                     self.link.well();
                     *self.link.base.left_out().entry(self.file).or_default() += left_out;
@@ -98,13 +85,13 @@ impl Lane {
                 Failure::Passing(trouble) => trouble,
             };
             if !std::mem::replace(&mut held, true) {
-                self.tell(waiting(group, &trouble.why)).await;
+                self.tell(batch::waiting(batch, &trouble.why)).await;
             }
             self.link.wait(&trouble).await;
         }
     }
 
-    async fn try_write(&mut self, batch: &Batch<'_>) -> Result<Written, Failure> {
+    async fn try_write(&mut self, batch: &Batch) -> Result<Written, Failure> {
         let (file, run, confirmed) = (self.file, self.run, self.confirmed);
         let (client, fresh) = self.link.client().await?;
         if fresh {
@@ -120,31 +107,23 @@ impl Lane {
                 return Err(Failure::Fatal(SinkError::new(what).hint(hint)));
             }
         }
+        let (now, only_run) = (self.clock.now(), self.only_run);
+        let writing = Writing { batch, now, only_run, notes: Notes::Dealt };
         let (client, _) = self.link.client().await?;
-        let written = write(client, batch).await;
+        let written = write(client, &writing).await;
         written.map_err(|error| self.link.failure("write to", &error))
     }
 
-    /// Tells what became of a group; false if nobody wants to know any more.
-    async fn report(&mut self, group: &[Parsed], refused: &Refused) -> bool {
-        let mut outcomes = Vec::new();
-        let mut row = 0;
-        for parsed in group {
-            for item in &parsed.items {
-                if let Some(next) = outcome(parsed, item, refused.get(&row)) {
-                    row += 1;
-                    join(&mut outcomes, next);
-                }
-            }
-        }
-        if let Some(range) = ordinals(group).first() {
+    /// Tells what became of a batch; false if nobody wants to know any more.
+    async fn report(&mut self, batch: &Batch, refused: &Refused) -> bool {
+        if let Some(range) = batch.ordinals.iter().last() {
             // A gap before it is one that the store knows of.
             self.confirmed = *range.end();
         }
-        self.tell(outcomes).await
+        self.tell(batch::outcomes(batch, refused)).await
     }
 
-    async fn tell(&self, outcomes: Vec<Outcome>) -> bool {
+    async fn tell(&self, outcomes: impl IntoIterator<Item = Outcome>) -> bool {
         for outcome in outcomes {
             if self.ends.outcomes.send(Ok(outcome)).await.is_err() {
                 return false;
@@ -152,40 +131,4 @@ impl Lane {
         }
         true
     }
-}
-
-/// Says of a group's first document that it has to wait.
-fn waiting(group: &[Parsed], why: &str) -> Vec<Outcome> {
-    let mut items = group.iter().flat_map(|parsed| parsed.items.iter().map(move |i| (parsed, i)));
-    let first = items.find_map(|(parsed, item)| outcome(parsed, item, None));
-    let delivery = Delivery::Retry(WaitsFor::SinkBlocked(why.to_owned()));
-    first.map(|outcome| Outcome { delivery, ..outcome }).into_iter().collect()
-}
-
-/// A group's rows; `hashes` are those of its documents.
-fn rows<'a>(group: &'a [Parsed], hashes: &'a [String]) -> Vec<Row<'a>> {
-    let row =
-        |((parsed, place, document), hash): ((&'a Parsed, &Place, &'a Document), &'a String)| {
-            // JSON of ours is UTF-8; anything else would be refused by the server.
-            let json = std::str::from_utf8(&parsed.json[document.json.clone()]).unwrap_or_default();
-            Row { id: &document.id, ordinal: Some(place.ordinal), hash, json }
-        };
-    documents(group).zip(hashes).map(row).collect()
-}
-
-/// A group's ordinals: its batches follow each other.
-fn ordinals(group: &[Parsed]) -> Vec<RangeInclusive<Ordinal>> {
-    let first = group.iter().find_map(|parsed| parsed.items.first());
-    let last = group.iter().rev().find_map(|parsed| parsed.items.last());
-    let range = first.zip(last).map(|(first, last)| first.place.ordinal..=last.place.ordinal);
-    range.into_iter().collect()
-}
-
-fn documents(group: &[Parsed]) -> impl Iterator<Item = (&Parsed, &Place, &Document)> {
-    group.iter().flat_map(|parsed| {
-        parsed.items.iter().filter_map(move |item| match &item.body {
-            Body::Document(document) => Some((parsed, &item.place, document)),
-            Body::Bad(_) => None,
-        })
-    })
 }

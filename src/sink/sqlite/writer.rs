@@ -8,9 +8,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Database;
-use crate::model::{Delivery, DumpName, Parsed, Run, WaitsFor};
-use crate::sink::{LaneEnds, Outcome, SinkError, join, outcome};
-use crate::tables::sqlite::{BUSY_PAUSE, Batch, Fault, Refused, Written, fault, words, write};
+use crate::model::{DumpName, Run};
+use crate::sink::{LaneEnds, SinkError, batch};
+use crate::tables::sqlite::{BUSY_PAUSE, Fault, fault, words, write};
+use crate::tables::{Batch, Notes, Written};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
 /// its own cost vanishes, few enough that a confirmation comes soon and the log stays short.
@@ -35,7 +36,7 @@ struct OpenLane {
 /// A batch that is to be written, and the index of its lane.
 struct Queued {
     lane: usize,
-    parsed: Parsed,
+    batch: Batch,
 }
 
 /// Writes until there are no lanes and there will be none.
@@ -77,7 +78,8 @@ fn poll_group(
                 Poll::Ready(Some(parsed)) => {
                     bytes += parsed.json.len();
                     records += parsed.items.len();
-                    group.push(Queued { lane: index, parsed });
+                    let batch = batch::batch(lane.file, lane.run, vec![parsed]);
+                    group.push(Queued { lane: index, batch });
                     found = true;
                 }
                 Poll::Ready(None) => lane.ended = true,
@@ -105,17 +107,19 @@ fn write_group(database: &Database, lanes: &mut [OpenLane], mut group: Vec<Queue
         if group.is_empty() {
             return;
         }
-        let batches: Vec<_> = group.iter().map(|queued| queued.batch(lanes)).collect();
-        let written = write(&database.connection(), &batches, database.clock.now());
+        let batches: Vec<_> = group.iter().map(|queued| &queued.batch).collect();
+        let now = database.clock.now();
+        let written = write(&database.connection(), &batches, Notes::Dealt, now);
         match written {
-            Ok(Written { refused, left_out }) => {
+            Ok(written) => {
                 if waiting {
                     tracing::info!("the sink takes records again");
                 }
-                for (batch, left_out) in batches.iter().zip(left_out) {
-                    *database.left_out().entry(batch.file).or_default() += left_out;
+                for (queued, written) in group.iter().zip(&written) {
+                    let file = lanes[queued.lane].file;
+                    *database.left_out().entry(file).or_default() += written.left_out;
                 }
-                return report(lanes, &group, &refused);
+                return report(lanes, &group, &written);
             }
             Err(error) if fault(&error) == Fault::Busy => {
                 if !waiting {
@@ -131,25 +135,10 @@ fn write_group(database: &Database, lanes: &mut [OpenLane], mut group: Vec<Queue
     }
 }
 
-impl Queued {
-    fn batch<'a>(&'a self, lanes: &[OpenLane]) -> Batch<'a> {
-        let lane = &lanes[self.lane];
-        Batch { file: lane.file, run: lane.run, parsed: &self.parsed }
-    }
-}
-
-fn report(lanes: &mut [OpenLane], group: &[Queued], refused: &Refused) {
-    for (index, lane) in lanes.iter_mut().enumerate() {
-        let mut outcomes = Vec::new();
-        for (batch, queued) in group.iter().enumerate().filter(|(_, queued)| queued.lane == index) {
-            for (item_index, item) in queued.parsed.items.iter().enumerate() {
-                let why = refused.get(&(batch, item_index));
-                if let Some(next) = outcome(&queued.parsed, item, why) {
-                    join(&mut outcomes, next);
-                }
-            }
-        }
-        if !lane.ends.send(outcomes) {
+fn report(lanes: &mut [OpenLane], group: &[Queued], written: &[Written]) {
+    for (queued, written) in group.iter().zip(written) {
+        let lane = &mut lanes[queued.lane];
+        if !lane.ends.send(batch::outcomes(&queued.batch, &written.refused)) {
             lane.ended = true;
         }
     }
@@ -158,14 +147,8 @@ fn report(lanes: &mut [OpenLane], group: &[Queued], refused: &Refused) {
 /// Says of each lane's first document that it has to wait.
 fn report_waiting(lanes: &[OpenLane], group: &[Queued], why: &str) {
     for (index, lane) in lanes.iter().enumerate() {
-        let mut items = group
-            .iter()
-            .filter(|queued| queued.lane == index)
-            .flat_map(|queued| queued.parsed.items.iter().map(|item| (&queued.parsed, item)));
-        let first = items.find_map(|(parsed, item)| outcome(parsed, item, None));
-        let delivery = Delivery::Retry(WaitsFor::SinkBlocked(why.to_owned()));
-        let waiting = first.map(|outcome| Outcome { delivery, ..outcome });
-        lane.ends.send(waiting);
+        let mut batches = group.iter().filter(|queued| queued.lane == index);
+        lane.ends.send(batches.find_map(|queued| batch::waiting(&queued.batch, why)));
     }
 }
 

@@ -4,10 +4,10 @@ use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Error, Transaction};
 
-use super::{Numbered, Origin, Parameter, millis, stored_run};
+use super::{Numbered, Parameter, Writing, millis, stored_run};
 use crate::model::Kind;
-use crate::tables::LeftOut;
 use crate::tables::year::{dated_by, with_year, year_of};
+use crate::tables::{Batch, LeftOut};
 
 /// Whether a row goes in a sweep of this run ($2) of the version ($1).
 pub(super) const STALE: &str =
@@ -34,22 +34,21 @@ pub(super) enum Insert {
 /// Returns their ids, sorted.
 pub(super) async fn stamp(
     transaction: &Transaction<'_>,
-    origin: &Origin,
+    batch: &Batch,
     rows: &[Numbered<'_>],
 ) -> Result<Vec<String>, Error> {
-    let Some((version, run)) = origin.source else { return Ok(Vec::new()) };
+    let Some((version, run)) = batch.source else { return Ok(Vec::new()) };
     let sql = format!(
         "UPDATE {table} AS row SET version = $4, run = $5, ordinal = new.ordinal
          FROM unnest($1, $2, $3) AS new (id, hash, ordinal)
          WHERE row.data_id = new.id AND row.hash = new.hash AND {gives_way}
          RETURNING row.data_id",
-        table = origin.kind.name(),
+        table = batch.kind.name(),
         gives_way = gives_way("$4", "$5", "new.ordinal")
     );
-    let hashes: Vec<&str> = rows.iter().map(|(_, row)| row.hash).collect();
     let parameters: [Parameter<'_>; 5] = [
         (&ids(rows), Type::TEXT_ARRAY),
-        (&hashes, Type::TEXT_ARRAY),
+        (&hashes(rows), Type::TEXT_ARRAY),
         (&ordinals(rows), Type::INT8_ARRAY),
         (&version.to_string(), Type::TEXT),
         (&stored_run(run), Type::INT8),
@@ -68,11 +67,12 @@ pub(super) async fn stamp(
 /// looked for.
 pub(super) async fn upsert(
     transaction: &Transaction<'_>,
-    origin: &Origin,
+    writing: &Writing<'_>,
     rows: &[Numbered<'_>],
     insert: Insert,
 ) -> Result<u64, Error> {
-    let kind = origin.kind;
+    let Writing { batch, now, .. } = writing;
+    let kind = batch.kind;
     let table = kind.name();
     let new = "(SELECT unnest($1) AS id, unnest($2) AS hash, unnest($3) AS data,
                        unnest($4) AS ordinal) AS new";
@@ -114,19 +114,18 @@ pub(super) async fn upsert(
             gives_way = gives_way("$5", "$6", "new.ordinal")
         ),
     };
-    let hashes: Vec<&str> = rows.iter().map(|(_, row)| row.hash).collect();
-    let latest = origin.now.year() + 1;
-    let (version, run) = origin.source.unzip();
+    let latest = now.year() + 1;
+    let (version, run) = batch.source.unzip();
     let data: Vec<Stored<'_>> =
-        rows.iter().map(|(_, row)| Stored { json: row.json, kind, latest }).collect();
+        rows.iter().map(|(_, row)| Stored { json: text(&row.json), kind, latest }).collect();
     let parameters: [Parameter<'_>; 7] = [
         (&ids(rows), Type::TEXT_ARRAY),
-        (&hashes, Type::TEXT_ARRAY),
+        (&hashes(rows), Type::TEXT_ARRAY),
         (&data, Type::TEXT_ARRAY),
         (&ordinals(rows), Type::INT8_ARRAY),
         (&version.map(|version| version.to_string()), Type::TEXT),
         (&run.map(stored_run), Type::INT8),
-        (&millis(origin.now), Type::FLOAT8),
+        (&millis(*now), Type::FLOAT8),
     ];
     transaction.execute_typed(&sql, &parameters).await
 }
@@ -134,16 +133,16 @@ pub(super) async fn upsert(
 /// What of these rows was not written: all others are there as they came.
 pub(super) async fn left_out(
     transaction: &Transaction<'_>,
-    origin: &Origin,
+    batch: &Batch,
     rows: &[Numbered<'_>],
     insert: Insert,
 ) -> Result<LeftOut, Error> {
-    let Some((version, run)) = origin.source else { return Ok(LeftOut::default()) };
+    let Some((version, run)) = batch.source else { return Ok(LeftOut::default()) };
     let sql = format!(
         "SELECT count(*), count(*) FILTER (WHERE (row.version, row.run, row.ordinal)
                                                IS DISTINCT FROM ($3, $4, new.ordinal))
          FROM {} AS row JOIN unnest($1, $2) AS new (id, ordinal) ON row.data_id = new.id",
-        origin.kind.name()
+        batch.kind.name()
     );
     let parameters: [Parameter<'_>; 4] = [
         (&ids(rows), Type::TEXT_ARRAY),
@@ -162,12 +161,23 @@ pub(super) async fn left_out(
 }
 
 fn ids<'a>(rows: &[Numbered<'a>]) -> Vec<&'a str> {
-    rows.iter().map(|(_, row)| row.id).collect()
+    rows.iter().map(|(_, row)| &*row.id).collect()
+}
+
+/// As the column holds them: lower-case hex.
+fn hashes(rows: &[Numbered<'_>]) -> Vec<String> {
+    rows.iter().map(|(_, row)| String::from_utf8_lossy(&row.hash.hex()).into_owned()).collect()
 }
 
 fn ordinals(rows: &[Numbered<'_>]) -> Vec<Option<i64>> {
     let stored = |(_, row): &Numbered<'_>| row.ordinal.map(|ordinal| ordinal.0.cast_signed());
     rows.iter().map(stored).collect()
+}
+
+/// JSON of ours is UTF-8, and a message that is not is no record; anything else would be refused by the
+/// server.
+fn text(json: &[u8]) -> &str {
+    std::str::from_utf8(json).unwrap_or_default()
 }
 
 /// A record as the table holds it.

@@ -4,9 +4,9 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::order::Insert;
-use super::{Origin, Parameter, stored_run};
+use super::{Parameter, stored_run};
 use crate::model::{DumpName, Run};
-use crate::tables::Which;
+use crate::tables::{Batch, Which};
 
 /// The highest run of a version and type of which ordinals are noted.
 ///
@@ -47,12 +47,12 @@ pub async fn remember_sweep(client: &Client, which: &Which) -> Result<(), Error>
 /// remembered until the transaction ends.
 pub(super) async fn may_insert(
     transaction: &Transaction<'_>,
-    origin: &Origin,
+    batch: &Batch,
 ) -> Result<Insert, Error> {
-    let Some((version, run)) = origin.source else { return Ok(Insert::Allowed) };
+    let Some((version, run)) = batch.source else { return Ok(Insert::Allowed) };
     let sql = "SELECT (version, run) > ($2, $3) FROM extractor_swept WHERE type = $1 FOR SHARE";
     let parameters: [Parameter<'_>; 3] = [
-        (&origin.kind.name(), Type::TEXT),
+        (&batch.kind.name(), Type::TEXT),
         (&version.to_string(), Type::TEXT),
         (&stored_run(run), Type::INT8),
     ];

@@ -4,8 +4,9 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
 
 use super::runs::is_older_than_sweep;
-use super::{Group, Row, stored_run};
+use super::stored_run;
 use crate::model::{Kind, Timestamp};
+use crate::tables::{Batch, Row};
 
 /// Whether a row goes in a sweep of this run (?2) of the version (?1).
 pub(super) const STALE: &str =
@@ -21,7 +22,7 @@ pub(super) enum Wrote {
     NothingSwept,
 }
 
-/// The statement for a group of rows.
+/// The statement for a batch of rows.
 pub(super) struct Upsert<'c> {
     connection: &'c Connection,
     kind: Kind,
@@ -31,36 +32,36 @@ pub(super) struct Upsert<'c> {
 }
 
 impl<'c> Upsert<'c> {
-    /// The statement with everything bound that is the same for a whole group. Within the
+    /// The statement with everything bound that is the same for a whole batch. Within the
     /// transaction that writes, which no sweep can get between.
     pub(super) fn new(
         connection: &'c Connection,
-        group: &Group<'_>,
+        batch: &Batch,
         now: Timestamp,
     ) -> rusqlite::Result<Upsert<'c>> {
-        let kind = group.kind;
-        let only_there = match group.source {
+        let kind = batch.kind;
+        let only_there = match batch.source {
             Some((version, run)) => is_older_than_sweep(connection, kind, version, run)?,
             None => false,
         };
         let sql = if only_there { update_sql(kind) } else { upsert_sql(kind) };
         let mut statement = connection.prepare_cached(sql)?;
-        let (version, run) = group.source.unzip();
+        let (version, run) = batch.source.unzip();
         statement.raw_bind_parameter(4, version.map(|version| version.to_string()))?;
         statement.raw_bind_parameter(5, run.map(stored_run))?;
         statement.raw_bind_parameter(6, format!("{now:.3}"))?;
         Ok(Upsert { connection, kind, statement, only_there })
     }
 
-    pub(super) fn row(&mut self, row: &Row<'_>) -> rusqlite::Result<Wrote> {
-        self.statement.raw_bind_parameter(1, row.id)?;
+    pub(super) fn row(&mut self, row: &Row) -> rusqlite::Result<Wrote> {
+        self.statement.raw_bind_parameter(1, &*row.id)?;
         self.statement.raw_bind_parameter(2, text(&row.hash.hex()))?;
-        self.statement.raw_bind_parameter(3, text(row.json))?;
+        self.statement.raw_bind_parameter(3, text(&row.json))?;
         let ordinal = row.ordinal.map(|ordinal| ordinal.0.cast_signed());
         self.statement.raw_bind_parameter(7, ordinal)?;
         if self.statement.raw_execute()? > 0 {
             Ok(Wrote::Row)
-        } else if self.only_there && !self.is_there(row.id)? {
+        } else if self.only_there && !self.is_there(&row.id)? {
             Ok(Wrote::NothingSwept)
         } else {
             Ok(Wrote::NothingLater)
