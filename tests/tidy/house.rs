@@ -46,7 +46,7 @@ impl House {
         for (module, room) in &self.0 {
             let paths = room.paths.iter().chain(room.uses.values().map(|used| &used.path));
             all.extend(
-                paths.filter_map(|path| Some((room.file.as_str(), self.from_root(module, path)?))),
+                paths.filter_map(|path| Some((room.file.as_str(), self.rooted(module, path)?))),
             );
         }
         all
@@ -93,7 +93,7 @@ impl House {
     /// or not of this crate.
     fn home(&self, module: &Module, path: &[String], depth: usize) -> Option<&Module> {
         assert!(depth < 16, "{module:?} and others pass {path:?} on to each other");
-        let path = self.from_root(module, path)?;
+        let path = self.rooted(module, path)?;
         let known = (0..=path.len()).rev().find(|end| self.0.contains_key(&path[..*end]))?;
         let (at, rest) = path.split_at(known);
         let (home, room) = self.0.get_key_value(at)?;
@@ -105,7 +105,7 @@ impl House {
     }
 
     /// A path in `module` from the crate's root; none if it leads elsewhere.
-    fn from_root(&self, module: &Module, path: &[String]) -> Option<Module> {
+    fn rooted(&self, module: &Module, path: &[String]) -> Option<Module> {
         let (first, rest) = path.split_first()?;
         let (mut start, mut rest) = match first.as_str() {
             "crate" => (Module::new(), rest),
@@ -115,10 +115,10 @@ impl House {
                 if let Some(used) = self.0.get(module)?.uses.get(name)
                     && used.path.first().is_some_and(|first| first != name)
                 {
-                    return self.from_root(module, &[&used.path[..], rest].concat());
+                    return self.rooted(module, &[&used.path[..], rest].concat());
                 }
                 let child = [&module[..], std::slice::from_ref(first)].concat();
-                self.0.contains_key(&child).then(|| (child, rest))?
+                self.0.contains_key(&child).then_some((child, rest))?
             }
         };
         while let Some(("super", further)) = rest.split_first().map(|(next, f)| (next.as_str(), f))
