@@ -14,6 +14,7 @@ mod exit;
 mod extract;
 mod logging;
 mod owner;
+mod panics;
 mod platform;
 mod progress;
 mod reference;
@@ -43,6 +44,7 @@ use owner::Usage;
 /// Runs the program.
 pub fn run() -> ExitCode {
     allocator::fix_thresholds();
+    panics::hush();
     // Two of them in one process panic when either is first needed, and rustls takes none by itself.
     _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::try_parse().unwrap_or_else(|error| {

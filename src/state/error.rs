@@ -151,6 +151,11 @@ impl StateError {
         }
     }
 
+    /// A store that cannot be trusted, and why.
+    pub(super) fn damaged(dir: &Path, words: String) -> StateError {
+        StateError::Damaged { dir: dir.to_owned(), words }
+    }
+
     /// Whether the store is beyond use for whoever has it open: it must be opened again, and a
     /// person may have to act first.
     pub const fn is_final(&self) -> bool {
@@ -166,16 +171,6 @@ impl StateError {
             | StateError::Export { .. }
             | StateError::NotEmpty { .. }
             | StateError::NoSnapshot { .. } => false,
-        }
-    }
-
-    /// What sled says, as damage or as the disk's refusal.
-    pub(super) fn sled(dir: &Path, error: &sled::Error) -> StateError {
-        match error {
-            sled::Error::Io(error) if error.kind() != std::io::ErrorKind::Other => {
-                StateError::disk("use the store in", dir, error)
-            }
-            other => StateError::Damaged { dir: dir.to_owned(), words: other.to_string() },
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::model::{
 
 use super::forced::{ForceWord, Forced};
 use super::ledger::{Advance, Begun, Ledger};
+use super::memory::Memory;
 use super::outbox::{OutboxId, Owes};
 use super::view::{Inspection, OwedEntry};
 use super::{Download, DownloadKey, FileKey, FileState, StateError};
@@ -59,12 +60,33 @@ impl Keeper {
     /// # Errors
     /// If another process owns it, or it is damaged or newer, or the disk says no.
     pub async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Keeper, StateError> {
+        let folder = dir.to_owned();
+        Keeper::of(dir, move || Ledger::open(&folder, clock)).await
+    }
+
+    /// Opens a store in memory, for a simulation: no file of it is made, and no lock is taken. `dir`
+    /// is what messages call it.
+    ///
+    /// # Errors
+    /// If a row does not decode.
+    pub async fn in_memory(
+        dir: &Path,
+        memory: Memory,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Keeper, StateError> {
+        let folder = dir.to_owned();
+        Keeper::of(dir, move || Ledger::in_memory(&folder, &memory, clock)).await
+    }
+
+    async fn of(
+        dir: &Path,
+        open: impl FnOnce() -> Result<Ledger, StateError> + Send + 'static,
+    ) -> Result<Keeper, StateError> {
         let (orders, queue) = mpsc::channel(QUEUE);
         let (opened, outcome) = oneshot::channel();
-        let folder = dir.to_owned();
         std::thread::Builder::new()
             .name("state".to_owned())
-            .spawn(move || match Ledger::open(&folder, clock) {
+            .spawn(move || match open() {
                 Ok(ledger) => {
                     if opened.send(Ok(())).is_ok() {
                         keep(ledger, queue);

@@ -15,14 +15,16 @@ use metrics::histogram;
 use crate::model::fault::{durable, place};
 use crate::model::{Clock, DumpName, Identity, Job, Kind, Timestamp, Version, metric};
 
+use super::disk::guarded;
 use super::layout::{
     COUNTERS_KEY, Tree, bounded, file_key, job_key, job_prefix, sequence_key, version_prefix,
 };
 use super::lifecycle::{self, Event};
 use super::lock::Lock;
+use super::memory::Memory;
 use super::outbox::OutboxId;
 use super::rows::Counters;
-use super::store::{Changes, Store, guarded};
+use super::store::{Changes, Store};
 use super::view::{EventEntry, Inspection, JobEntry, OwedEntry, RunEntry};
 use super::{FileKey, FileState, Holder, Illegal, StateError, Status, open, snapshot};
 
@@ -50,8 +52,9 @@ pub(super) struct Ledger {
     snapshot_due: bool,
     /// What the snapshot lacks, since when on the clock; none if nothing.
     behind_since: Option<Duration>,
-    /// Held until sled has closed its files: dropped last.
-    _lock: Lock,
+    /// Held until sled has closed its files: dropped last. A store in memory has none, and no
+    /// snapshot beside it.
+    lock: Option<Lock>,
 }
 
 impl Ledger {
@@ -61,6 +64,22 @@ impl Ledger {
     /// If another process owns it, or it is damaged or newer, or the disk says no.
     pub(super) fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Ledger, StateError> {
         let (store, lock) = open::own(dir, clock.now())?;
+        Ledger::of(store, Some(lock), clock)
+    }
+
+    /// Opens a store in memory; `dir` is what it is called.
+    ///
+    /// # Errors
+    /// If a row does not decode.
+    pub(super) fn in_memory(
+        dir: &Path,
+        memory: &Memory,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Ledger, StateError> {
+        Ledger::of(memory.open(dir)?, None, clock)
+    }
+
+    fn of(store: Store, lock: Option<Lock>, clock: Arc<dyn Clock>) -> Result<Ledger, StateError> {
         let (runs, events) = (store.numbers(Tree::Runs)?, store.numbers(Tree::Journal)?);
         let counters = store.get(Tree::Meta, COUNTERS_KEY)?.unwrap_or_default();
         let mut ledger = Ledger {
@@ -75,7 +94,7 @@ impl Ledger {
             unpruned: true,
             snapshot_due: false,
             behind_since: None,
-            _lock: lock,
+            lock,
         };
         ledger.close_attempts_of_the_dead()?;
         Ok(ledger)
@@ -159,7 +178,10 @@ impl Ledger {
 
     fn write_snapshot(&mut self) -> Result<(), StateError> {
         self.behind_since = None;
-        snapshot::write(self.store.dir(), &self.store.inspect(false)?)
+        match self.lock {
+            Some(_) => snapshot::write(self.store.dir(), &self.store.inspect(false)?),
+            None => Ok(()),
+        }
     }
 
     /// Makes everything durable, and the snapshot too if it is behind.
@@ -172,7 +194,7 @@ impl Ledger {
         if self.behind_since.is_some() { self.write_snapshot() } else { Ok(()) }
     }
 
-    /// Does something that may find the store damaged, by an error or by a panic inside sled.
+    /// Does something that may find the store damaged, by an error or by a panic below.
     /// After damage, or the disk's refusal, nothing is written any more.
     ///
     /// # Errors

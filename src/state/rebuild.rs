@@ -1,25 +1,22 @@
 //! Making a store anew: from an export, from the snapshot, from itself.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::model::Timestamp;
 use crate::model::fault::place;
 
 use super::StateError;
+use super::disk::{self, Compacted, Disk};
 use super::folder::{remove_folder, rename, sync_folder};
 use super::layout::{
     COUNTERS_KEY, Tree, download_key, file_key, forced_key, job_key, sequence_key, token_key,
 };
 use super::lock::{Lock, PATIENCE};
-use super::open::{self, COMPACT, NEW, OLD, STORE};
+use super::open::{self, NEW, STORE};
 use super::rows::Counters;
 use super::snapshot;
-use super::store::{Changes, Store, guarded};
+use super::store::{Changes, Store};
 use super::view::{EventEntry, Inspection};
-
-/// How many rows go into one transaction where it may take several.
-const ROWS: usize = 256;
 
 /// What a repair did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +25,6 @@ pub struct Repaired {
     pub aside: Option<PathBuf>,
     /// How many files the new store knows.
     pub files: usize,
-}
-
-/// What a compaction did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compacted {
-    /// Bytes on disk before.
-    pub before: u64,
-    /// Bytes on disk after.
-    pub after: u64,
 }
 
 /// Takes in what `state export` wrote. With `replace`, what the store holds goes. Returns how many
@@ -54,7 +42,7 @@ pub fn import(dir: &Path, text: &str, replace: bool, now: Timestamp) -> Result<u
     let mut changes = Changes::default();
     for tree in Tree::ALL.into_iter().filter(|tree| *tree != Tree::Meta && *tree != Tree::Points) {
         for row in store.scan_raw(tree, b"") {
-            changes.remove(tree, row?.0.to_vec());
+            changes.remove(tree, row?.0);
         }
     }
     for pass in &held.forced {
@@ -93,7 +81,7 @@ pub fn repair(dir: &Path, from_nothing: bool, now: Timestamp) -> Result<Repaired
     };
     let new = dir.join(NEW);
     remove_folder(&new)?;
-    let store = Store::create(dir, &new)?;
+    let store = Store::begin(dir, Disk::create(dir, &new)?)?;
     let mut changes = Changes::default();
     put_rows(&mut changes, &known, now, "rebuilt from the snapshot (state repair)");
     store.commit(&changes)?;
@@ -124,49 +112,18 @@ fn free_name(dir: &Path) -> PathBuf {
     }
 }
 
-/// Writes the store anew, resume points included, as small as it can be. Whenever it is cut off, the next owner finds the old store or the new one.
+/// Writes the store anew, resume points included, as small as it can be. Whenever it is cut off, the
+/// next owner finds the old store or the new one.
 ///
 /// # Errors
 /// If another process owns the directory, the store is damaged, or the disk says no.
 pub fn compact(dir: &Path, now: Timestamp) -> Result<Compacted, StateError> {
+    // It is of this format then, and every row of it can be read.
     let (store, lock) = open::own(dir, now)?;
-    let (place_of_store, compact, old) = (dir.join(STORE), dir.join(COMPACT), dir.join(OLD));
-    let new = Store::create(dir, &compact)?;
-    guarded(dir, || copy_rows(&store, &new))?;
-    new.flush()?;
-    drop(new);
-    sync_folder(&compact)?;
     drop(store);
-    let before = size_of(&place_of_store);
-    place("state.compact.built");
-    rename(&place_of_store, &old)?;
-    place("state.compact.aside");
-    rename(&compact, &place_of_store)?;
-    sync_folder(dir)?;
-    place("state.compact.swapped");
-    remove_folder(&old)?;
+    let compacted = disk::compact(dir, &dir.join(STORE))?;
     drop(lock);
-    Ok(Compacted { before, after: size_of(&place_of_store) })
-}
-
-fn copy_rows(from: &Store, to: &Store) -> Result<(), StateError> {
-    for tree in Tree::ALL {
-        let mut rows = from.scan_raw(tree, b"").peekable();
-        while rows.peek().is_some() {
-            let mut changes = Changes::default();
-            for row in rows.by_ref().take(ROWS) {
-                let (key, value) = row?;
-                changes.put_raw(tree, key.to_vec(), value.to_vec());
-            }
-            to.commit(&changes)?;
-        }
-    }
-    Ok(())
-}
-
-fn size_of(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum()
+    Ok(compacted)
 }
 
 /// Every row of `known`, and the event that says where they come from.

@@ -8,10 +8,11 @@ use std::path::Path;
 use crate::model::Timestamp;
 use crate::model::fault::place;
 
+use super::disk::{Disk, guarded};
 use super::folder::{copy_folder, remove_folder, rename, sync_folder};
 use super::layout::{COUNTERS_KEY, FORMAT, FORMAT_KEY, PLACES_PROVEN, Row, Tree, file_key};
 use super::rows::Counters;
-use super::store::{Changes, Store, guarded};
+use super::store::{Changes, Store};
 use super::view::{EventEntry, OwedEntry};
 use super::{FileState, StateError, Status};
 
@@ -27,7 +28,7 @@ pub(super) fn upgrade(
 ) -> Result<Store, StateError> {
     keep_copy(dir, store, from)?;
     place("state.upgrade.copied");
-    let store = Store::open(dir, store, true)?;
+    let store = Store::new(dir, Disk::open(dir, store, true)?);
     guarded(dir, || {
         if from == 0 {
             files_of_format_0(&store)?;
@@ -69,7 +70,7 @@ fn files_of_format_0(store: &Store) -> Result<(), StateError> {
         }
         if let Some(state) = store.get::<FileState>(Tree::Files, &key)? {
             let mut changes = Changes::default();
-            changes.put(Tree::Files, key.to_vec(), &state);
+            changes.put(Tree::Files, key, &state);
             store.commit(&changes)?;
             store.flush()?;
             place("state.upgrade.row");
