@@ -2,7 +2,8 @@
 //! defects, read by the real reader, splitter, parser, delivery, window and store with everything
 //! tiny, and stopped at every ordinal and every durable step, by limit, stop and crash. The law: what
 //! is in the sink, what was set aside, the counts and the final state are those of a run that
-//! nothing interrupted, and `complete` is never said of less.
+//! nothing interrupted, and `complete` is never said of less. Where the sink is in memory the store is
+//! too; with a real sink it is the real one.
 //!
 //! `DISCOGS_TEST_SEED` repeats a run, `DISCOGS_TEST_SECONDS` makes it longer.
 
@@ -119,7 +120,8 @@ impl Simulation {
     /// A pass that nothing interrupts, with a copy of every moment of it.
     fn watched(&mut self, world: &World, sink: &Memory) -> (End, Vec<Moment>) {
         let counted = sink.clone();
-        let moments = Moments::of(&world.state(), move || counted.steps());
+        let store = world.store.as_ref().unwrap();
+        let moments = Moments::of(&world.state(), store, move || counted.steps());
         let end = self.pass(world, sink, None);
         (end, moments.take())
     }
@@ -140,13 +142,13 @@ impl Simulation {
         let last = reference.known.checkpoint.ordinal().0;
 
         for at in 0..last {
-            let (world, sink) = (world.with_state(None), Memory::new(seed));
+            let (world, sink) = (world.anew(), Memory::new(seed));
             self.pass(&world, &sink, Some(at));
             reference.check_inside(&world, &sink, "limit");
             self.go_on(random, &reference, world, sink, &format!("limit {at}"));
         }
         for at in 1..=last {
-            let (world, sink) = (world.with_state(None), Memory::new(seed));
+            let (world, sink) = (world.anew(), Memory::new(seed));
             let stop = CancellationToken::new();
             sink.stop_after(at, stop.clone());
             self.pass_until(&world, &sink, None, stop);
@@ -156,7 +158,7 @@ impl Simulation {
         for (index, moment) in moments.iter().enumerate() {
             let until = moments.get(index + 1).map_or(sink.steps(), |next| next.sink_steps);
             for steps in [moment.sink_steps, until] {
-                let world = world.with_state(Some(moment.state.path()));
+                let world = world.at(moment);
                 let sink = sink.at(steps);
                 reference.check_inside(&world, &sink, "crash");
                 let how = format!("crash at moment {index}, the sink after {steps} steps");
@@ -207,7 +209,7 @@ impl Simulation {
                     let to = moments.get(index + 1).map_or(sink.steps(), |next| next.sink_steps);
                     let steps = random.random_range(from..=to.max(from));
                     write!(how, ", crash at moment {index}, the sink after {steps} steps").unwrap();
-                    let crashed = world.with_state(Some(moments[index].state.path()));
+                    let crashed = world.at(&moments[index]);
                     (world, sink) = (crashed, sink.at(steps));
                 }
             }
@@ -271,12 +273,12 @@ impl Simulation {
         // Which of a refused and a broken record is one too many, depends on which is known first.
         let refusals = scale.max_bad_records > records;
         let document = Document::generate(random, records, refusals);
-        let reference = World::new(&document.gzip, scale);
+        let reference = World::on_disk(&document.gzip, scale);
         let end = self.real_pass(&reference, real, None);
         let expected = (real.content)(reference.folder.path());
         let known = reference.known().unwrap();
 
-        let world = World::new(&document.gzip, scale);
+        let world = World::on_disk(&document.gzip, scale);
         let mut how = real.name.to_owned();
         for _ in 0..random.random_range(1..6) {
             let after = random.random_range(1..12);

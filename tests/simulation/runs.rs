@@ -14,7 +14,7 @@ use discogs_extractor::dump::identify;
 use discogs_extractor::model::{Identity, Kind, Run, Sha256, Timestamp, Version};
 use discogs_extractor::sink::Sink;
 use discogs_extractor::state::view::FileEntry;
-use discogs_extractor::state::{ForceWord, Keeper, Status, open_for_inspection};
+use discogs_extractor::state::{ForceWord, Keeper, Memory as Store, Status};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::document::edition;
 use super::sink::{Memory, Table};
-use super::support::copy_folder;
 use super::world::{End, How, Moments, Scale, Skewed, World, folder, pass};
 use super::{SECONDS_OF_RUNS, Simulation, seconds, seed};
 
@@ -44,14 +43,15 @@ struct Runs<'a> {
     dumps: TempDir,
     /// All that ever were, to be told by their identity.
     contents: Vec<Content>,
-    /// State directories.
-    stores: Vec<TempDir>,
+    /// Where each of them sets bad records aside.
+    folders: Vec<TempDir>,
+    stores: Vec<Store>,
     /// What each of them was last seen to know; none where that is to be looked up.
     known: Vec<Option<Vec<FileEntry>>>,
     /// What time it is where they are.
     clocks: Vec<Skewed>,
-    /// State directories as they once were.
-    backups: Vec<TempDir>,
+    /// Stores as they once were.
+    backups: Vec<Store>,
     sink: Memory,
     /// Which content each run is of.
     content_of: BTreeMap<(Version, Run), usize>,
@@ -90,7 +90,7 @@ impl Runs<'_> {
     }
 
     fn state(&self, store: usize) -> PathBuf {
-        self.stores[store].path().join("state")
+        self.folders[store].path().join("state")
     }
 
     /// One pass of one store, ended in some way.
@@ -125,7 +125,8 @@ impl Runs<'_> {
         )
         .unwrap();
         let (sink, counted) = (self.sink.clone(), self.sink.clone());
-        let moments = crash.then(|| Moments::of(&self.state(store), move || counted.steps()));
+        let (state, its_store) = (self.state(store), self.stores[store].clone());
+        let moments = crash.then(|| Moments::of(&state, &its_store, move || counted.steps()));
         let before = self.sink.steps();
         let end = self.pass(store, version, forced, how, stop, Arc::new(sink));
         write!(self.how, ": {end:?}").unwrap();
@@ -139,9 +140,7 @@ impl Runs<'_> {
         let to = moments.get(index + 1).map_or(self.sink.steps(), |next| next.sink_steps);
         let steps = self.random.random_range(from..=to.max(from));
         write!(self.how, " (crash at moment {index}, the sink after {steps} steps)").unwrap();
-        let crashed = folder();
-        copy_folder(moments[index].state.path(), &crashed.path().join("state"));
-        self.stores[store] = crashed;
+        self.stores[store] = moments[index].store.after_crash();
         self.known[store] = None;
         self.sink = self.sink.at(steps);
     }
@@ -157,8 +156,10 @@ impl Runs<'_> {
     ) -> End {
         self.simulation.passes += 1;
         let (state, dump, scale) = (self.state(store), self.dump(version), self.scale);
+        let store_of_it = self.stores[store].clone();
         let (end, known) = self.simulation.runtime.block_on(async {
-            let keeper = Keeper::open(&state, Arc::new(how.clock)).await.unwrap();
+            let clock = Arc::new(how.clock);
+            let keeper = Keeper::in_memory(&state, store_of_it, clock).await.unwrap();
             if forced {
                 let (job, kinds) = (sink.job().clone(), vec![Kind::Labels]);
                 let word = ForceWord::Restart;
@@ -173,22 +174,15 @@ impl Runs<'_> {
         end
     }
 
-    /// A state directory is saved, or what was saved put back.
+    /// A store is saved, or what was saved put back.
     fn back_up(&mut self) {
         let store = self.random.random_range(0..self.stores.len());
         if self.backups.is_empty() || self.random.random_bool(0.5) {
-            if self.state(store).exists() {
-                let backup = folder();
-                copy_folder(&self.state(store), &backup.path().join("state"));
-                self.backups.push(backup);
-                write!(self.how, "\nstore {store} is backed up").unwrap();
-            }
+            self.backups.push(self.stores[store].after_crash());
+            write!(self.how, "\nstore {store} is backed up").unwrap();
         } else {
             let backup = self.random.random_range(0..self.backups.len());
-            let restored = folder();
-            let saved = self.backups[backup].path().join("state");
-            copy_folder(&saved, &restored.path().join("state"));
-            self.stores[store] = restored;
+            self.stores[store] = self.backups[backup].after_crash();
             self.known[store] = None;
             write!(self.how, "\nstore {store} is put back to backup {backup}").unwrap();
         }
@@ -201,7 +195,7 @@ impl Runs<'_> {
         for store in 0..self.stores.len() {
             let known = match self.known[store].take() {
                 Some(known) => known,
-                None => open_for_inspection(&self.state(store)).unwrap().files,
+                None => self.stores[store].inspect().unwrap().files,
             };
             for file in &known {
                 let Some(run) = file.state.run else { continue };
@@ -267,8 +261,8 @@ impl Simulation {
         let mut random = StdRng::seed_from_u64(seed);
         let mut scale = Scale::random(&mut random);
         scale.max_bad_records = 10_000;
-        let stores = (0..random.random_range(1..4)).map(|_| folder()).collect::<Vec<_>>();
-        let clocks = stores.iter().map(|_| {
+        let folders = (0..random.random_range(1..4)).map(|_| folder()).collect::<Vec<_>>();
+        let clocks = folders.iter().map(|_| {
             let by_millis = random.random_range(-10_000_000..10_000_000);
             Skewed { by_millis, ..Skewed::default() }
         });
@@ -280,8 +274,9 @@ impl Simulation {
             scale,
             dumps: folder(),
             contents: Vec::new(),
-            known: stores.iter().map(|_| None).collect(),
-            stores,
+            known: folders.iter().map(|_| None).collect(),
+            stores: folders.iter().map(|_| Store::default()).collect(),
+            folders,
             clocks,
             backups: Vec::new(),
             sink,

@@ -10,7 +10,7 @@ use discogs_extractor::dump::Dump;
 use discogs_extractor::model::{Checkpoint, Clock, SystemClock, Timestamp, fault};
 use discogs_extractor::pipeline::{FileEnd, Input, Pass, Settings, Sizes, Told, queue};
 use discogs_extractor::sink::Sink;
-use discogs_extractor::state::{Keeper, Status, open_for_inspection};
+use discogs_extractor::state::{Inspection, Keeper, Memory as Store, Status, open_for_inspection};
 use rand::Rng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
@@ -69,21 +69,34 @@ pub struct Known {
 pub struct World {
     pub folder: TempDir,
     pub scale: Scale,
+    /// The store, if it lies in memory and not in the state directory.
+    pub store: Option<Store>,
 }
 
 impl World {
+    /// One with its store in memory.
     pub fn new(gzip: &[u8], scale: Scale) -> World {
-        let world = World { folder: folder(), scale };
+        World { store: Some(Store::default()), ..World::on_disk(gzip, scale) }
+    }
+
+    pub fn on_disk(gzip: &[u8], scale: Scale) -> World {
+        let world = World { folder: folder(), scale, store: None };
         fs::write(world.dump(), gzip).unwrap();
         world
     }
 
-    /// Another one with the state of a moment.
-    pub fn with_state(&self, state: Option<&Path>) -> World {
-        let world = World { folder: folder(), scale: self.scale };
+    /// Another one, where nothing is known yet.
+    pub fn anew(&self) -> World {
+        let world = World { folder: folder(), scale: self.scale, store: Some(Store::default()) };
         fs::hard_link(self.dump(), world.dump()).unwrap();
-        if let Some(state) = state {
-            copy_folder(state, &world.state());
+        world
+    }
+
+    /// Another one with the state of a moment.
+    pub fn at(&self, moment: &Moment) -> World {
+        let world = World { store: Some(moment.store.after_crash()), ..self.anew() };
+        if let Some(set_aside) = &moment.set_aside {
+            copy_folder(set_aside.path(), &world.bad_records());
         }
         world
     }
@@ -109,9 +122,26 @@ impl World {
         end
     }
 
+    /// Where bad records are set aside.
+    pub fn bad_records(&self) -> PathBuf {
+        self.state().join("bad-records")
+    }
+
     /// The store, owned.
     pub async fn open(&self) -> Keeper {
-        Keeper::open(&self.state(), Arc::new(SystemClock::new())).await.unwrap()
+        let (state, clock) = (self.state(), Arc::new(SystemClock::new()));
+        let opened = match &self.store {
+            Some(store) => Keeper::in_memory(&state, store.clone(), clock).await,
+            None => Keeper::open(&state, clock).await,
+        };
+        opened.unwrap()
+    }
+
+    fn inspect(&self) -> Inspection {
+        match &self.store {
+            Some(store) => store.inspect().unwrap(),
+            None => open_for_inspection(&self.state()).unwrap(),
+        }
     }
 
     /// One pass, of several with one owner of the store.
@@ -128,10 +158,9 @@ impl World {
 
     /// What is known after it.
     pub fn known(&self) -> Option<Known> {
-        let inspection = open_for_inspection(&self.state()).unwrap();
-        let file = inspection.files.into_iter().next()?;
+        let file = self.inspect().files.into_iter().next()?;
         let mut set_aside = BTreeMap::new();
-        gather(&self.state().join("bad-records"), &mut set_aside);
+        gather(&self.bad_records(), &mut set_aside);
         Some(Known {
             status: file.state.status,
             checkpoint: file.state.checkpoint,
@@ -232,9 +261,11 @@ fn gather(folder: &Path, into: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// The store as it was after a durable step, and how far the sink was then.
+/// The state as it was after a durable step, and how far the sink was then.
 pub struct Moment {
-    pub state: TempDir,
+    pub store: Store,
+    /// The bad records, if there were any.
+    pub set_aside: Option<TempDir>,
     pub sink_steps: usize,
 }
 
@@ -245,17 +276,25 @@ pub struct Moments {
 }
 
 impl Moments {
-    pub fn of(state: &Path, sink_steps: impl Fn() -> usize + Send + Sync + 'static) -> Moments {
+    pub fn of(
+        state: &Path,
+        store: &Store,
+        sink_steps: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Moments {
         let taken: Arc<Mutex<Vec<Moment>>> = Arc::default();
-        let (state, into) = (state.to_owned(), Arc::clone(&taken));
-        let watched = state.clone();
+        let (store, into) = (store.clone(), Arc::clone(&taken));
+        let bad_records = state.join("bad-records");
         let take_one = move || {
-            let moment = Moment { state: folder(), sink_steps: sink_steps() };
-            copy_folder(&watched, moment.state.path());
-            into.lock().unwrap().push(moment);
+            let set_aside = bad_records.is_dir().then(|| {
+                let copy = folder();
+                copy_folder(&bad_records, copy.path());
+                copy
+            });
+            let (store, sink_steps) = (store.after_crash(), sink_steps());
+            into.lock().unwrap().push(Moment { store, set_aside, sink_steps });
         };
-        fault::watch(&state, Some(Arc::new(take_one)));
-        Moments { state, taken }
+        fault::watch(state, Some(Arc::new(take_one)));
+        Moments { state: state.to_owned(), taken }
     }
 
     pub fn take(&self) -> Vec<Moment> {
