@@ -255,9 +255,11 @@ fn note(entry: &FileEntry, line: &FileLine, inspection: &Inspection) -> String {
 }
 
 fn position(position: crate::model::Position) -> String {
-    use crate::model::Position;
+    use crate::model::{Position, XmlOffset};
     match position {
         Position::Beginning => "the beginning".to_owned(),
+        // A consumer sees no bytes of the dump.
+        Position::At(ordinal, XmlOffset(0)) => format!("record {}", grouped(ordinal.0)),
         Position::At(ordinal, xml) => {
             format!("record {}, byte {} of the XML", grouped(ordinal.0), grouped(xml.0))
         }

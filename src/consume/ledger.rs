@@ -1,4 +1,4 @@
-//! Keeps in this process's own store what is known of each run, so that `state` shows it.
+//! Keeps in this process's own store what is written of each run, so that `state` shows it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,17 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::TypeNow;
 use crate::model::agreement::{Note, Sweep};
-use crate::model::{
-    Checkpoint, Clock, Confirmed, DumpName, Ending, GzipOffset, Identity, Job, Kind, Limits,
-    Ordinal, Place, Run, Version, Window, WindowError,
-};
-use crate::state::{Advance, Beginning, FileKey, Keeper, Owed, Owes, StateError};
+use crate::model::{Clock, DumpName, Job, Kind, Run, Version};
+use crate::state::{FileKey, Followed, Keeper, Owed, Owes, StateError, Written};
 
 /// How often it is looked whether anything changed.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Ordinals that are noted in one go.
-const STRIDE: u64 = 10_000;
 
 /// What can be said of a run at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +30,7 @@ struct RunNow {
 /// A run as the store has it.
 struct Kept {
     key: FileKey,
-    mark: Checkpoint,
-    complete: bool,
+    followed: Followed,
 }
 
 /// Follows the types until everything is told to stop.
@@ -81,7 +74,9 @@ impl Ledger {
                 };
                 let before: Vec<_> = self.kept.keys().filter(|name| same(name)).copied().collect();
                 for name in before {
-                    if let Some(kept) = self.kept.remove(&name).filter(|kept| !kept.complete) {
+                    if let Some(kept) =
+                        self.kept.remove(&name).filter(|kept| !kept.followed.complete)
+                    {
                         let at = self.clock.now();
                         self.keeper.stop(kept.key, "another run began".into(), at).await?;
                     }
@@ -101,15 +96,11 @@ impl Ledger {
         let name = DumpName { version: run.version, kind };
         let key =
             FileKey { job: self.job.clone(), version: run.version, kind, file: name.to_string() };
-        // The dump itself is not here; another run counts as another one.
-        let mut ends = [0; 32];
-        ends[..8].copy_from_slice(&run.run.map_or(0, |run| run.0).to_be_bytes());
-        let identity = Identity::Content { size: 0, ends };
         // A version has all types; which of them are never sent nobody tells.
         self.keeper.expect(self.job.clone(), run.version, Kind::ALL.to_vec()).await?;
-        let begun = self.keeper.begin(key.clone(), identity, None, self.clock.now()).await?;
-        let complete = matches!(begun.beginning, Beginning::AlreadyComplete { .. });
-        Ok(Kept { key, mark: begun.checkpoint, complete })
+        let of_sender = run.run.unwrap_or(Run(0));
+        let followed = self.keeper.follow(key.clone(), of_sender, self.clock.now()).await?;
+        Ok(Kept { key, followed })
     }
 
     /// Strikes an owed sweep off when it is done, and notes when it was refused.
@@ -131,7 +122,7 @@ impl Ledger {
     }
 
     async fn stop(self) -> Result<(), StateError> {
-        for kept in self.kept.into_values().filter(|kept| !kept.complete) {
+        for kept in self.kept.into_values().filter(|kept| !kept.followed.complete) {
             let at = self.clock.now();
             self.keeper.stop(kept.key, "the consumer ended".into(), at).await?;
         }
@@ -176,55 +167,27 @@ async fn step(
     kept: &mut Kept,
     run: &RunNow,
 ) -> Result<(), StateError> {
-    if kept.complete {
+    let Followed { written: before, complete } = kept.followed;
+    if complete {
         return Ok(());
     }
-    let at = clock.now();
-    let mut window =
-        Window::new(Limits { records: usize::MAX, bytes: usize::MAX }, kept.mark.clone());
-    // These steps follow each other by themselves.
-    if let Ok(Some(step)) = advance(&mut window, run) {
-        let advance = Advance { step, points: Vec::new(), gzip_offset: GzipOffset(0), at };
-        keeper.advance(kept.key.clone(), advance).await?.await?;
-        kept.mark = window.mark().clone();
-    }
-    if run.complete
-        && let Some(end) = window.mark().position.reached()
-        && let Ok(step) = window.finish(&Ending { last: window.mark().ordinal(), end, length: end })
-    {
-        let owes = Owes {
-            announcements: false,
-            sweep: run.sweep.is_some_and(|sweep| sweep != Sweep::Done),
-        };
-        keeper.complete(kept.key.clone(), step, owes, at).await?;
-        kept.complete = true;
-    }
-    Ok(())
-}
-
-/// The step to what is written, and over the bad records once nothing else is to come.
-fn advance(window: &mut Window, run: &RunNow) -> Result<Option<Confirmed>, WindowError> {
-    let mut joined: Option<Confirmed> = None;
-    let mut join = |step: Option<Confirmed>| -> Result<(), WindowError> {
-        joined = match (joined.take(), step) {
-            (Some(before), Some(step)) => Some(before.then(step)?),
-            (before, step) => before.or(step),
-        };
-        Ok(())
-    };
-    let place = |ordinal| Place::counted(Ordinal(ordinal), 1);
-    while window.mark().records < run.written {
-        let first = window.mark().ordinal().0 + 1;
-        let last = first + (run.written - window.mark().records).min(STRIDE) - 1;
-        for ordinal in first..=last {
-            window.sent(place(ordinal), 0)?;
+    let (key, at) = (kept.key.clone(), clock.now());
+    let records = before.records.max(run.written);
+    let written = if run.complete {
+        // Nothing else is to come then.
+        let bad_records = before.bad_records.max(run.bad_records);
+        let sweep = run.sweep.is_some_and(|sweep| sweep != Sweep::Done);
+        let written = Written { records, bad_records };
+        keeper.wrote_all(key, written, Owes { announcements: false, sweep }, at).await?;
+        written
+    } else {
+        let written = Written { records, ..before };
+        if written == before {
+            return Ok(());
         }
-        join(window.confirm(Ordinal(first)..=Ordinal(last), None)?)?;
-    }
-    while run.complete && window.mark().bad_records < run.bad_records {
-        let ordinal = window.mark().ordinal().0 + 1;
-        window.sent(place(ordinal), 0)?;
-        join(window.set_aside(Ordinal(ordinal))?)?;
-    }
-    Ok(joined)
+        keeper.wrote(key, written, at).await?;
+        written
+    };
+    kept.followed = Followed { written, complete: run.complete };
+    Ok(())
 }

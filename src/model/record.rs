@@ -22,8 +22,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of a record among records that are `length` bytes long each and touch, as if it
-    /// had been read: a message from the broker has no other.
+    /// The place of a record among records that are `length` bytes long each and touch: for tests
+    /// of what comes after the reader.
     pub const fn counted(ordinal: Ordinal, length: u64) -> Place {
         let from = XmlOffset((ordinal.0 - 1) * length);
         Place { ordinal, from, start: from, end: XmlOffset(ordinal.0 * length), check: None }

@@ -15,7 +15,8 @@ use crate::model::{
 };
 
 use super::forced::{ForceWord, Forced};
-use super::ledger::{Advance, Begun, Ledger};
+use super::ledger::{Advance, Begun, Followed, Ledger};
+use super::lifecycle::Written;
 use super::memory::Memory;
 use super::outbox::{OutboxId, Owes};
 use super::view::{Inspection, OwedEntry};
@@ -195,6 +196,49 @@ impl Keeper {
         at: Timestamp,
     ) -> Result<Begun, StateError> {
         self.ask(move |ledger| ledger.begin(&key, &identity, over, at)).await
+    }
+
+    /// Begins to write a run that somebody else reads and sends, as a consumer: anew if it is
+    /// another run than before, else from what was written of it. `run` is the sender's, or 0 if it
+    /// says none. A run that is complete is left alone.
+    ///
+    /// # Errors
+    /// If it is being written already.
+    pub async fn follow(
+        &self,
+        key: FileKey,
+        run: Run,
+        at: Timestamp,
+    ) -> Result<Followed, StateError> {
+        self.ask(move |ledger| ledger.follow(&key, run, at)).await
+    }
+
+    /// Notes that a consumer wrote more of the run that it follows.
+    ///
+    /// # Errors
+    /// If it is less than before, or the file is not being written.
+    pub async fn wrote(
+        &self,
+        key: FileKey,
+        written: Written,
+        at: Timestamp,
+    ) -> Result<(), StateError> {
+        self.ask(move |ledger| ledger.wrote(&key, written, at)).await
+    }
+
+    /// Notes that a consumer wrote all of the run that it follows, with what becomes owed by that,
+    /// in one transaction.
+    ///
+    /// # Errors
+    /// If it is less than before, or the file is not being written.
+    pub async fn wrote_all(
+        &self,
+        key: FileKey,
+        written: Written,
+        owes: Owes,
+        at: Timestamp,
+    ) -> Result<Vec<OwedEntry>, StateError> {
+        self.ask(move |ledger| ledger.wrote_all(&key, written, owes, at)).await
     }
 
     /// The last resume point of the file's run at or before a record.

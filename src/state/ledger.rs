@@ -4,6 +4,7 @@
 mod attempt;
 mod clear;
 mod download;
+mod follow;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -29,6 +30,7 @@ use super::view::{EventEntry, Inspection, JobEntry, OwedEntry, RunEntry};
 use super::{FileKey, FileState, Holder, Illegal, StateError, Status, open, snapshot};
 
 pub use attempt::{Advance, Begun};
+pub use follow::Followed;
 
 /// How many attempts and how many events a store remembers.
 const MEMORY: usize = 1000;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Checkpoint, Confirmed, GzipOffset, Identity, Ordinal, Position, Run, Timestamp,
+    Checkpoint, Confirmed, GzipOffset, Identity, Ordinal, Position, Run, Timestamp, XmlOffset,
 };
 
 /// Where a file stands.
@@ -71,6 +71,20 @@ pub struct FileState {
 }
 
 impl FileState {
+    /// What an earlier release kept of a run that a consumer follows, as it is kept now: the
+    /// sender's run stood where a dump's identity does, and the file had a run of its own. No dump
+    /// has that identity: an empty one has the hash of nothing.
+    pub(super) fn of_sender(self) -> FileState {
+        let Identity::Content { size: 0, ends } = self.identity else { return self };
+        match ends.split_first_chunk::<8>() {
+            Some((run, rest)) if rest.iter().all(|byte| *byte == 0) && self.run.is_some() => {
+                let run = Some(Run(u64::from_be_bytes(*run)));
+                FileState { identity: Identity::unseen(), run, ..self }
+            }
+            Some(_) | None => self,
+        }
+    }
+
     /// A file that has been seen and nothing more.
     pub const fn registered(identity: Identity) -> FileState {
         FileState {
@@ -87,6 +101,29 @@ impl FileState {
             completed_at: None,
             error: None,
         }
+    }
+}
+
+/// How much of a run a consumer wrote: counts, for it sees neither the dump nor places in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Records written.
+    pub records: u64,
+    /// Records of which the sender says that they never come.
+    pub bad_records: u64,
+}
+
+impl Written {
+    /// The same as the store keeps it.
+    const fn checkpoint(self, is_all: bool) -> Checkpoint {
+        let Written { records, bad_records } = self;
+        let position = match records + bad_records {
+            _ if is_all => Position::End,
+            0 => Position::Beginning,
+            // Nobody reads on from there, so there is no byte to name.
+            ordinal => Position::At(Ordinal(ordinal), XmlOffset(0)),
+        };
+        Checkpoint { position, records, bad_records, ..Checkpoint::BEGINNING }
     }
 }
 
@@ -119,6 +156,27 @@ pub enum Event {
         step: Confirmed,
         /// How much of the compressed file that is.
         gzip_offset: GzipOffset,
+        /// When.
+        at: Timestamp,
+    },
+    /// A consumer begins to write a run that somebody else reads and sends, or goes on with it.
+    Followed {
+        /// The sender's run; 0 if it says none.
+        run: Run,
+        /// When.
+        at: Timestamp,
+    },
+    /// A consumer wrote more of the run that it follows.
+    Wrote {
+        /// What it wrote so far.
+        written: Written,
+        /// When.
+        at: Timestamp,
+    },
+    /// A consumer wrote all of the run that it follows.
+    WroteAll {
+        /// What that is.
+        written: Written,
         /// When.
         at: Timestamp,
     },
@@ -167,6 +225,9 @@ impl Event {
             Event::Started { .. } => "started",
             Event::StartedOver { .. } => "started over",
             Event::Advanced { .. } => "advanced",
+            Event::Followed { .. } => "followed",
+            Event::Wrote { .. } => "written",
+            Event::WroteAll { .. } => "wholly written",
             Event::Activity { .. } => "active",
             Event::Arrived { .. } => "downloaded",
             Event::Rewound { .. } => "rewound",
@@ -272,8 +333,7 @@ pub fn next(state: &FileState, event: Event) -> Result<FileState, Illegal> {
                 if state.run == Some(run) {
                     return Err(Illegal::Run { run });
                 }
-                let (attempts, last_activity) = (state.attempts, state.last_activity);
-                state = FileState { attempts, last_activity, ..FileState::registered(identity) };
+                state = anew(&state, identity);
                 start(&mut state, run, at);
             }
             Status::Extracting => return Err(not_now),
@@ -289,6 +349,27 @@ pub fn next(state: &FileState, event: Event) -> Result<FileState, Illegal> {
             }
             Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
         },
+        Event::Followed { run, at } => match status {
+            Status::Complete if state.run == Some(run) => return Err(Illegal::Run { run }),
+            Status::Pending | Status::Failed | Status::Complete => {
+                if state.run != Some(run) {
+                    state = anew(&state, Identity::unseen());
+                }
+                start(&mut state, run, at);
+            }
+            Status::Extracting => return Err(not_now),
+        },
+        Event::Wrote { written, at } => match status {
+            Status::Extracting => write(&mut state, written, false, at)?,
+            Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
+        },
+        Event::WroteAll { written, at } => match status {
+            Status::Extracting => {
+                write(&mut state, written, true, at)?;
+                complete(&mut state, at);
+            }
+            Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
+        },
         Event::Activity { at } => match status {
             Status::Extracting => active(&mut state, at),
             Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
@@ -298,13 +379,7 @@ pub fn next(state: &FileState, event: Event) -> Result<FileState, Illegal> {
             Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
         },
         Event::Rewound { to, gzip_offset } => match status {
-            Status::Extracting => {
-                if to.position == Position::End || to.ordinal() >= state.checkpoint.ordinal() {
-                    return Err(direction(&state, &to));
-                }
-                state.checkpoint = to;
-                state.gzip_offset = gzip_offset.min(state.gzip_offset);
-            }
+            Status::Extracting => rewind(&mut state, to, gzip_offset)?,
             Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
         },
         Event::Stopped | Event::Interrupted => match status {
@@ -317,23 +392,12 @@ pub fn next(state: &FileState, event: Event) -> Result<FileState, Illegal> {
                     return Err(direction(&state, step.to()));
                 }
                 advance(&mut state, &step)?;
-                state.gzip_offset = GzipOffset(state.identity.size());
-                active(&mut state, at);
-                state.status = Status::Complete;
-                state.completed_at = Some(at);
+                complete(&mut state, at);
             }
             Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
         },
         Event::Failed { error, drop_progress } => match status {
-            Status::Pending | Status::Extracting => {
-                state.status = Status::Failed;
-                state.error = Some(error);
-                if drop_progress {
-                    state.run = None;
-                    state.checkpoint = Checkpoint::BEGINNING;
-                    state.gzip_offset = GzipOffset(0);
-                }
-            }
+            Status::Pending | Status::Extracting => fail(&mut state, error, drop_progress),
             Status::Complete | Status::Failed => return Err(not_now),
         },
     }
@@ -342,6 +406,12 @@ pub fn next(state: &FileState, event: Event) -> Result<FileState, Illegal> {
 
 const fn direction(state: &FileState, to: &Checkpoint) -> Illegal {
     Illegal::Direction { stored: state.checkpoint.position, to: to.position }
+}
+
+/// What is left of a file when it starts over.
+fn anew(state: &FileState, identity: Identity) -> FileState {
+    let FileState { attempts, last_activity, .. } = *state;
+    FileState { attempts, last_activity, ..FileState::registered(identity) }
 }
 
 fn start(state: &mut FileState, run: Run, at: Timestamp) {
@@ -380,6 +450,53 @@ fn advance(state: &mut FileState, step: &Confirmed) -> Result<(), Illegal> {
     state.checkpoint = to.clone();
     state.fruitless = 0;
     Ok(())
+}
+
+/// What a consumer wrote only grows, and only of a file that nothing here has read.
+fn write(
+    state: &mut FileState,
+    written: Written,
+    is_all: bool,
+    at: Timestamp,
+) -> Result<(), Illegal> {
+    if state.identity != Identity::unseen() {
+        return Err(Illegal::Identity);
+    }
+    let (stored, to) = (&state.checkpoint, written.checkpoint(is_all));
+    let counted = to.records >= stored.records && to.bad_records >= stored.bad_records;
+    if !counted || (!is_all && to.ordinal() <= stored.ordinal()) {
+        return Err(direction(state, &to));
+    }
+    state.checkpoint = to;
+    state.fruitless = 0;
+    active(state, at);
+    Ok(())
+}
+
+fn rewind(state: &mut FileState, to: Checkpoint, gzip_offset: GzipOffset) -> Result<(), Illegal> {
+    if to.position == Position::End || to.ordinal() >= state.checkpoint.ordinal() {
+        return Err(direction(state, &to));
+    }
+    state.checkpoint = to;
+    state.gzip_offset = gzip_offset.min(state.gzip_offset);
+    Ok(())
+}
+
+fn complete(state: &mut FileState, at: Timestamp) {
+    state.gzip_offset = GzipOffset(state.identity.size());
+    active(state, at);
+    state.status = Status::Complete;
+    state.completed_at = Some(at);
+}
+
+fn fail(state: &mut FileState, error: String, drop_progress: bool) {
+    state.status = Status::Failed;
+    state.error = Some(error);
+    if drop_progress {
+        state.run = None;
+        state.checkpoint = Checkpoint::BEGINNING;
+        state.gzip_offset = GzipOffset(0);
+    }
 }
 
 fn active(state: &mut FileState, at: Timestamp) {
@@ -442,6 +559,33 @@ pub fn begin(
             Some(error) if stored.run.is_none() => Beginning::StartedOver { why: error.clone() },
             Some(_) | None => Beginning::Fresh,
         },
+    };
+    Ok((state, beginning))
+}
+
+/// Decides how a consumer begins with a run that somebody else sends, and what the file is then.
+///
+/// # Errors
+/// If it is being written already.
+pub fn follow(
+    stored: Option<&FileState>,
+    run: Run,
+    at: Timestamp,
+) -> Result<(FileState, Beginning), Illegal> {
+    let unseen = FileState::registered(Identity::unseen());
+    let stored = stored.unwrap_or(&unseen);
+    if stored.run == Some(run)
+        && let (Status::Complete, Some(at)) = (stored.status, stored.completed_at)
+    {
+        return Ok((stored.clone(), Beginning::AlreadyComplete { at }));
+    }
+    let state = next(stored, Event::Followed { run, at })?;
+    let beginning = match stored.run {
+        Some(other) if other != run => {
+            Beginning::StartedOver { why: "another run is being sent".to_owned() }
+        }
+        Some(_) if state.checkpoint.ordinal() > Ordinal(0) => Beginning::Resumed,
+        Some(_) | None => Beginning::Fresh,
     };
     Ok((state, beginning))
 }

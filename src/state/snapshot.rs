@@ -106,7 +106,9 @@ pub(super) fn parse(dir: &Path, text: &str) -> Result<Inspection, StateError> {
             Line::File(entry) if entry.state.run.is_some_and(|run| run > Run::MAX) => {
                 return Err(bad("its run is none: it is above 2^62".to_owned()));
             }
-            Line::File(entry) => inspection.files.push(entry),
+            Line::File(entry) => {
+                inspection.files.push(FileEntry { state: entry.state.of_sender(), ..entry });
+            }
             Line::Owed(entry) => inspection.owed.push(entry),
             Line::Run(entry) => inspection.runs.push(entry),
             Line::Event(entry) => inspection.events.push(entry),

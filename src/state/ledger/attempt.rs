@@ -58,11 +58,30 @@ impl Ledger {
             .map_err(|illegal| not_allowed(key, illegal))?;
         let run = state.run.unwrap_or(new_run);
         let checkpoint = state.checkpoint.clone();
+        let fruitless = state.fruitless;
         if matches!(beginning, Beginning::AlreadyComplete { .. }) {
             return Ok(Begun { run, checkpoint, point: None, beginning, fruitless: 0 });
         }
-        let mut changes = Changes::default();
         self.counters.run = self.counters.run.max(run.0);
+        let changed_run = stored.is_some_and(|stored| stored.run != Some(run));
+        self.start_attempt(key, &state, run, &beginning, changed_run, at)?;
+        self.unpruned |= matches!(beginning, Beginning::StartedOver { .. });
+        let point = self.store.point_before(key, run, checkpoint.position)?;
+        Ok(Begun { run, checkpoint, point, beginning, fruitless })
+    }
+
+    /// A file at the beginning of an attempt, with what falls if its run is another one than before.
+    pub(super) fn start_attempt(
+        &mut self,
+        key: &FileKey,
+        state: &FileState,
+        run: Run,
+        beginning: &Beginning,
+        changed_run: bool,
+        at: Timestamp,
+    ) -> Result<(), StateError> {
+        let mut changes = Changes::default();
+        let checkpoint = &state.checkpoint;
         let attempt = RunEntry {
             number: self.number(&mut changes),
             key: key.clone(),
@@ -74,26 +93,24 @@ impl Ledger {
             records: checkpoint.records,
             bad_records: checkpoint.bad_records,
         };
-        changes.put(Tree::Files, file_key(key), &state);
+        changes.put(Tree::Files, file_key(key), state);
         changes.put(Tree::Runs, attempt.number.to_be_bytes().to_vec(), &attempt);
         remember(&mut changes, Tree::Runs, &mut self.runs, attempt.number);
-        let words = match &beginning {
+        let words = match beginning {
             Beginning::Resumed => format!("goes on after record {}", attempt.from),
             Beginning::StartedOver { why } => format!("starts over: {why}"),
             Beginning::Fresh | Beginning::AlreadyComplete { .. } => "starts".to_owned(),
         };
         self.note(&mut changes, at, None, Some(key), &words);
         // What was owed for an earlier run falls with it: paid later, it would take from this one.
-        if stored.is_some_and(|stored| stored.run != Some(run)) {
+        if changed_run {
             self.forget_owed(&mut changes, &key.job, key.version, &[key.kind])?;
         }
         place("state.begin.before");
         self.commit(&changes)?;
         place("state.begin.after");
         self.attempts.insert(key.clone(), attempt);
-        self.unpruned |= matches!(beginning, Beginning::StartedOver { .. });
-        let point = self.store.point_before(key, run, checkpoint.position)?;
-        Ok(Begun { run, checkpoint, point, beginning, fruitless: state.fruitless })
+        Ok(())
     }
 
     /// A sink knows of this run: new ones begin above it.
@@ -230,9 +247,20 @@ impl Ledger {
         at: Timestamp,
     ) -> Result<Vec<OwedEntry>, StateError> {
         let state = step(key, &self.known(key)?, Event::Completed { step: confirmed, at })?;
+        self.end_complete(key, &state, owes, at)
+    }
+
+    /// A file of which everything is there, with what becomes owed by that.
+    pub(super) fn end_complete(
+        &mut self,
+        key: &FileKey,
+        state: &FileState,
+        owes: Owes,
+        at: Timestamp,
+    ) -> Result<Vec<OwedEntry>, StateError> {
         let others = self.store.files(&version_prefix(&key.job, key.version))?;
         let mut changes = Changes::default();
-        let entries: Vec<OwedEntry> = owed_at_completion(key, &state, &others, owes)
+        let entries: Vec<OwedEntry> = owed_at_completion(key, state, &others, owes)
             .into_iter()
             .map(|owed| OwedEntry {
                 id: OutboxId(self.number(&mut changes)),
@@ -259,7 +287,7 @@ impl Ledger {
             0 => format!("complete: {records} records"),
             bad => format!("complete: {records} records, {bad} set aside"),
         };
-        self.end_attempt(&mut changes, key, &state, "complete", at);
+        self.end_attempt(&mut changes, key, state, "complete", at);
         self.note(&mut changes, at, None, Some(key), &words);
         place("state.complete.before");
         self.commit(&changes)?;

@@ -6,6 +6,8 @@ use crate::model::{Ending, Limits, Ordinal, Place, Window, XmlOffset};
 const IDENTITY: Identity = Identity::Content { size: 1000, ends: [7; 32] };
 const OTHER: Identity = Identity::Content { size: 1001, ends: [7; 32] };
 
+const WRITTEN: Written = Written { records: 5, bad_records: 1 };
+
 /// A step from after record `from` to after record `to`, or to the end.
 fn step(from: u64, to: Option<u64>) -> Confirmed {
     let position = match from {
@@ -36,6 +38,9 @@ fn events() -> Vec<Event> {
         Event::Started { run: Run(1), identity: IDENTITY, at },
         Event::StartedOver { run: Run(2), identity: OTHER, at },
         Event::Advanced { step: step(3, Some(5)), gzip_offset: GzipOffset(50), at },
+        Event::Followed { run: Run(2), at },
+        Event::Wrote { written: WRITTEN, at },
+        Event::WroteAll { written: WRITTEN, at },
         Event::Activity { at },
         Event::Arrived { identity: OTHER },
         Event::Rewound { to: place(2), gzip_offset: GzipOffset(20) },
@@ -64,6 +69,11 @@ fn file(status: Status) -> FileState {
     }
 }
 
+/// A run of which a consumer wrote three records.
+fn followed(status: Status) -> FileState {
+    FileState { identity: Identity::unseen(), ..file(status) }
+}
+
 #[test]
 fn every_event_in_every_status_does_what_the_table_says() {
     use Status::{Complete, Extracting, Failed, Pending};
@@ -75,6 +85,9 @@ fn every_event_in_every_status_does_what_the_table_says() {
         ("started",      [Some(Extracting), no,                no,                Some(Extracting)]),
         ("started over", [Some(Extracting), no,                Some(Extracting),  Some(Extracting)]),
         ("advanced",     [no,               Some(Extracting),  no,                no]),
+        ("followed",     [Some(Extracting), no,                Some(Extracting),  Some(Extracting)]),
+        ("written",      [no,               Some(Extracting),  no,                no]),
+        ("wholly written", [no,             Some(Complete),    no,                no]),
         ("active",       [no,               Some(Extracting),  no,                no]),
         ("downloaded",   [no,               Some(Extracting),  no,                no]),
         ("rewound",      [no,               Some(Extracting),  no,                no]),
@@ -86,7 +99,13 @@ fn every_event_in_every_status_does_what_the_table_says() {
     for ((name, row), event) in table.into_iter().zip(events()) {
         assert_eq!(name, event.name());
         for (status, expected) in [Pending, Extracting, Complete, Failed].into_iter().zip(row) {
-            let after = next(&file(status), event.clone()).map(|state| state.status);
+            let file = match event {
+                Event::Followed { .. } | Event::Wrote { .. } | Event::WroteAll { .. } => {
+                    followed(status)
+                }
+                _ => file(status),
+            };
+            let after = next(&file, event.clone()).map(|state| state.status);
             match expected {
                 Some(expected) => assert_eq!(after, Ok(expected), "{status} {name}"),
                 None => {
@@ -121,6 +140,69 @@ fn a_way_back_leads_back() {
     let back = rewind(place(1)).unwrap();
     assert_eq!((back.checkpoint, back.gzip_offset), (place(1), GzipOffset(30)));
     assert_eq!(rewind(Checkpoint::BEGINNING).unwrap().checkpoint, Checkpoint::BEGINNING);
+}
+
+#[test]
+fn what_a_consumer_wrote_only_grows() {
+    let at = Timestamp(9);
+    let written = |records, bad_records| Written { records, bad_records };
+    let wrote = |written| next(&followed(Status::Extracting), Event::Wrote { written, at });
+    for less in [written(2, 0), written(3, 0), written(2, 2)] {
+        assert!(matches!(wrote(less), Err(Illegal::Direction { .. })), "{less:?}");
+    }
+    let more = wrote(written(4, 1)).unwrap();
+    assert_eq!((more.checkpoint.records, more.checkpoint.bad_records), (4, 1));
+    assert_eq!((more.checkpoint.ordinal(), more.last_activity), (Ordinal(5), Some(at)));
+    let all = |written| next(&more, Event::WroteAll { written, at });
+    assert!(matches!(all(written(3, 2)), Err(Illegal::Direction { .. })));
+    let all = all(written(4, 1)).unwrap();
+    assert_eq!((all.checkpoint.position, all.completed_at), (Position::End, Some(at)));
+    let event = Event::Wrote { written: written(9, 0), at };
+    assert_eq!(next(&file(Status::Extracting), event), Err(Illegal::Identity), "it is read here");
+}
+
+#[test]
+fn how_a_consumer_begins() {
+    let at = Timestamp(9);
+    let follow = |stored: Option<FileState>, run| {
+        let (state, beginning) = follow(stored.as_ref(), Run(run), at).unwrap();
+        (beginning, state.run.unwrap().0, state.checkpoint.ordinal().0)
+    };
+    let over = Beginning::StartedOver { why: "another run is being sent".to_owned() };
+    let expected = FileState::registered(Identity::unseen());
+    let nothing = FileState { checkpoint: Checkpoint::BEGINNING, ..followed(Status::Pending) };
+    let complete = Beginning::AlreadyComplete { at: Timestamp(4) };
+    let rows = [
+        (follow(None, 1), (Beginning::Fresh, 1, 0)),
+        (follow(Some(expected), 1), (Beginning::Fresh, 1, 0)),
+        (follow(Some(nothing), 1), (Beginning::Fresh, 1, 0)),
+        (follow(Some(followed(Status::Pending)), 1), (Beginning::Resumed, 1, 3)),
+        (follow(Some(followed(Status::Pending)), 2), (over.clone(), 2, 0)),
+        (follow(Some(followed(Status::Complete)), 2), (over, 2, 0)),
+        (follow(Some(followed(Status::Complete)), 1), (complete, 1, 3)),
+    ];
+    for (is, expected) in rows {
+        assert_eq!(is, expected);
+    }
+    assert!(super::follow(Some(&followed(Status::Extracting)), Run(1), at).is_err());
+}
+
+#[test]
+fn what_an_earlier_release_kept_of_a_run_that_is_followed_is_understood() {
+    let of = |size, ends, run| FileState {
+        identity: Identity::Content { size, ends },
+        run,
+        ..followed(Status::Complete)
+    };
+    let mut sender = [0; 32];
+    sender[..8].copy_from_slice(&77_u64.to_be_bytes());
+    let known = of(0, sender, Some(Run(8))).of_sender();
+    assert_eq!(known, FileState { run: Some(Run(77)), ..followed(Status::Complete) });
+    let nothing_said = of(0, [0; 32], Some(Run(8))).of_sender();
+    assert_eq!((nothing_said.identity, nothing_said.run), (Identity::unseen(), Some(Run(0))));
+    for dump in [of(1, sender, Some(Run(8))), of(0, [7; 32], Some(Run(8))), of(0, [0; 32], None)] {
+        assert_eq!(dump.clone().of_sender(), dump);
+    }
 }
 
 #[test]
@@ -199,7 +281,7 @@ proptest! {
     /// without a gap, and only a start over or a way back ever loses ground.
     #[test]
     fn no_order_of_events_breaks_the_rules(
-        orders in prop::collection::vec((0..10_usize, 0..6_u64, 0..6_u64), 1..200)
+        orders in prop::collection::vec((0..13_usize, 0..6_u64, 0..6_u64), 1..200)
     ) {
         let mut state = FileState::registered(IDENTITY);
         for (n, (kind, from, more)) in (1..).zip(orders) {
@@ -218,9 +300,12 @@ proptest! {
                 6 => Event::Stopped,
                 7 => Event::Interrupted,
                 8 => Event::Failed { error: String::new(), drop_progress: more == 0 },
+                9 => Event::Followed { run: Run(n), at },
+                10 => Event::Wrote { written: Written { records: from, bad_records: more }, at },
+                11 => Event::WroteAll { written: Written { records: from, bad_records: more }, at },
                 _ => Event::Registered,
             };
-            let loses = matches!(kind, 4 | 5 | 8);
+            let loses = matches!(kind, 4 | 5 | 8 | 9);
             let Ok(after) = next(&state, event) else { continue };
             let complete = after.status == Status::Complete;
             prop_assert_eq!(complete, after.checkpoint.position == Position::End);

@@ -111,7 +111,7 @@ impl Row for FileState {
 
 fn from_v2((of_source, row): FileOf) -> Result<FileState, Undecodable> {
     let size = row.size;
-    Ok(FileState {
+    let state = FileState {
         identity: if of_source {
             Identity::Source { size, named: row.identity }
         } else {
@@ -138,7 +138,8 @@ fn from_v2((of_source, row): FileOf) -> Result<FileState, Undecodable> {
         last_activity: row.last_activity.map(Timestamp),
         completed_at: row.completed_at.map(Timestamp),
         error: row.error,
-    })
+    };
+    Ok(state.of_sender())
 }
 
 /// What was not delivered up to the ordinal had been set aside.

@@ -91,6 +91,26 @@ fn files_of_a_download_and_of_before_there_were_any() {
 }
 
 #[test]
+fn files_of_a_consumer_and_of_before_the_run_was_the_senders() {
+    let followed = FileState {
+        identity: Identity::unseen(),
+        run: Some(Run(77)),
+        checkpoint: Checkpoint {
+            position: Position::At(Ordinal(5), XmlOffset(0)),
+            records: 5,
+            ..Checkpoint::BEGINNING
+        },
+        ..FileState::registered(Identity::unseen())
+    };
+    assert_eq!(FileState::decode(&followed.encode()).as_ref(), Ok(&followed));
+    let mut ends = [0; 32];
+    ends[..8].copy_from_slice(&77_u64.to_be_bytes());
+    let identity = Identity::Content { size: 0, ends };
+    let before = FileState { identity, run: Some(Run(300)), ..followed.clone() };
+    assert_eq!(FileState::decode(&before.encode()), Ok(followed));
+}
+
+#[test]
 fn points() {
     let place =
         InflatePoint { gzip: GzipOffset(300), bits: 3, xml: XmlOffset(5), window: vec![1, 2, 3] };
