@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::download::{Arrived, ArrivedState};
 use super::error::FileError;
-use super::pass::Input;
+use super::input::Input;
 use crate::dump::{Dump, identify, stamp};
 use crate::model::Identity;
 use crate::state::{DownloadKey, FileKey, Keeper};

@@ -7,18 +7,19 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
-use super::download::{Arrived, ArrivedState};
-use super::error::FileError;
+use super::download::Arrived;
 use super::extraction::Extraction;
+use super::input::{Input, Queued};
 use super::outbox::{self, Refused};
+use super::outcome::{FileEnd, Finished};
 use super::room::{self, Short};
 use super::sizes::Sizes;
 use super::workers::Pool;
-use crate::dump::{Dump, identify};
+use crate::dump::identify;
 use crate::model::message::Announcement;
 use crate::model::{Clock, DumpName, Identity, Live, Phase};
 use crate::sink::{LeftOut, Sink};
@@ -69,102 +70,6 @@ pub struct Pass {
     pub announced: fn(&Announcement),
     /// Held by whoever pays what is owed.
     pub paying: Arc<Mutex<()>>,
-}
-
-/// A dump of a pass, as those who watch it see it.
-#[derive(Clone, Debug)]
-pub struct Watched {
-    /// The dump.
-    pub dump: Dump,
-    /// Its size on disk.
-    size: u64,
-    /// Its download, if it is not wholly here.
-    arrived: Option<watch::Receiver<Arrived>>,
-    /// This second's state.
-    pub live: watch::Receiver<Live>,
-}
-
-impl Watched {
-    /// Bytes of the whole dump, as far as that is known.
-    pub fn size(&self) -> u64 {
-        let promised = |arrived: &watch::Receiver<Arrived>| arrived.borrow().length;
-        self.arrived.as_ref().and_then(promised).unwrap_or(self.size)
-    }
-
-    /// Bytes that are downloaded, while there are more to come.
-    pub fn downloaded(&self) -> Option<u64> {
-        let arrived = self.arrived.as_ref()?.borrow();
-        (arrived.state == ArrivedState::Growing).then_some(arrived.synced)
-    }
-}
-
-/// A dump that is to be extracted: one in a folder, or one that comes there.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// The dump.
-    pub dump: Dump,
-    /// Its download, if it is not wholly here.
-    pub arrived: Option<watch::Receiver<Arrived>>,
-}
-
-impl From<Dump> for Input {
-    fn from(dump: Dump) -> Input {
-        Input { dump, arrived: None }
-    }
-}
-
-/// A dump that waits for its turn in a pass.
-#[derive(Debug)]
-pub struct Queued {
-    input: Input,
-    live: watch::Sender<Live>,
-}
-
-/// Makes dumps ready for a pass, and to be watched; `known` tells how many records of each were
-/// delivered before.
-pub fn queue(inputs: Vec<Input>, known: impl Fn(DumpName) -> u64) -> (Vec<Queued>, Vec<Watched>) {
-    let ready = inputs.into_iter().map(|input| {
-        let Input { dump, arrived } = input.clone();
-        let (live, watcher) = watch::channel(Live { records: known(dump.name), ..Live::PENDING });
-        let size = std::fs::metadata(&dump.path).map_or(0, |metadata| metadata.len());
-        (Queued { input, live }, Watched { dump, size, arrived, live: watcher })
-    });
-    ready.unzip()
-}
-
-/// How one file ended.
-#[derive(Debug)]
-pub struct Finished {
-    /// The dump.
-    pub dump: Dump,
-    /// How it ended.
-    pub end: FileEnd,
-    /// Records delivered in this run.
-    pub records: u64,
-    /// Records set aside in this run.
-    pub bad_records: u64,
-    /// Records that this process delivered.
-    pub now: u64,
-    /// Of them, those that the sink did not write.
-    pub left_out: LeftOut,
-}
-
-/// The ways a file can end.
-#[derive(Debug)]
-pub enum FileEnd {
-    /// There was nothing to do.
-    AlreadyComplete,
-    /// All of it is delivered.
-    Complete,
-    /// As many records as were asked for are delivered, and there are more.
-    Limited,
-    /// It was stopped and will go on; whether everything sent was settled.
-    Stopped {
-        /// False if the drain took too long.
-        drained: bool,
-    },
-    /// It failed.
-    Failed(FileError),
 }
 
 /// Why there can be no pass at all.
