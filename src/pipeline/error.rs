@@ -1,3 +1,6 @@
+//! Why a file could not be extracted, and why what is owed after it could not be paid. A pass has an
+//! error of its own (`pass`), which no file's holds.
+
 use std::io;
 use std::path::PathBuf;
 
@@ -84,7 +87,7 @@ pub enum FileError {
     State(#[from] StateError),
     /// What is owed after completion could not be done; it stays owed.
     #[error("what is owed after completion could not be done: {0}")]
-    Owed(#[from] Box<super::pass::PassError>),
+    Owed(#[from] OwedError),
     /// A thread died.
     #[error("{file}: a {thread} thread died: {words}\nhint: this is a fault of discogs-extractor")]
     Died {
@@ -174,6 +177,30 @@ impl FileError {
             | FileError::Died { .. }
             | FileError::Window { .. }
             | FileError::NoThread(_) => None,
+        }
+    }
+}
+
+/// Why what is owed to the sink could not be paid. It stays owed.
+#[derive(Debug, thiserror::Error)]
+pub enum OwedError {
+    /// The store cannot go on.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A thread of the sink died.
+    #[error("a sink thread died: {0}\nhint: this is a fault of discogs-extractor")]
+    Died(String),
+    /// The sink cannot settle it.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+impl OwedError {
+    /// The store's own failure, if that is the reason.
+    pub const fn of_state(&self) -> Option<&StateError> {
+        match self {
+            OwedError::State(error) => Some(error),
+            OwedError::Died(_) | OwedError::Sink(_) => None,
         }
     }
 }

@@ -441,7 +441,7 @@ impl<'a> Extraction<'a> {
             file = %self.dump.name, records = mark.records, bad_records = mark.bad_records,
             "complete"
         );
-        outbox::settle(self.pass, Refused::LeaveAlone).await.map_err(Box::new)?;
+        outbox::settle(self.pass, Refused::LeaveAlone).await?;
         Ok(FileEnd::Complete)
     }
 

@@ -20,7 +20,7 @@ mod sizes;
 mod source;
 mod workers;
 
-pub use error::FileError;
+pub use error::{FileError, OwedError};
 pub use input::{Input, Queued, Watched, queue};
 pub use outcome::{FileEnd, Finished};
 pub use pass::{Pass, PassError, Settings, Told};

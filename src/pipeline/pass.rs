@@ -12,6 +12,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::download::Arrived;
+use super::error::OwedError;
 use super::extraction::Extraction;
 use super::input::{Input, Queued};
 use super::outbox::{self, Refused};
@@ -81,12 +82,9 @@ pub enum PassError {
     /// The store cannot go on.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A thread of the sink died.
-    #[error("a sink thread died: {0}\nhint: this is a fault of discogs-extractor")]
-    Died(String),
-    /// The sink cannot settle what is owed.
+    /// What earlier passes left owed cannot be paid.
     #[error(transparent)]
-    Sink(#[from] crate::sink::SinkError),
+    Owed(#[from] OwedError),
 }
 
 impl PassError {
@@ -94,7 +92,8 @@ impl PassError {
     pub const fn of_state(&self) -> Option<&StateError> {
         match self {
             PassError::State(error) => Some(error),
-            PassError::NoThreads(_) | PassError::Died(_) | PassError::Sink(_) => None,
+            PassError::Owed(error) => error.of_state(),
+            PassError::NoThreads(_) => None,
         }
     }
 }
