@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Watch;
 use crate::model::{Clock, DumpName, Kind, Live, Phase, Version};
 use crate::observe::{FileNow, Snapshot, Speed, Stage, lines};
-use crate::pipeline::{self, Finished, Input, Pass, PassError, Settings, Told};
+use crate::pipeline::{self, Context, Finished, Input, PassError, Settings, Told};
 use crate::sink::Sink;
 use crate::state::{FileKey, FileState, ForceWord, Forced, Keeper, StateError, Status};
 
@@ -80,7 +80,7 @@ impl Session {
             known,
             self.picture.clone(),
         );
-        let pass = Pass {
+        let context = Context {
             sink: Arc::clone(&self.sink),
             keeper: self.keeper.clone(),
             clock: Arc::clone(&self.clock),
@@ -91,7 +91,7 @@ impl Session {
             paying: Arc::default(),
         };
         let finished = tokio::select! {
-            finished = pass.run(queued) => finished,
+            finished = pipeline::run(&context, queued) => finished,
             never = watch.run() => match never {},
         };
         watch.finish();

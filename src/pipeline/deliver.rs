@@ -9,26 +9,25 @@ use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::ops::RangeInclusive;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metrics::counter;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tokio_util::sync::CancellationToken;
 
-use super::bad::BadRecords;
-use super::budget::{Budget, Share};
+use super::budget::Share;
+use super::context::FileContext;
 use super::error::FileError;
 use super::order::InOrder;
+use super::reading::Reading;
 use super::workers::Done;
 use crate::model::{
-    BadRecord, Body, Clock, Confirmed, Delivery, DumpName, GzipOffset, Item, Limits, Live, Ordinal,
-    Parsed, Phase, ResumePoint, WaitsFor, Window, WindowError, XmlOffset, metric,
+    BadRecord, Body, Confirmed, Delivery, GzipOffset, Item, Ordinal, Parsed, Phase, ResumePoint,
+    WaitsFor, Window, WindowError, XmlOffset, metric,
 };
 use crate::sink::{Lane, Outcome};
-use crate::state::{Advance, FileKey, Keeper, StateError};
+use crate::state::{Advance, StateError};
 
 /// How often this second's state is told, and a mark that moved is made durable, at the latest.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -42,36 +41,6 @@ const DRAIN_BLOCKED: Duration = Duration::from_secs(2);
 /// Batches in order that wait for room in the window. The budget bounds them in bytes as well.
 const READY: usize = 8;
 
-/// What a delivery needs around it.
-pub struct Surroundings {
-    /// The dump.
-    pub file: DumpName,
-    /// Its place in the store.
-    pub key: FileKey,
-    /// The store.
-    pub keeper: Keeper,
-    /// Where bad records are kept.
-    pub bad_records: BadRecords,
-    /// How many there may be.
-    pub max_bad_records: u64,
-    /// How much may be in flight.
-    pub limits: Limits,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// How often the mark is made durable while it moves.
-    pub checkpoint_every: Duration,
-    /// Says that it is to stop.
-    pub stop: CancellationToken,
-    /// Where this second's state is told.
-    pub live: watch::Sender<Live>,
-    /// Bytes that the reader skipped.
-    pub skipped: Arc<AtomicU64>,
-    /// Whether the reader waits for bytes that the site has not sent yet.
-    pub waits_for_bytes: Arc<AtomicBool>,
-    /// The reader's budget, which tells whether the parse threads have work.
-    pub budget: Budget,
-}
-
 type Advancing = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
 
 /// Delivers what comes out of the parse threads until there is no more or it is stopped, and keeps
@@ -82,14 +51,16 @@ type Advancing = Pin<Box<dyn Future<Output = Result<(), StateError>> + Send>>;
 /// If sink or store cannot go on, or there are too many bad records. What is confirmed by then is
 /// in the store.
 pub async fn deliver(
-    around: &Surroundings,
+    file: &FileContext<'_>,
+    reading: &Reading,
     window: Window,
     lane: Lane,
     done: mpsc::Receiver<Done>,
 ) -> Result<Window, FileError> {
     let (records, bad_records) = (window.mark().records, window.mark().bad_records);
-    let mut course = Course {
-        around,
+    let mut delivery = DeliveryLoop {
+        file,
+        reading,
         window,
         order: InOrder::default(),
         ready: VecDeque::new(),
@@ -103,18 +74,19 @@ pub async fn deliver(
         failed: None,
     };
     // More may have been allowed when they were met.
-    course.check_bad_records(course.window.mark().ordinal(), "it was set aside before")?;
-    let ended = course.run(lane, done).await;
-    let saved = course.save().await;
+    delivery.check_bad_records(delivery.window.mark().ordinal(), "it was set aside before")?;
+    let ended = delivery.run(lane, done).await;
+    let saved = delivery.save().await;
     ended.and(saved)?;
-    match course.failed {
+    match delivery.failed {
         Some(error) => Err(error),
-        None => Ok(course.window),
+        None => Ok(delivery.window),
     }
 }
 
-struct Course<'a> {
-    around: &'a Surroundings,
+struct DeliveryLoop<'a> {
+    file: &'a FileContext<'a>,
+    reading: &'a Reading,
     window: Window,
     order: InOrder<Done>,
     ready: VecDeque<Done>,
@@ -135,7 +107,7 @@ struct Course<'a> {
     failed: Option<FileError>,
 }
 
-impl Course<'_> {
+impl DeliveryLoop<'_> {
     async fn run(&mut self, lane: Lane, done: mpsc::Receiver<Done>) -> Result<(), FileError> {
         let mut batches = Some(lane.batches);
         let mut outcomes = lane.outcomes;
@@ -154,7 +126,7 @@ impl Course<'_> {
             let fits = self.next_fits();
             tokio::select! {
                 biased;
-                () = self.around.stop.cancelled(), if deadline.is_none() => {
+                () = self.file.pass.stop.cancelled(), if deadline.is_none() => {
                     let patience = self.blocked.as_ref().map_or(DRAIN, |_| DRAIN_BLOCKED);
                     deadline = Some(Instant::now() + patience);
                     done = None;
@@ -189,7 +161,7 @@ impl Course<'_> {
                     saved?;
                 }
                 () = sleep_until(due), if advancing.is_none() && self.step.is_some() => {
-                    due = Instant::now() + self.around.checkpoint_every;
+                    due = Instant::now() + self.file.pass.settings.sizes.checkpoint_every;
                     advancing = self.advance();
                 }
                 _ = tick.tick() => self.tell(advancing.is_some()),
@@ -225,7 +197,7 @@ impl Course<'_> {
     async fn take_ready(&mut self) -> Result<Option<Parsed>, FileError> {
         let Some(done) = self.ready.pop_front() else { return Ok(None) };
         let mut parsed = done.parsed.map_err(|words| FileError::Died {
-            file: self.around.file.to_string(),
+            file: self.file.name().to_string(),
             thread: "parse",
             words,
         })?;
@@ -260,16 +232,15 @@ impl Course<'_> {
 
     /// Keeps a bad record, durably, where a person finds it.
     async fn keep(&self, ordinal: Ordinal, bad: &BadRecord) -> Result<(), FileError> {
-        let around = self.around;
-        let (folder, file) = (around.bad_records.clone(), around.file);
+        let (folder, file) = (self.file.bad_records.clone(), self.file.name());
         let kept = bad.clone();
         let kept = tokio::task::spawn_blocking(move || folder.keep(file, ordinal, &kept)).await;
-        let folder = || around.bad_records.folder().to_owned();
+        let folder = || self.file.bad_records.folder().to_owned();
         kept.map_err(std::io::Error::other)
             .flatten()
             .map_err(|cause| FileError::CannotSetAside { ordinal, folder: folder(), cause })?;
         tracing::warn!(
-            file = %around.file, ordinal = ordinal.0, xml_offset = bad.start.0, why = bad.reason,
+            %file, ordinal = ordinal.0, xml_offset = bad.start.0, why = bad.reason,
             "record set aside"
         );
         Ok(())
@@ -286,21 +257,21 @@ impl Course<'_> {
     fn set_aside(&mut self, ordinal: Ordinal) -> Result<(), FileError> {
         let step = self.window.set_aside(ordinal).map_err(|cause| self.window_error(cause))?;
         self.moved(step)?;
-        counter!(metric::BAD_RECORDS, "type" => self.around.file.kind.name()).increment(1);
+        counter!(metric::BAD_RECORDS, "type" => self.file.name().kind.name()).increment(1);
         Ok(())
     }
 
     /// Fails if there are more bad records than are allowed.
     fn check_bad_records(&self, last: Ordinal, reason: &str) -> Result<(), FileError> {
-        if self.bad_records <= self.around.max_bad_records {
+        if self.bad_records <= self.file.pass.settings.max_bad_records {
             return Ok(());
         }
         Err(FileError::TooManyBad {
-            file: self.around.file.to_string(),
+            file: self.file.name().to_string(),
             count: self.bad_records,
             last,
             reason: reason.to_owned(),
-            folder: self.around.bad_records.folder().to_owned(),
+            folder: self.file.bad_records.folder().to_owned(),
         })
     }
 
@@ -351,8 +322,8 @@ impl Course<'_> {
             Some(earlier) => earlier.then(step).map_err(|cause| self.window_error(cause))?,
             None => step,
         });
-        let now = self.around.clock.now();
-        self.around.live.send_modify(|live| {
+        let now = self.file.pass.clock.now();
+        self.file.live.send_modify(|live| {
             live.records = records;
             live.bad_records = bad_records;
             live.last_activity = Some(now);
@@ -365,12 +336,12 @@ impl Course<'_> {
         let step = self.step.take()?;
         let (mark, records) = (step.to().position, step.to().records);
         let delivered = records - std::mem::replace(&mut self.counted, records);
-        counter!(metric::RECORDS, "type" => self.around.file.kind.name()).increment(delivered);
+        counter!(metric::RECORDS, "type" => self.file.name().kind.name()).increment(delivered);
         let passed = self.points.partition_point(|point| point.is_before(mark));
         let points = self.points.drain(..passed).collect();
-        let Surroundings { keeper, key, clock, .. } = self.around;
-        let (keeper, key, gzip, now) = (keeper.clone(), key.clone(), self.gzip, clock.now());
-        let advance = Advance { step, points, gzip_offset: gzip, at: now };
+        let (keeper, key) = (self.file.pass.keeper.clone(), self.file.key.clone());
+        let at = self.file.pass.clock.now();
+        let advance = Advance { step, points, gzip_offset: self.gzip, at };
         Some(Box::pin(async move { keeper.advance(key, advance).await?.await }))
     }
 
@@ -384,17 +355,17 @@ impl Course<'_> {
 
     /// Tells this second's state.
     fn tell(&self, saving: bool) {
-        let skipped = self.around.skipped.load(Ordering::Relaxed);
-        let now = self.around.clock.now();
+        let skipped = self.reading.skipped.load(Ordering::Relaxed);
+        let now = self.file.pass.clock.now();
         let waits_for = match (&self.blocked, self.window.in_flight()) {
             (Some(why), _) => why.clone(),
             (None, 1..) => WaitsFor::SinkSlow,
             (None, 0) if saving => WaitsFor::Disk,
-            (None, 0) if self.around.waits_for_bytes.load(Ordering::Relaxed) => WaitsFor::Download,
-            (None, 0) if self.around.budget.is_whole() => WaitsFor::Reading,
+            (None, 0) if self.reading.waits_for_bytes.load(Ordering::Relaxed) => WaitsFor::Download,
+            (None, 0) if self.reading.budget.is_whole() => WaitsFor::Reading,
             (None, 0) => WaitsFor::Parsing,
         };
-        self.around.live.send_if_modified(|live| {
+        self.file.live.send_if_modified(|live| {
             let before = live.clone();
             if live.skipped != skipped {
                 live.skipped = skipped;
@@ -409,7 +380,7 @@ impl Course<'_> {
     }
 
     fn window_error(&self, cause: WindowError) -> FileError {
-        FileError::Window { file: self.around.file.to_string(), cause }
+        FileError::Window { file: self.file.name().to_string(), cause }
     }
 }
 

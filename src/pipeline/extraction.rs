@@ -4,33 +4,30 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::attempt::{self, Attempt, Trouble, Why};
-use super::bad::BadRecords;
 use super::budget::Budget;
-use super::deliver::{self, deliver};
+use super::context::FileContext;
+use super::deliver::deliver;
 use super::download::ArrivedState;
 use super::error::FileError;
-use super::input::Input;
 use super::opening::{self, Opened, open};
 use super::outbox::{self, Refused};
 use super::outcome::FileEnd;
-use super::pass::Pass;
-use super::reader::{self, ReadEnd, ReadError, Start};
+use super::reader::{self, Outlet, ReadEnd, ReadError, Start};
+use super::reading::Reading;
 use super::source::{Growth, Source};
-use super::workers::{Pool, last_words};
-use crate::dump::Dump;
+use super::workers::last_words;
 use crate::model::{
-    Boundary, Checkpoint, Ending, GzipOffset, Identity, Limits, Live, Ordinal, Phase, Position,
+    Boundary, Checkpoint, Ending, GzipOffset, Identity, Limits, Ordinal, Phase, Position,
     ResumePoint, Run, Window, fault, parted,
 };
 use crate::sink::{Lane, LaneStart};
-use crate::state::{Beginning, Begun, FileKey, Owes};
+use crate::state::{Beginning, Begun, Owes};
 
 /// Bytes of documents in flight per file, beside the limit in records: what 5,000 releases take.
 const WINDOW_BYTES: usize = 20 << 20;
@@ -45,13 +42,7 @@ const DONE_CHUNKS: usize = 512;
 
 /// One file on its way into the sink, from its checkpoint to wherever it ends.
 pub struct Extraction<'a> {
-    pass: &'a Pass,
-    dump: &'a Dump,
-    input: &'a Input,
-    key: FileKey,
-    pool: &'a Pool,
-    live: &'a watch::Sender<Live>,
-    bad_records: BadRecords,
+    file: &'a FileContext<'a>,
 }
 
 /// Where an attempt goes on.
@@ -75,17 +66,8 @@ enum Ended {
 
 impl<'a> Extraction<'a> {
     /// An extraction that has not begun.
-    pub fn new(
-        pass: &'a Pass,
-        input: &'a Input,
-        pool: &'a Pool,
-        live: &'a watch::Sender<Live>,
-    ) -> Extraction<'a> {
-        let dump = &input.dump;
-        let job = pass.sink.job().clone();
-        let bad_records = BadRecords::new(&pass.settings.bad_records, &job, dump.name);
-        let key = FileKey::new(job, dump.name);
-        Extraction { pass, dump, input, key, pool, live, bad_records }
+    pub const fn new(file: &'a FileContext<'a>) -> Extraction<'a> {
+        Extraction { file }
     }
 
     /// Extracts the file, and keeps in the store how that ended. `began_with` is told how many
@@ -98,29 +80,29 @@ impl<'a> Extraction<'a> {
             Err(error) if error.is_stop() => Ok(FileEnd::Stopped { drained: true }),
             ended => ended,
         };
-        let now = self.pass.clock.now();
-        let keeper = &self.pass.keeper;
+        let now = self.file.pass.clock.now();
+        let keeper = &self.file.pass.keeper;
         match &ended {
             // What is complete is noted already, and a store that fails cannot be told so.
             Ok(FileEnd::AlreadyComplete | FileEnd::Complete) => {}
             Err(FileError::State(error)) if error.is_lasting() => {}
             Ok(FileEnd::Limited) => {
-                keeper.stop(self.key.clone(), "limit reached".into(), now).await?;
+                keeper.stop(self.file.key.clone(), "limit reached".into(), now).await?;
             }
             Ok(FileEnd::Stopped { .. } | FileEnd::Failed(_)) => {
-                keeper.stop(self.key.clone(), "stopped".into(), now).await?;
+                keeper.stop(self.file.key.clone(), "stopped".into(), now).await?;
             }
             Err(error) => {
                 let words = error.to_string();
                 let (words, hint) = parted(&words);
-                let file = self.dump.name;
-                if self.pass.told.get(&file) == Some(&error.to_string()) {
+                let file = self.file.name();
+                if self.file.pass.told.get(&file) == Some(&error.to_string()) {
                     tracing::info!(%file, error = words, "failed again");
                 } else if !error.reader_gone() {
                     tracing::error!(%file, error = words, hint, "failed");
                 }
                 let known = keeper
-                    .fail(self.key.clone(), words.to_owned(), error.drops_progress(), now)
+                    .fail(self.file.key.clone(), words.to_owned(), error.drops_progress(), now)
                     .await;
                 if let Err(error) = known {
                     tracing::debug!(%error, "the failure could not be noted");
@@ -135,15 +117,15 @@ impl<'a> Extraction<'a> {
         loop {
             let opened = self.open().await?;
             let identity = opened.identity.clone();
-            let now = self.pass.clock.now();
-            let (key, keeper) = (&self.key, &self.pass.keeper);
+            let now = self.file.pass.clock.now();
+            let (key, keeper) = (&self.file.key, &self.file.pass.keeper);
             let over = match attempt {
                 Attempt::Over(why) => Some(why.words().to_owned()),
                 Attempt::FromPoint | Attempt::FromStart => None,
             };
             self.note_last_run().await?;
             let begun = keeper.begin(key.clone(), identity.clone(), over, now).await?;
-            let name = self.dump.name;
+            let name = self.file.name();
             match &begun.beginning {
                 Beginning::AlreadyComplete { .. } => {
                     let still_holds = match self.still_holds(&begun).await {
@@ -197,25 +179,25 @@ impl<'a> Extraction<'a> {
 
     /// Two stores may write into one sink: a new run begins above all that it knows.
     async fn note_last_run(&self) -> Result<(), FileError> {
-        let (sink, file) = (Arc::clone(&self.pass.sink), self.dump.name);
+        let (sink, file) = (Arc::clone(&self.file.pass.sink), self.file.name());
         let known = spawn_blocking(move || sink.last_run(file)).await;
         let known = known.map_err(|died| self.died("sink", died.to_string()))??;
         if let Some(known) = known {
-            self.pass.keeper.note_run(known).await?;
+            self.file.pass.keeper.note_run(known).await?;
         }
         Ok(())
     }
 
     /// Whether the sink still holds what the store calls complete.
     async fn still_holds(&self, begun: &Begun) -> Result<bool, FileError> {
-        let (sink, file) = (Arc::clone(&self.pass.sink), self.dump.name);
+        let (sink, file) = (Arc::clone(&self.file.pass.sink), self.file.name());
         let (run, last) = (begun.run, begun.checkpoint.ordinal());
         let asked = spawn_blocking(move || sink.still_holds(file, run, last)).await;
         Ok(asked.map_err(|died| self.died("sink", died.to_string()))??)
     }
 
     async fn open(&self) -> Result<Opened, FileError> {
-        open(self.input, &self.key, &self.pass.keeper).await
+        open(self.file.input, &self.file.key, &self.file.pass.keeper).await
     }
 
     /// Opens the sink's lane. Where the sink holds less than the checkpoint says, the checkpoint
@@ -235,11 +217,11 @@ impl<'a> Extraction<'a> {
             lane.holds,
             checkpoint.ordinal()
         );
-        tracing::warn!(file = %self.dump.name, why, "going back");
-        let keeper = &self.pass.keeper;
+        tracing::warn!(file = %self.file.name(), why, "going back");
+        let keeper = &self.file.pass.keeper;
         // How many of the records before a point were bad is known only if none was.
         point = match checkpoint.bad_records {
-            0 => keeper.point_before(self.key.clone(), lane.holds).await?,
+            0 => keeper.point_before(self.file.key.clone(), lane.holds).await?,
             _ => None,
         };
         let gzip = point.as_ref().map_or(GzipOffset(0), |point| point.place().gzip);
@@ -255,30 +237,30 @@ impl<'a> Extraction<'a> {
             }
             None => Checkpoint::BEGINNING,
         };
-        let now = self.pass.clock.now();
-        keeper.rewind(self.key.clone(), checkpoint.clone(), gzip, why, now).await?;
+        let now = self.file.pass.clock.now();
+        keeper.rewind(self.file.key.clone(), checkpoint.clone(), gzip, why, now).await?;
         drop(lane);
         let lane = self.lane(run, checkpoint.clone()).await?;
         Ok(From { run, checkpoint, point, lane })
     }
 
     async fn lane(&self, run: Run, from: Checkpoint) -> Result<Lane, FileError> {
-        let sink = Arc::clone(&self.pass.sink);
+        let sink = Arc::clone(&self.file.pass.sink);
         let window = self.window();
-        let start = LaneStart { file: self.dump.name, run, from, depth: LANE_DEPTH, window };
+        let start = LaneStart { file: self.file.name(), run, from, depth: LANE_DEPTH, window };
         let opened = spawn_blocking(move || sink.open(&start)).await;
         Ok(opened.map_err(|died| self.died("sink", died.to_string()))??)
     }
 
     /// How much may be on its way.
     const fn window(&self) -> Limits {
-        Limits { records: self.pass.settings.window, bytes: WINDOW_BYTES }
+        Limits { records: self.file.pass.settings.window, bytes: WINDOW_BYTES }
     }
 
     /// How much the lane may have.
     fn handed_out(&self) -> Limits {
         let Limits { records, bytes } = self.window();
-        if self.pass.sink.reads_ahead() {
+        if self.file.pass.sink.reads_ahead() {
             Limits { records: records + records.div_ceil(2), bytes: bytes + bytes / 2 }
         } else {
             Limits { records, bytes }
@@ -287,20 +269,19 @@ impl<'a> Extraction<'a> {
 
     async fn attempt(&self, opened: Opened, from: From) -> Result<Ended, FileError> {
         let Opened { file, identity, growing } = opened;
-        let settings = &self.pass.settings;
+        let settings = &self.file.pass.settings;
         let (done, arriving) = mpsc::channel(DONE_CHUNKS);
         // The reader ends with its file: because it was stopped, or because delivery failed.
-        let stop = self.pass.stop.child_token();
+        let stop = self.file.pass.stop.child_token();
         let ends_with_this = stop.clone().drop_guard();
-        let waits_for_bytes = Arc::new(AtomicBool::new(false));
-        let source = match (&self.input.arrived, growing) {
+        let reading = Reading::new(Budget::new(stop.clone()));
+        let source = match (&self.file.input.arrived, growing) {
             (Some(arrived), Some(_)) => {
-                let waits = Arc::clone(&waits_for_bytes);
-                Source::growing(file, Growth::new(arrived.clone(), waits, stop.clone()))
+                let waits = Arc::clone(&reading.waits_for_bytes);
+                Source::growing(file, Growth::new(arrived.clone(), waits, stop))
             }
             (Some(_) | None, _) => Source::whole(file),
         };
-        let (budget, skipped) = (Budget::new(stop), Arc::new(AtomicU64::new(0)));
         let used_point = from.point.is_some();
         let start = Start {
             from: from.checkpoint.clone(),
@@ -310,41 +291,22 @@ impl<'a> Extraction<'a> {
             chunk_records: (settings.window / 4).max(1),
             sizes: settings.sizes,
         };
-        let reading = self.start_reader(
-            source,
-            start,
-            reader::Surroundings {
-                kind: self.dump.name.kind,
-                budget: budget.clone(),
-                pool: self.pool.clone(),
-                done,
-                skipped: Arc::clone(&skipped),
-            },
-        )?;
-        let around = deliver::Surroundings {
-            file: self.dump.name,
-            key: self.key.clone(),
-            keeper: self.pass.keeper.clone(),
-            bad_records: self.bad_records.clone(),
-            max_bad_records: settings.max_bad_records,
-            limits: self.handed_out(),
-            clock: Arc::clone(&self.pass.clock),
-            checkpoint_every: settings.sizes.checkpoint_every,
-            stop: self.pass.stop.clone(),
-            live: self.live.clone(),
-            skipped,
-            waits_for_bytes,
-            budget,
+        let outlet = Outlet {
+            kind: self.file.name().kind,
+            reading: reading.clone(),
+            pool: self.file.pool.clone(),
+            done,
         };
-        let window = Window::new(around.limits, from.checkpoint);
-        let delivered = deliver(&around, window, from.lane, arriving).await;
+        let read = self.start_reader(source, start, outlet)?;
+        let window = Window::new(self.handed_out(), from.checkpoint);
+        let delivered = deliver(self.file, &reading, window, from.lane, arriving).await;
         drop(ends_with_this);
-        let read = reading.await.map_err(|_| self.died("reader", String::new()))?;
+        let read = read.await.map_err(|_| self.died("reader", String::new()))?;
         let window = delivered?;
         let read = read.map_err(|panic| self.died("reader", last_words(&*panic)))?;
         let drained = window.in_flight() == 0;
         let trouble = |what, error| Ok(Ended::Trouble { what, used_point, error });
-        let file = || self.dump.path.display().to_string();
+        let file = || self.file.input.dump.path.display().to_string();
         match read {
             Err(cause) if growing.is_some() && growing != self.generation() => {
                 let error = FileError::Damaged { file: file(), cause };
@@ -373,31 +335,31 @@ impl<'a> Extraction<'a> {
 
     /// Which file the download is at.
     fn generation(&self) -> Option<u64> {
-        self.input.arrived.as_ref().map(|arrived| arrived.borrow().generation)
+        self.file.input.arrived.as_ref().map(|arrived| arrived.borrow().generation)
     }
 
     /// The download's own error comes before what it looks like from here.
     fn download_failed(&self) -> Result<(), FileError> {
-        let state = self.input.arrived.as_ref().map(|arrived| arrived.borrow().state.clone());
+        let state = self.file.input.arrived.as_ref().map(|arrived| arrived.borrow().state.clone());
         let Some(ArrivedState::Failed { why, mismatch }) = state else { return Ok(()) };
-        Err(FileError::Download { file: self.dump.name.to_string(), why, mismatch })
+        Err(FileError::Download { file: self.file.name().to_string(), why, mismatch })
     }
 
     fn start_reader(
         &self,
         source: Source,
         start: Start,
-        around: reader::Surroundings,
+        outlet: Outlet,
     ) -> Result<oneshot::Receiver<thread::Result<Result<ReadEnd, ReadError>>>, FileError> {
         let (ended, reading) = oneshot::channel();
-        let name = format!("read-{}", self.dump.name.kind);
+        let name = format!("read-{}", self.file.name().kind);
         let run = move || {
             let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                reader::read(source, &start, &around)
+                reader::read(source, &start, &outlet)
             }));
             // Delivery sees the channel close only after this.
             _ = ended.send(read);
-            drop(around);
+            drop(outlet);
         };
         thread::Builder::new().name(name).spawn(run).map_err(FileError::NoThread)?;
         Ok(reading)
@@ -413,40 +375,42 @@ impl<'a> Extraction<'a> {
     ) -> Result<FileEnd, FileError> {
         let now_is = self.open().await?;
         if now_is.identity != *identity {
-            return Err(FileError::Changed(self.dump.path.display().to_string()));
+            return Err(FileError::Changed(self.file.input.dump.path.display().to_string()));
         }
         if let Identity::Source { .. } = identity {
             // It is known by its content from now on, as is any copy of it.
-            let content = opening::content(self.dump).await?;
-            self.pass.keeper.arrived(self.key.clone(), content).await?;
+            let content = opening::content(&self.file.input.dump).await?;
+            self.file.pass.keeper.arrived(self.file.key.clone(), content).await?;
         }
-        let (sink, name) = (Arc::clone(&self.pass.sink), self.dump.name);
+        let (sink, name) = (Arc::clone(&self.file.pass.sink), self.file.name());
         fault::place("sink.finish.before");
         let finished = spawn_blocking(move || sink.finish(name, run)).await;
         finished.map_err(|died| self.died("sink", died.to_string()))??;
         fault::place("sink.finish.after");
         let end = window
             .finish(ending)
-            .map_err(|cause| FileError::Window { file: self.dump.name.to_string(), cause })?;
-        let owes =
-            Owes { announcements: self.pass.sink.announces(), sweep: self.pass.sink.sweeps() };
-        let now = self.pass.clock.now();
-        self.pass.keeper.complete(self.key.clone(), end, owes, now).await?;
-        self.live.send_modify(|live| {
+            .map_err(|cause| FileError::Window { file: self.file.name().to_string(), cause })?;
+        let owes = Owes {
+            announcements: self.file.pass.sink.announces(),
+            sweep: self.file.pass.sink.sweeps(),
+        };
+        let now = self.file.pass.clock.now();
+        self.file.pass.keeper.complete(self.file.key.clone(), end, owes, now).await?;
+        self.file.live.send_modify(|live| {
             live.phase = Phase::Complete;
             live.last_activity = Some(now);
         });
         let mark = window.mark();
         tracing::info!(
-            file = %self.dump.name, records = mark.records, bad_records = mark.bad_records,
+            file = %self.file.name(), records = mark.records, bad_records = mark.bad_records,
             "complete"
         );
-        outbox::settle(self.pass, Refused::LeaveAlone).await?;
+        outbox::settle(self.file.pass, Refused::LeaveAlone).await?;
         Ok(FileEnd::Complete)
     }
 
     fn tell(&self, from: &Checkpoint) {
-        self.live.send_modify(|live| {
+        self.file.live.send_modify(|live| {
             live.phase = Phase::Extracting;
             live.records = from.records;
             live.bad_records = from.bad_records;
@@ -454,16 +418,16 @@ impl<'a> Extraction<'a> {
     }
 
     async fn clear_bad_records(&self) -> Result<(), FileError> {
-        let bad_records = self.bad_records.clone();
+        let bad_records = self.file.bad_records.clone();
         let cleared = spawn_blocking(move || bad_records.clear()).await;
         cleared.map_err(io::Error::other).flatten().map_err(|cause| FileError::CannotSetAside {
             ordinal: Ordinal(0),
-            folder: self.bad_records.folder().to_owned(),
+            folder: self.file.bad_records.folder().to_owned(),
             cause,
         })
     }
 
     fn died(&self, thread: &'static str, words: String) -> FileError {
-        FileError::Died { file: self.dump.name.to_string(), thread, words }
+        FileError::Died { file: self.file.name().to_string(), thread, words }
     }
 }

@@ -4,6 +4,7 @@
 mod attempt;
 mod bad;
 mod budget;
+mod context;
 mod deliver;
 pub mod download;
 mod error;
@@ -15,13 +16,15 @@ mod outbox;
 mod outcome;
 mod pass;
 mod reader;
+mod reading;
 mod room;
 mod sizes;
 mod source;
 mod workers;
 
+pub use context::{Context, Settings, Told};
 pub use error::{FileError, OwedError};
 pub use input::{Input, Queued, Watched, queue};
 pub use outcome::{FileEnd, Finished};
-pub use pass::{Pass, PassError, Settings, Told};
+pub use pass::{PassError, run};
 pub use sizes::Sizes;

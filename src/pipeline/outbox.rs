@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
+use super::context::Context;
 use super::error::OwedError;
-use super::pass::Pass;
 use crate::model::message::Announcement;
 use crate::model::{DumpName, Run, fault};
 use crate::sink::{Sweep, Swept};
@@ -17,7 +17,7 @@ use crate::state::{OutboxId, Owed, Status, view::OwedEntry};
 ///
 /// # Errors
 /// If sink or store cannot go on.
-pub async fn settle(pass: &Pass, refused: Refused) -> Result<(), OwedError> {
+pub async fn settle(pass: &Context, refused: Refused) -> Result<(), OwedError> {
     let _only_one = pass.paying.lock().await;
     for entry in pass.keeper.owed(pass.sink.job().clone()).await? {
         if entry.refused.is_some() && refused == Refused::LeaveAlone {
@@ -49,7 +49,7 @@ enum Paid {
 
 /// Pays one entry, and strikes it off when that is done. A sweep that is refused stays owed, with
 /// the reason.
-async fn pay(pass: &Pass, entry: OwedEntry) -> Result<Paid, OwedError> {
+async fn pay(pass: &Context, entry: OwedEntry) -> Result<Paid, OwedError> {
     match entry.owed {
         Owed::Sweep { version, kind, run, last, bad_records } => {
             if !is_complete(pass, DumpName { version, kind }, run).await? {
@@ -83,7 +83,7 @@ async fn pay(pass: &Pass, entry: OwedEntry) -> Result<Paid, OwedError> {
 }
 
 /// Whether the store calls the file complete with that very run.
-async fn is_complete(pass: &Pass, file: DumpName, run: Run) -> Result<bool, OwedError> {
+async fn is_complete(pass: &Context, file: DumpName, run: Run) -> Result<bool, OwedError> {
     let files = pass.keeper.files(pass.sink.job().clone(), file.version).await?;
     Ok(files.iter().any(|(key, state)| {
         key.kind == file.kind && state.status == Status::Complete && state.run == Some(run)
@@ -91,7 +91,7 @@ async fn is_complete(pass: &Pass, file: DumpName, run: Run) -> Result<bool, Owed
 }
 
 /// Sends an announcement. If it is stopped before the broker confirmed it, it stays owed.
-async fn announce(pass: &Pass, id: OutboxId, what: Announcement) -> Result<Paid, OwedError> {
+async fn announce(pass: &Context, id: OutboxId, what: Announcement) -> Result<Paid, OwedError> {
     let (sink, sent) = (Arc::clone(&pass.sink), what.clone());
     fault::place("announce.before");
     let announced = spawn_blocking(move || sink.announce(&sent)).await;
@@ -105,7 +105,7 @@ async fn announce(pass: &Pass, id: OutboxId, what: Announcement) -> Result<Paid,
     Ok(Paid::Dealt)
 }
 
-async fn sweep(pass: &Pass, id: OutboxId, sweep: Sweep) -> Result<Paid, OwedError> {
+async fn sweep(pass: &Context, id: OutboxId, sweep: Sweep) -> Result<Paid, OwedError> {
     let (sink, file) = (Arc::clone(&pass.sink), sweep.file);
     fault::place("sweep.before");
     let stop = pass.stop.clone();

@@ -10,14 +10,15 @@ mod text;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use metrics::{Counter, counter};
 use tokio::sync::mpsc;
 
 use self::checks::{Awaited, Checks};
 use self::text::Text;
-use super::budget::{BYTES, Budget, Share};
+use super::budget::{BYTES, Share};
+use super::reading::Reading;
 use super::sizes::Sizes;
 use super::source::Source;
 use super::workers::{Chunk, Cut, Done, Pool};
@@ -110,18 +111,16 @@ impl ReadError {
     }
 }
 
-/// What a reader needs around it.
-pub struct Surroundings {
+/// Where a reader's chunks go.
+pub struct Outlet {
     /// What the records are.
     pub kind: Kind,
-    /// Bounds what is in memory.
-    pub budget: Budget,
+    /// What is shared with the delivery.
+    pub reading: Reading,
     /// Takes the chunks.
     pub pool: Pool,
     /// Where the parse threads send what they made of them.
     pub done: mpsc::Sender<Done>,
-    /// Counts bytes of text that are read only to get to the mark again.
-    pub skipped: Arc<AtomicU64>,
 }
 
 /// Reads one dump from `start` to its end, on the calling thread.
@@ -129,8 +128,8 @@ pub struct Surroundings {
 /// # Errors
 /// If the file is damaged as gzip or as XML, or is not the one the checkpoint was made of. What came
 /// before the fault is given out.
-pub fn read(source: Source, start: &Start, around: &Surroundings) -> Result<ReadEnd, ReadError> {
-    let end = Reader::open(source, start, around).and_then(|mut reader| {
+pub fn read(source: Source, start: &Start, outlet: &Outlet) -> Result<ReadEnd, ReadError> {
+    let end = Reader::open(source, start, outlet).and_then(|mut reader| {
         let end = reader.run();
         if end.is_err() {
             reader.dispatch();
@@ -139,7 +138,7 @@ pub fn read(source: Source, start: &Start, around: &Surroundings) -> Result<Read
     });
     match end {
         // So ends a reader that waits for a download.
-        Err(ReadError::Gzip(GzipError::Io { .. })) if around.budget.is_stopped() => {
+        Err(ReadError::Gzip(GzipError::Io { .. })) if outlet.reading.budget.is_stopped() => {
             Ok(ReadEnd::Stopped)
         }
         end => end,
@@ -147,7 +146,7 @@ pub fn read(source: Source, start: &Start, around: &Surroundings) -> Result<Read
 }
 
 struct Reader<'a> {
-    around: &'a Surroundings,
+    outlet: &'a Outlet,
     start: &'a Start,
     inflater: Inflater<Source>,
     gzip_bytes: Counter,
@@ -203,8 +202,8 @@ enum Pause {
 }
 
 impl<'a> Reader<'a> {
-    fn open(source: Source, start: &'a Start, around: &'a Surroundings) -> Result<Self, ReadError> {
-        let kind = around.kind;
+    fn open(source: Source, start: &'a Start, outlet: &'a Outlet) -> Result<Self, ReadError> {
+        let kind = outlet.kind;
         let Sizes { record, chunk, points_every, .. } = start.sizes;
         let mark = match start.from.position {
             Position::At(ordinal, xml) => Some(Mark { ordinal, xml, check: start.from.check }),
@@ -236,7 +235,7 @@ impl<'a> Reader<'a> {
             Way::FromStart(_) | Way::Beyond => (Ordinal(0), XmlOffset(0)),
         };
         Ok(Reader {
-            around,
+            outlet,
             start,
             inflater: inflater.points_every(points_every),
             gzip_bytes: counter!(metric::GZIP_BYTES, "type" => kind.name()),
@@ -273,12 +272,13 @@ impl<'a> Reader<'a> {
                 }
             }
             let full = self.text.len() >= self.start.sizes.chunk;
-            if full && !self.cuts.is_empty() && !self.dispatch() || self.around.budget.is_stopped()
+            if full && !self.cuts.is_empty() && !self.dispatch()
+                || self.outlet.reading.budget.is_stopped()
             {
                 return Ok(ReadEnd::Stopped);
             }
             if self.text.len() > LARGE && self.share.is_none() {
-                let Some(share) = self.around.budget.wait_for(BYTES) else {
+                let Some(share) = self.outlet.reading.budget.wait_for(BYTES) else {
                     return Ok(ReadEnd::Stopped);
                 };
                 self.share = Some(share);
@@ -295,7 +295,7 @@ impl<'a> Reader<'a> {
     /// stopped.
     fn skip_to(&mut self, mark: Mark) -> Result<bool, ReadError> {
         while self.text.base() < mark.xml.0 {
-            if self.around.budget.is_stopped() {
+            if self.outlet.reading.budget.is_stopped() {
                 return Ok(false);
             }
             self.fill()?;
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
 
     /// Drops text that was only read to get to the mark.
     fn skip(&mut self, count: usize) {
-        self.around.skipped.fetch_add(count as u64, Ordering::Relaxed);
+        self.outlet.reading.skipped.fetch_add(count as u64, Ordering::Relaxed);
         self.text.drop_front(count);
     }
 
@@ -401,7 +401,8 @@ impl<'a> Reader<'a> {
         let many = self.cuts.len() >= self.start.sizes.cuts
             || self.cut_bytes >= 2 * self.start.sizes.chunk;
         let look = is_bad || self.cuts.len().is_multiple_of(LOOK_EVERY);
-        let stopped = (many && !self.dispatch()) || (look && self.around.budget.is_stopped());
+        let stopped =
+            (many && !self.dispatch()) || (look && self.outlet.reading.budget.is_stopped());
         Ok(stopped.then_some(ReadEnd::Stopped))
     }
 
@@ -421,7 +422,7 @@ impl<'a> Reader<'a> {
         };
         match same {
             false => Err(ReadError::NotTheSame(mark.xml)),
-            true if self.around.budget.is_stopped() => Ok(Some(ReadEnd::Stopped)),
+            true if self.outlet.reading.budget.is_stopped() => Ok(Some(ReadEnd::Stopped)),
             true => Ok(None),
         }
     }
@@ -445,7 +446,7 @@ impl<'a> Reader<'a> {
             let element = String::from_utf8_lossy(&self.text.bytes()[name.clone()]);
             let xml_offset = self.splitter.offset(name.start).0;
             tracing::warn!(
-                r#type = %self.around.kind, %element, xml_offset,
+                r#type = %self.outlet.kind, %element, xml_offset,
                 "an element in a record's place is none, and is left out with all like it"
             );
         }
@@ -477,7 +478,7 @@ impl<'a> Reader<'a> {
         while cuts.peek().is_some() {
             let records: Vec<_> = cuts.by_ref().take(self.start.chunk_records).collect();
             let size = records.iter().map(Cut::length).sum::<usize>().max(MIN_SHARE);
-            let taken = self.share.take().or_else(|| self.around.budget.wait_for(size));
+            let taken = self.share.take().or_else(|| self.outlet.reading.budget.wait_for(size));
             let Some(share) = taken else { return false };
             let upto = records.last().map_or(self.last, |cut| cut.place.ordinal);
             let points = self.points.partition_point(|point| point.boundary().after <= upto);
@@ -491,7 +492,7 @@ impl<'a> Reader<'a> {
                 share,
             };
             self.chunks += 1;
-            if !self.around.pool.parse(self.around.kind, chunk, &self.around.done) {
+            if !self.outlet.pool.parse(self.outlet.kind, chunk, &self.outlet.done) {
                 return false;
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use discogs_extractor::dump;
 use discogs_extractor::model::{Kind, SystemClock};
 use discogs_extractor::observe::METRICS;
-use discogs_extractor::pipeline::{self, FileEnd, Input, Pass, Settings, Sizes, Told};
+use discogs_extractor::pipeline::{self, Context, FileEnd, Input, Settings, Sizes, Told};
 use discogs_extractor::sink::Null;
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +88,7 @@ fn what_a_pass_counts_is_what_it_did() {
     let path = server.place.dump("discogs_20260101_artists.xml.gz", &bytes);
     let before = scrape(server.address);
     let clock = Arc::new(SystemClock::new());
-    let pass = Pass {
+    let context = Context {
         sink: Arc::new(Null::new()),
         keeper: server.keeper.clone(),
         clock,
@@ -110,7 +110,7 @@ fn what_a_pass_counts_is_what_it_did() {
     };
     let inputs = dump::find(&path).unwrap().into_iter().map(Input::from).collect();
     let (queued, _watched) = pipeline::queue(inputs, |_| 0);
-    let finished = server.runtime.block_on(pass.run(queued)).unwrap();
+    let finished = server.runtime.block_on(pipeline::run(&context, queued)).unwrap();
     assert!(matches!(finished[0].end, FileEnd::Complete), "{finished:?}");
     let after = scrape(server.address);
     for (name, by) in [

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use discogs_extractor::dump::Dump;
 use discogs_extractor::model::{Checkpoint, Clock, SystemClock, Timestamp, fault};
-use discogs_extractor::pipeline::{FileEnd, Input, Pass, Settings, Sizes, Told, queue};
+use discogs_extractor::pipeline::{self, Context, FileEnd, Input, Settings, Sizes, Told};
 use discogs_extractor::sink::Sink;
 use discogs_extractor::state::{Inspection, Keeper, Memory as Store, Status, open_for_inspection};
 use rand::Rng;
@@ -212,7 +212,7 @@ pub async fn pass(
     how: How,
     stop: CancellationToken,
 ) -> End {
-    let pass = Pass {
+    let context = Context {
         sink,
         keeper: keeper.clone(),
         clock: Arc::new(how.clock),
@@ -233,8 +233,9 @@ pub async fn pass(
         paying: Arc::default(),
     };
     let name = dump.file_name().unwrap().to_str().unwrap().parse().unwrap();
-    let (queued, _watched) = queue(vec![Input::from(Dump { name, path: dump.to_owned() })], |_| 0);
-    let mut finished = pass.run(queued).await.unwrap();
+    let input = Input::from(Dump { name, path: dump.to_owned() });
+    let (queued, _watched) = pipeline::queue(vec![input], |_| 0);
+    let mut finished = pipeline::run(&context, queued).await.unwrap();
     match finished.remove(0).end {
         FileEnd::Complete | FileEnd::AlreadyComplete => End::Complete,
         FileEnd::Limited => End::Limited,
