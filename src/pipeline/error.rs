@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::reader::ReadError;
-use crate::model::{Ordinal, WindowError};
+use crate::model::{DumpName, Ordinal, WindowError};
 use crate::sink::{SinkEnd, SinkError};
 use crate::state::StateError;
 
@@ -88,6 +88,11 @@ pub enum FileError {
     /// What is owed after completion could not be done; it stays owed.
     #[error("what is owed after completion could not be done: {0}")]
     Owed(#[from] OwedError),
+    /// The sink does not hold what the store calls complete, although that began anew.
+    #[error(
+        "{0}: the sink does not hold what was begun anew\nhint: this is a fault of discogs-extractor"
+    )]
+    SinkLost(String),
     /// A thread died.
     #[error("{file}: a {thread} thread died: {words}\nhint: this is a fault of discogs-extractor")]
     Died {
@@ -112,6 +117,11 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// A thread that worked for a file died, with these words.
+    pub fn died(file: DumpName, thread: &'static str, words: String) -> FileError {
+        FileError::Died { file: file.to_string(), thread, words }
+    }
+
     /// Whether whoever read the output went away, as `head` does.
     pub const fn reader_gone(&self) -> bool {
         matches!(self, FileError::Sink(SinkError { end: SinkEnd::ReaderGone, .. }))
@@ -137,6 +147,7 @@ impl FileError {
             | FileError::SinkEnded(_)
             | FileError::State(_)
             | FileError::Owed(_)
+            | FileError::SinkLost(_)
             | FileError::Died { .. }
             | FileError::Window { .. }
             | FileError::NoThread(_) => false,
@@ -155,6 +166,7 @@ impl FileError {
             | FileError::SinkEnded(_)
             | FileError::State(_)
             | FileError::Owed(_)
+            | FileError::SinkLost(_)
             | FileError::Died { .. }
             | FileError::Window { .. }
             | FileError::NoThread(_) => false,
@@ -174,6 +186,7 @@ impl FileError {
             | FileError::CannotSetAside { .. }
             | FileError::Sink(_)
             | FileError::SinkEnded(_)
+            | FileError::SinkLost(_)
             | FileError::Died { .. }
             | FileError::Window { .. }
             | FileError::NoThread(_) => None,

@@ -4,12 +4,14 @@
 mod attempt;
 mod bad;
 mod budget;
+mod completion;
 mod context;
 mod deliver;
 pub mod download;
 mod error;
 mod extraction;
 mod input;
+mod lane;
 mod opening;
 mod order;
 mod outbox;

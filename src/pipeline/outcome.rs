@@ -1,4 +1,4 @@
-//! How one file of a pass ended.
+//! How one file of a pass ended, and what the store is told of that.
 
 use super::error::FileError;
 use crate::dump::Dump;
@@ -37,4 +37,28 @@ pub enum FileEnd {
     },
     /// It failed.
     Failed(FileError),
+}
+
+/// What the store is told of how a file ended.
+#[derive(Debug)]
+pub enum Note<'a> {
+    /// Nothing: that it is complete is noted already, and a store that fails cannot be told so.
+    Nothing,
+    /// It stopped, and can go on.
+    Stopped(&'static str),
+    /// It failed.
+    Failed(&'a FileError),
+}
+
+/// What to tell the store of how a file ended.
+pub const fn note(end: &Result<FileEnd, FileError>) -> Note<'_> {
+    match end {
+        Ok(FileEnd::AlreadyComplete | FileEnd::Complete) => Note::Nothing,
+        Ok(FileEnd::Limited) => Note::Stopped("limit reached"),
+        Ok(FileEnd::Stopped { .. }) => Note::Stopped("stopped"),
+        Ok(FileEnd::Failed(error)) | Err(error) => match error {
+            FileError::State(error) if error.is_lasting() => Note::Nothing,
+            error => Note::Failed(error),
+        },
+    }
 }

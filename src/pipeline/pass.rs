@@ -11,7 +11,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::context::{Context, FileContext};
 use super::download::Arrived;
 use super::error::OwedError;
-use super::extraction::Extraction;
+use super::extraction::{Extracted, extract};
 use super::input::{Input, Queued};
 use super::outbox::{self, Refused};
 use super::outcome::{FileEnd, Finished};
@@ -140,10 +140,9 @@ async fn file(
         let left_out = LeftOut::default();
         return Finished { dump: input.dump, end, records, bad_records: 0, now: 0, left_out };
     };
-    let mut began_with = 0;
     let context = FileContext::new(pass, pool, &input, &live);
-    let ended = Extraction::new(&context).run(&mut began_with).await;
-    let (phase, end) = match ended {
+    let Extracted { end, began_with } = extract(&context).await;
+    let (phase, end) = match end {
         Ok(end @ (FileEnd::AlreadyComplete | FileEnd::Complete)) => (Phase::Complete, end),
         Ok(end) => (Phase::Stopped, end),
         Err(error) => (Phase::Failed, FileEnd::Failed(error)),

@@ -9,11 +9,13 @@ mod text;
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::{io, thread};
 
 use metrics::{Counter, counter};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use self::checks::{Awaited, Checks};
 use self::text::Text;
@@ -97,20 +99,6 @@ pub enum ReadError {
     },
 }
 
-impl ReadError {
-    /// Whether it may be the resume point that is wrong, and not the file.
-    pub const fn may_be_the_point(&self) -> bool {
-        match self {
-            ReadError::Gzip(GzipError::Io { .. } | GzipError::Setup(_)) => false,
-            ReadError::Gzip(_)
-            | ReadError::Xml(_)
-            | ReadError::NotTheSame(_)
-            | ReadError::Point(_)
-            | ReadError::Unaccounted { .. } => true,
-        }
-    }
-}
-
 /// Where a reader's chunks go.
 pub struct Outlet {
     /// What the records are.
@@ -123,12 +111,32 @@ pub struct Outlet {
     pub done: mpsc::Sender<Done>,
 }
 
+/// How a reader ended, told when it has: as it says itself, or as its panic does.
+pub type Ended = oneshot::Receiver<thread::Result<Result<ReadEnd, ReadError>>>;
+
+/// Starts the thread that reads one dump from `start` to its end.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn start(source: Source, start: Start, outlet: Outlet) -> io::Result<Ended> {
+    let (tell, ended) = oneshot::channel();
+    let name = format!("read-{}", outlet.kind);
+    let run = move || {
+        let read = catch_unwind(AssertUnwindSafe(|| read(source, &start, &outlet)));
+        // Delivery sees the channel close only after this.
+        _ = tell.send(read);
+        drop(outlet);
+    };
+    thread::Builder::new().name(name).spawn(run)?;
+    Ok(ended)
+}
+
 /// Reads one dump from `start` to its end, on the calling thread.
 ///
 /// # Errors
 /// If the file is damaged as gzip or as XML, or is not the one the checkpoint was made of. What came
 /// before the fault is given out.
-pub fn read(source: Source, start: &Start, outlet: &Outlet) -> Result<ReadEnd, ReadError> {
+fn read(source: Source, start: &Start, outlet: &Outlet) -> Result<ReadEnd, ReadError> {
     let end = Reader::open(source, start, outlet).and_then(|mut reader| {
         let end = reader.run();
         if end.is_err() {
