@@ -5,6 +5,9 @@
 //! before the mark passes it; the one that is too many it never passes. Each file has one such task.
 //! Where batches come from: `reader`, `workers`; where they go: `sink`.
 
+mod set_aside;
+mod unsaved;
+
 use std::collections::VecDeque;
 use std::future::{Future, pending};
 use std::ops::RangeInclusive;
@@ -16,6 +19,8 @@ use metrics::counter;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use self::set_aside::SetAside;
+use self::unsaved::{Save, Unsaved};
 use super::budget::Share;
 use super::context::FileContext;
 use super::error::FileError;
@@ -23,11 +28,11 @@ use super::order::InOrder;
 use super::reading::Reading;
 use super::workers::Done;
 use crate::model::{
-    BadRecord, Body, Confirmed, Delivery, GzipOffset, Item, Ordinal, Parsed, Phase, ResumePoint,
-    WaitsFor, Window, WindowError, XmlOffset, metric,
+    BadRecord, Body, Confirmed, Delivery, Item, Ordinal, Parsed, Phase, WaitsFor, Window,
+    WindowError, XmlOffset, metric,
 };
 use crate::sink::{Lane, Outcome};
-use crate::state::{Advance, StateError};
+use crate::state::StateError;
 
 /// How often this second's state is told, and a mark that moved is made durable, at the latest.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -57,24 +62,21 @@ pub async fn deliver(
     lane: Lane,
     done: mpsc::Receiver<Done>,
 ) -> Result<Window, FileError> {
-    let (records, bad_records) = (window.mark().records, window.mark().bad_records);
+    let mark = window.mark();
+    // More may have been allowed when they were met.
+    let set_aside = SetAside::before(file, mark.bad_records, mark.ordinal())?;
     let mut delivery = DeliveryLoop {
         file,
         reading,
+        unsaved: Unsaved::new(mark.records),
         window,
         order: InOrder::default(),
         ready: VecDeque::new(),
         shares: VecDeque::new(),
-        step: None,
-        points: VecDeque::new(),
-        gzip: GzipOffset(0),
         blocked: None,
-        bad_records,
-        counted: records,
+        set_aside,
         failed: None,
     };
-    // More may have been allowed when they were met.
-    delivery.check_bad_records(delivery.window.mark().ordinal(), "it was set aside before")?;
     let ended = delivery.run(lane, done).await;
     let saved = delivery.save().await;
     ended.and(saved)?;
@@ -93,16 +95,11 @@ struct DeliveryLoop<'a> {
     /// Parts of the budget, each with the last record of its chunk: given back when the mark has
     /// passed that.
     shares: VecDeque<(Ordinal, Share)>,
-    /// How far the mark moved since the last checkpoint was sent off.
-    step: Option<Confirmed>,
-    /// Points that the mark has not reached.
-    points: VecDeque<ResumePoint>,
-    gzip: GzipOffset,
+    /// What the mark has passed since the last checkpoint was sent off.
+    unsaved: Unsaved,
+    /// Why the sink takes nothing now, if it has said so.
     blocked: Option<WaitsFor>,
-    /// Set aside in this run, whether or not the mark has passed them.
-    bad_records: u64,
-    /// Records delivered in this run that are in the metrics, or are an earlier process's.
-    counted: u64,
+    set_aside: SetAside<'a>,
     /// Why nothing more is taken, while what was sent is settled.
     failed: Option<FileError>,
 }
@@ -160,7 +157,7 @@ impl DeliveryLoop<'_> {
                     advancing = None;
                     saved?;
                 }
-                () = sleep_until(due), if advancing.is_none() && self.step.is_some() => {
+                () = sleep_until(due), if advancing.is_none() && !self.unsaved.is_nothing() => {
                     due = Instant::now() + self.file.pass.settings.sizes.checkpoint_every;
                     advancing = self.advance();
                 }
@@ -196,24 +193,20 @@ impl DeliveryLoop<'_> {
     /// nothing in it for the sink.
     async fn take_ready(&mut self) -> Result<Option<Parsed>, FileError> {
         let Some(done) = self.ready.pop_front() else { return Ok(None) };
-        let mut parsed = done.parsed.map_err(|words| FileError::Died {
-            file: self.file.name().to_string(),
-            thread: "parse",
-            words,
-        })?;
-        self.points.extend(done.points);
+        let died = |words| FileError::died(self.file.name(), "parse", words);
+        let mut parsed = done.parsed.map_err(died)?;
+        self.unsaved.handed_out(done.points, done.gzip);
         // Before any of them is set aside: the mark may pass the last one right here, and gives back
         // what it finds.
         let last = parsed.items.last().map_or(self.window.mark().ordinal(), |i| i.place.ordinal);
         self.shares.push_back((last, done.share));
-        self.gzip = done.gzip;
         for index in 0..parsed.items.len() {
             let Item { place, body } = &parsed.items[index];
             let bytes = match body {
                 Body::Document(document) => document.json.len(),
                 Body::Bad(bad) => {
-                    self.keep(place.ordinal, bad).await?;
-                    if let Err(too_many) = self.count_bad(place.ordinal, &bad.reason) {
+                    self.set_aside.keep(place.ordinal, bad).await?;
+                    if let Err(too_many) = self.set_aside.count(place.ordinal, &bad.reason) {
                         // What comes before it is delivered all the same.
                         self.failed = Some(too_many);
                         parsed.items.truncate(index);
@@ -224,55 +217,18 @@ impl DeliveryLoop<'_> {
             };
             self.window.sent(*place, bytes).map_err(|cause| self.window_error(cause))?;
             if let Body::Bad(_) = body {
-                self.set_aside(place.ordinal)?;
+                self.pass_over(place.ordinal)?;
             }
         }
         Ok(Some(parsed))
     }
 
-    /// Keeps a bad record, durably, where a person finds it.
-    async fn keep(&self, ordinal: Ordinal, bad: &BadRecord) -> Result<(), FileError> {
-        let (folder, file) = (self.file.bad_records.clone(), self.file.name());
-        let kept = bad.clone();
-        let kept = tokio::task::spawn_blocking(move || folder.keep(file, ordinal, &kept)).await;
-        let folder = || self.file.bad_records.folder().to_owned();
-        kept.map_err(std::io::Error::other)
-            .flatten()
-            .map_err(|cause| FileError::CannotSetAside { ordinal, folder: folder(), cause })?;
-        tracing::warn!(
-            %file, ordinal = ordinal.0, xml_offset = bad.start.0, why = bad.reason,
-            "record set aside"
-        );
-        Ok(())
-    }
-
-    /// Counts a bad record. The mark does not pass the one that is too many: a restart meets it
-    /// again, and ends as this attempt does.
-    fn count_bad(&mut self, ordinal: Ordinal, reason: &str) -> Result<(), FileError> {
-        self.bad_records += 1;
-        self.check_bad_records(ordinal, reason)
-    }
-
     /// Lets the mark pass a bad record that is kept.
-    fn set_aside(&mut self, ordinal: Ordinal) -> Result<(), FileError> {
+    fn pass_over(&mut self, ordinal: Ordinal) -> Result<(), FileError> {
         let step = self.window.set_aside(ordinal).map_err(|cause| self.window_error(cause))?;
         self.moved(step)?;
         counter!(metric::BAD_RECORDS, "type" => self.file.name().kind.name()).increment(1);
         Ok(())
-    }
-
-    /// Fails if there are more bad records than are allowed.
-    fn check_bad_records(&self, last: Ordinal, reason: &str) -> Result<(), FileError> {
-        if self.bad_records <= self.file.pass.settings.max_bad_records {
-            return Ok(());
-        }
-        Err(FileError::TooManyBad {
-            file: self.file.name().to_string(),
-            count: self.bad_records,
-            last,
-            reason: reason.to_owned(),
-            folder: self.file.bad_records.folder().to_owned(),
-        })
     }
 
     /// Notes what the sink says of some deliveries.
@@ -295,9 +251,9 @@ impl DeliveryLoop<'_> {
                     raw: document,
                 };
                 let ordinal = *outcome.ordinals.start();
-                self.keep(ordinal, &bad).await?;
-                self.count_bad(ordinal, &bad.reason)?;
-                self.set_aside(ordinal)
+                self.set_aside.keep(ordinal, &bad).await?;
+                self.set_aside.count(ordinal, &bad.reason)?;
+                self.pass_over(ordinal)
             }
         }
     }
@@ -318,10 +274,7 @@ impl DeliveryLoop<'_> {
         let mark = step.to().ordinal();
         let passed = self.shares.partition_point(|(last, _)| *last <= mark);
         self.shares.drain(..passed);
-        self.step = Some(match self.step.take() {
-            Some(earlier) => earlier.then(step).map_err(|cause| self.window_error(cause))?,
-            None => step,
-        });
+        self.unsaved.moved(step).map_err(|cause| self.window_error(cause))?;
         let now = self.file.pass.clock.now();
         self.file.live.send_modify(|live| {
             live.records = records;
@@ -333,15 +286,9 @@ impl DeliveryLoop<'_> {
 
     /// Sends the step since the last checkpoint to the store, with the points that it passed.
     fn advance(&mut self) -> Option<Advancing> {
-        let step = self.step.take()?;
-        let (mark, records) = (step.to().position, step.to().records);
-        let delivered = records - std::mem::replace(&mut self.counted, records);
-        counter!(metric::RECORDS, "type" => self.file.name().kind.name()).increment(delivered);
-        let passed = self.points.partition_point(|point| point.is_before(mark));
-        let points = self.points.drain(..passed).collect();
+        let Save { advance, records } = self.unsaved.take(self.file.pass.clock.now())?;
+        counter!(metric::RECORDS, "type" => self.file.name().kind.name()).increment(records);
         let (keeper, key) = (self.file.pass.keeper.clone(), self.file.key.clone());
-        let at = self.file.pass.clock.now();
-        let advance = Advance { step, points, gzip_offset: self.gzip, at };
         Some(Box::pin(async move { keeper.advance(key, advance).await?.await }))
     }
 
@@ -372,7 +319,7 @@ impl DeliveryLoop<'_> {
                 live.last_activity = Some(now);
             }
             live.phase = Phase::Extracting;
-            live.gzip = live.gzip.max(self.gzip);
+            live.gzip = live.gzip.max(self.unsaved.gzip());
             live.in_flight = self.window.in_flight();
             live.waits_for = waits_for;
             *live != before
