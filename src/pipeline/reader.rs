@@ -5,34 +5,35 @@
 //! that was inflated.
 
 mod checks;
+mod end;
+mod outgoing;
 mod text;
+mod way;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::{io, thread};
 
 use metrics::{Counter, counter};
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::end::{ReadEnd, ReadError};
+
 use self::checks::{Awaited, Checks};
+use self::outgoing::{Outgoing, Piece};
 use self::text::Text;
-use super::budget::{BYTES, Share};
+use self::way::{Mark, Way};
 use super::reading::Reading;
 use super::sizes::Sizes;
 use super::source::Source;
-use super::workers::{Chunk, Cut, Done, Pool};
+use super::workers::{Cut, Done, Pool};
 use crate::gzip::{GzipError, Inflater, Step};
 use crate::model::{
-    BadRecord, Boundary, Checkpoint, Ending, Kind, MemberCheck, Ordinal, Place,
-    PointBeyondBoundary, Position, ResumePoint, XmlOffset, metric,
+    BadRecord, Boundary, Checkpoint, Ending, Kind, Ordinal, Place, Position, ResumePoint,
+    XmlOffset, metric,
 };
-use crate::record::{Split, SplitError, Splitter};
-
-/// The least that a chunk takes of the budget, so that it bounds how many there are as well.
-const MIN_SHARE: usize = 64 << 10;
+use crate::record::{Split, Splitter};
 
 /// A record larger than this goes through alone: the reader waits until nothing else is on its way
 /// before it reads on. With records of 64 MiB the process then stays under 256 MiB.
@@ -56,47 +57,6 @@ pub struct Start {
     pub chunk_records: usize,
     /// The measures it works with.
     pub sizes: Sizes,
-}
-
-/// How reading ended, if not with an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadEnd {
-    /// The root element closed, all trailers matched, and all that was inflated is accounted for.
-    End(Ending),
-    /// The limit was reached, and there are more records.
-    Limit,
-    /// It has met more bad records than are allowed, and given them out.
-    TooManyBad,
-    /// It was stopped.
-    Stopped,
-}
-
-/// Why reading failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The file as gzip.
-    #[error(transparent)]
-    Gzip(#[from] GzipError),
-    /// The text as XML.
-    #[error(transparent)]
-    Xml(#[from] SplitError),
-    /// The bytes before the mark are not those that were read before.
-    #[error("the text before the checkpoint at xml offset {0} is not what it was")]
-    NotTheSame(XmlOffset),
-    /// A resume point that can be none.
-    #[error(transparent)]
-    Point(#[from] PointBeyondBoundary),
-    /// What was cut and what was inflated are not the same: a fault of this program.
-    #[error(
-        "{inflated} bytes were inflated and {cut} are accounted for\n\
-         hint: this is a fault of discogs-extractor"
-    )]
-    Unaccounted {
-        /// Bytes of text that were inflated.
-        inflated: XmlOffset,
-        /// Bytes of text up to the end of what was cut.
-        cut: XmlOffset,
-    },
 }
 
 /// Where a reader's chunks go.
@@ -169,35 +129,10 @@ struct Reader<'a> {
     reached: XmlOffset,
     /// Those that the splitter called bad; the parse threads find others.
     bad_records: u64,
-    /// Records that are not in a chunk yet, and their bytes.
-    cuts: Vec<Cut>,
-    cut_bytes: usize,
-    /// Points that have their boundary.
-    points: VecDeque<ResumePoint>,
-    chunks: u64,
-    /// A share taken ahead, for a record larger than the budget.
-    share: Option<Share>,
+    /// What is cut and not sent.
+    outgoing: Outgoing,
     /// Whether an element that is no record was met.
     foreign: bool,
-}
-
-/// Which part of its way a reader is on.
-#[derive(Clone, Copy)]
-enum Way {
-    /// From a resume point to the mark: the text is inflated and checked, nothing is cut.
-    FromPoint(Mark),
-    /// From the start of the file to the mark: records are cut and counted, none is given out.
-    FromStart(Mark),
-    /// Beyond the mark.
-    Beyond,
-}
-
-/// The mark as the store has it.
-#[derive(Clone, Copy)]
-struct Mark {
-    ordinal: Ordinal,
-    xml: XmlOffset,
-    check: Option<MemberCheck>,
 }
 
 /// Why cutting paused.
@@ -255,11 +190,7 @@ impl<'a> Reader<'a> {
             last,
             reached,
             bad_records: start.from.bad_records,
-            cuts: Vec::new(),
-            cut_bytes: 0,
-            points: VecDeque::new(),
-            chunks: 0,
-            share: None,
+            outgoing: Outgoing::default(),
             foreign: false,
         })
     }
@@ -280,16 +211,13 @@ impl<'a> Reader<'a> {
                 }
             }
             let full = self.text.len() >= self.start.sizes.chunk;
-            if full && !self.cuts.is_empty() && !self.dispatch()
+            if full && !self.outgoing.is_empty() && !self.dispatch()
                 || self.outlet.reading.budget.is_stopped()
             {
                 return Ok(ReadEnd::Stopped);
             }
-            if self.text.len() > LARGE && self.share.is_none() {
-                let Some(share) = self.outlet.reading.budget.wait_for(BYTES) else {
-                    return Ok(ReadEnd::Stopped);
-                };
-                self.share = Some(share);
+            if self.text.len() > LARGE && !self.outgoing.take_all(self.outlet) {
+                return Ok(ReadEnd::Stopped);
             }
             if let Err(error) = self.fill() {
                 // What came before the fault is given out all the same; another fault adds nothing.
@@ -390,25 +318,18 @@ impl<'a> Reader<'a> {
         let place = Place { ordinal, from: self.reached, start, end, check };
         (self.last, self.reached) = (ordinal, end);
         if let Way::FromStart(mark) = self.way {
-            // Of the points before the mark the last one is the one to start from again.
-            self.points = points
-                .into_iter()
-                .next_back()
-                .map_or_else(|| std::mem::take(&mut self.points), |last| VecDeque::from([last]));
+            self.outgoing.pass(points);
             return self.counted(&place, mark);
         }
-        self.points.extend(points);
         let is_bad = raw.is_err();
         self.bad_records += u64::from(is_bad);
-        let cut = Cut { place, raw };
-        self.cut_bytes += cut.length();
-        self.cuts.push(cut);
+        self.outgoing.push(Cut { place, raw }, points);
         if is_bad && self.bad_records > self.start.max_bad_records {
             return Ok(Some(ReadEnd::TooManyBad));
         }
-        let many = self.cuts.len() >= self.start.sizes.cuts
-            || self.cut_bytes >= 2 * self.start.sizes.chunk;
-        let look = is_bad || self.cuts.len().is_multiple_of(LOOK_EVERY);
+        let many = self.outgoing.records() >= self.start.sizes.cuts
+            || self.outgoing.bytes() >= 2 * self.start.sizes.chunk;
+        let look = is_bad || self.outgoing.records().is_multiple_of(LOOK_EVERY);
         let stopped =
             (many && !self.dispatch()) || (look && self.outlet.reading.budget.is_stopped());
         Ok(stopped.then_some(ReadEnd::Stopped))
@@ -422,17 +343,8 @@ impl<'a> Reader<'a> {
 
     /// A record before the mark, or the one at it, was cut: the mark must be where it was.
     fn counted(&mut self, place: &Place, mark: Mark) -> Result<Option<ReadEnd>, ReadError> {
-        let same = if place.ordinal == mark.ordinal {
-            self.way = Way::Beyond;
-            place.end == mark.xml && (mark.check.is_none() || mark.check == place.check)
-        } else {
-            place.end < mark.xml
-        };
-        match same {
-            false => Err(ReadError::NotTheSame(mark.xml)),
-            true if self.outlet.reading.budget.is_stopped() => Ok(Some(ReadEnd::Stopped)),
-            true => Ok(None),
-        }
+        self.way = mark.after(place).ok_or(ReadError::NotTheSame(mark.xml))?;
+        Ok(self.outlet.reading.budget.is_stopped().then_some(ReadEnd::Stopped))
     }
 
     /// The document ended: adds up what it was.
@@ -463,7 +375,7 @@ impl<'a> Reader<'a> {
     /// Drops text that is not needed, as of a record that is too large to be kept.
     fn forget(&mut self) -> Result<(), GzipError> {
         let unneeded = self.splitter.unneeded();
-        if self.cuts.is_empty() && unneeded >= self.start.sizes.chunk {
+        if self.outgoing.is_empty() && unneeded >= self.start.sizes.chunk {
             self.checks.at(self.text.base() + unneeded as u64, &self.text)?;
             match self.way {
                 Way::FromStart(_) => self.skip(unneeded),
@@ -476,34 +388,11 @@ impl<'a> Reader<'a> {
 
     /// Sends the records cut so far to the parse threads; false if it was stopped.
     fn dispatch(&mut self) -> bool {
-        let Some(last) = self.cuts.last() else { return true };
-        let cut = self.text.index(last.place.end.0.max(self.text.base()));
-        let base = XmlOffset(self.text.base());
-        let text = Arc::new(self.text.take(cut));
+        let Some(end) = self.outgoing.end() else { return true };
+        let cut = self.text.index(end.0.max(self.text.base()));
+        let (base, gzip) = (XmlOffset(self.text.base()), self.inflater.gzip_offset());
+        let piece = Piece { text: self.text.take(cut), base, gzip };
         self.splitter.drained(cut);
-        self.cut_bytes = 0;
-        let mut cuts = std::mem::take(&mut self.cuts).into_iter().peekable();
-        while cuts.peek().is_some() {
-            let records: Vec<_> = cuts.by_ref().take(self.start.chunk_records).collect();
-            let size = records.iter().map(Cut::length).sum::<usize>().max(MIN_SHARE);
-            let taken = self.share.take().or_else(|| self.outlet.reading.budget.wait_for(size));
-            let Some(share) = taken else { return false };
-            let upto = records.last().map_or(self.last, |cut| cut.place.ordinal);
-            let points = self.points.partition_point(|point| point.boundary().after <= upto);
-            let chunk = Chunk {
-                number: self.chunks,
-                text: Arc::clone(&text),
-                base,
-                records,
-                points: self.points.drain(..points).collect(),
-                gzip: self.inflater.gzip_offset(),
-                share,
-            };
-            self.chunks += 1;
-            if !self.outlet.pool.parse(self.outlet.kind, chunk, &self.outlet.done) {
-                return false;
-            }
-        }
-        true
+        self.outgoing.send(piece, self.start.chunk_records, self.outlet)
     }
 }
