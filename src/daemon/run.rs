@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::chosen::Chosen;
-use super::due::Due;
+use super::deadline::Deadline;
 use super::folder::Folder;
 use super::prune::superfluous;
 use super::schedule::{Ended, Schedule, Wait};
@@ -83,7 +83,7 @@ struct Said {
 struct NextLook {
     /// What the last look made of it.
     wait: Wait,
-    due: Due,
+    due: Deadline,
 }
 
 impl<'a> Daemon<'a> {
@@ -95,7 +95,7 @@ impl<'a> Daemon<'a> {
         supply: Option<Supply>,
     ) -> Daemon<'a> {
         let (failures, said) = (BTreeMap::new(), Said::default());
-        let due = Due::after(Duration::ZERO, &*session.clock);
+        let due = Deadline::after(Duration::ZERO, &*session.clock);
         let site = NextLook { wait: plan.schedule.first(), due };
         Daemon { session, plan, folder, supply, site, failures, said }
     }
@@ -170,7 +170,7 @@ impl<'a> Daemon<'a> {
             tracing::info!(%version, missing, "is not completely published yet");
         }
         self.site.wait = if half.is_some() { schedule.soon(wait) } else { wait };
-        self.site.due = Due::after(self.site.wait.time(), &*self.session.clock);
+        self.site.due = Deadline::after(self.site.wait.time(), &*self.session.clock);
         self.said.half_published = half;
     }
 
@@ -329,7 +329,7 @@ impl<'a> Daemon<'a> {
     /// Waits until there may be something to do, or until the end.
     async fn wait(&mut self, wait: Wait, passed: Option<&[Whole]>) -> Result<(), StateError> {
         let clock = self.session.clock.clone();
-        let due = Due::after(wait.time(), &*clock);
+        let due = Deadline::after(wait.time(), &*clock);
         let stop = self.session.stop.clone();
         let (mut told, mut whole, mut looking) = (false, None, None::<Look>);
         while !stop.is_cancelled() && !due.left(&*clock).is_zero() {
@@ -358,7 +358,7 @@ impl<'a> Daemon<'a> {
                 () = stop.cancelled() => return Ok(()),
                 // Whoever got no answer in time was told that nothing begins.
                 Some(trigger) = self.plan.triggers.recv() => if !trigger.answer.is_closed() {
-                    self.site.due = Due::after(Duration::ZERO, &*clock);
+                    self.site.due = Deadline::after(Duration::ZERO, &*clock);
                     self.asked(trigger);
                     return Ok(());
                 },
@@ -371,7 +371,7 @@ impl<'a> Daemon<'a> {
                 () = self.folder.looked() => {}
             }
         }
-        self.site.due = Due::after(Duration::ZERO, &*clock);
+        self.site.due = Deadline::after(Duration::ZERO, &*clock);
         Ok(())
     }
 

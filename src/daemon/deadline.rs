@@ -6,18 +6,18 @@ use crate::model::{Clock, Timestamp};
 
 /// A moment to come, on both clocks: one stands still while the machine sleeps, the other may
 /// jump. Whichever gets there first counts.
-pub struct Due {
+pub struct Deadline {
     elapsed: Duration,
     /// On the wall.
     pub now: Timestamp,
 }
 
-impl Due {
+impl Deadline {
     /// So long from now.
-    pub fn after(time: Duration, clock: &dyn Clock) -> Due {
+    pub fn after(time: Duration, clock: &dyn Clock) -> Deadline {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let now = Timestamp(clock.now().0.saturating_add(millis));
-        Due { elapsed: clock.elapsed().saturating_add(time), now }
+        Deadline { elapsed: clock.elapsed().saturating_add(time), now }
     }
 
     /// How long that still is.
@@ -50,7 +50,7 @@ mod tests {
             let wall = Timestamp(Duration::from_hours(1_000 + wall_hours).as_secs() * 1_000);
             At(Duration::from_hours(elapsed_hours), wall)
         };
-        let due = Due::after(DAY, &at(10, 0));
+        let due = Deadline::after(DAY, &at(10, 0));
         let left = |elapsed, wall| due.left(&at(elapsed, wall)).as_secs() / 3_600;
         assert_eq!(left(10, 0), 24);
         assert_eq!(left(11, 1), 23);
