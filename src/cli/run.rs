@@ -19,7 +19,7 @@ use super::owner::{self, Owner, Usage};
 use super::signals::Patience;
 use super::{download, environment, versions};
 use crate::daemon::http::{Http, Served};
-use crate::daemon::{Daemon, Folder, Plan, Schedule, Session, Supply, notify};
+use crate::daemon::{Daemon, Folder, Options, Schedule, Session, Supply, Wishes, notify};
 use crate::dump::jitter;
 use crate::model::{Clock, SystemClock};
 use crate::observe::Metrics;
@@ -71,11 +71,13 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
         let supply = config.fetch.as_ref().map(|fetch| supply(config, fetch, &session.clock));
         let supply = supply.transpose()?;
         let folder = Folder::open(config.root.clone(), Arc::clone(&session.clock)).await;
-        let plan = Plan {
-            kinds: delivery.kinds.clone(),
-            version: delivery.version,
-            newest_first: config.newest_first,
-            require_checksum: config.require_checksum,
+        let options = Options {
+            wishes: Wishes {
+                kinds: delivery.kinds.clone(),
+                version: delivery.version,
+                newest_first: config.newest_first,
+                require_checksum: config.require_checksum,
+            },
             keep: config.keep,
             // Not everybody is to ask the site in the same second.
             schedule: Schedule {
@@ -86,7 +88,7 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
             triggers,
             forgotten: &forgotten,
         };
-        let daemon = Daemon::new(session, plan, folder, supply);
+        let daemon = Daemon::new(session, options, folder, supply);
         tokio::select! {
             ended = daemon.run() => Ok(ended?),
             Some(never) = OptionFuture::from(serving) => match never {},

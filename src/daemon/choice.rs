@@ -14,11 +14,11 @@ pub const PATIENCE: u32 = 3;
 
 /// Where a version stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct VersionStatus {
     /// Types of which a whole dump lies in the folder.
-    pub here: BTreeSet<Kind>,
+    pub local: BTreeSet<Kind>,
     /// Types that the site has, if it has published all of the version.
-    pub there: BTreeSet<Kind>,
+    pub remote: BTreeSet<Kind>,
     /// Types that were begun.
     pub begun: BTreeSet<Kind>,
     /// Types that are complete.
@@ -27,10 +27,10 @@ pub struct Standing {
     pub failures: u32,
 }
 
-impl Standing {
+impl VersionStatus {
     /// Whether there is a dump of a type, here or at the site.
     pub fn to_be_had(&self, kind: Kind) -> bool {
-        self.here.contains(&kind) || self.there.contains(&kind)
+        self.local.contains(&kind) || self.remote.contains(&kind)
     }
 
     fn has_any(&self, wanted: &[Kind]) -> bool {
@@ -59,49 +59,52 @@ impl Standing {
 }
 
 /// What may be chosen.
-#[derive(Clone, Copy, Debug)]
-pub struct Wishes<'a> {
+#[derive(Clone, Debug)]
+pub struct Wishes {
     /// The wanted types.
-    pub kinds: &'a [Kind],
+    pub kinds: Vec<Kind>,
     /// The only version to take, if only one is wanted.
     pub version: Option<Version>,
     /// Whether a newer version begins although an older one is unfinished.
     pub newest_first: bool,
+    /// Whether only dumps are taken of which the published checksum was compared.
+    pub require_checksum: bool,
 }
 
 /// Versions, and where each stands.
-type Versions = BTreeMap<Version, Standing>;
+pub type Versions = BTreeMap<Version, VersionStatus>;
 
 fn newest_complete(versions: &Versions, kinds: &[Kind]) -> Option<Version> {
-    let complete = versions.iter().rev().find(|(_, standing)| standing.is_complete(kinds));
+    let complete = versions.iter().rev().find(|(_, status)| status.is_complete(kinds));
     complete.map(|(version, _)| *version)
 }
 
 /// The version that is due: the one asked for; else, of the newest complete one and those newer,
 /// the oldest that was begun and can be finished; else the newest that is complete or to be had in
 /// all wanted types; else the newest that has any.
-pub fn choose(versions: &Versions, wishes: &Wishes<'_>) -> Option<Version> {
-    let Wishes { kinds, version, newest_first } = *wishes;
-    if let Some(version) = version {
+pub fn choose(versions: &Versions, wishes: &Wishes) -> Option<Version> {
+    let Wishes { kinds, version, newest_first, .. } = wishes;
+    if let Some(version) = *version {
         return versions.get(&version).filter(|it| it.has_any(kinds)).map(|_| version);
     }
     let from = newest_complete(versions, kinds).map_or(Bound::Unbounded, Bound::Included);
     let eligible = || versions.range((from, Bound::Unbounded));
-    let unfinished = || eligible().find(|(_, standing)| standing.is_unfinished(kinds));
+    let unfinished = || eligible().find(|(_, status)| status.is_unfinished(kinds));
     let newest =
-        |of: fn(&Standing, &[Kind]) -> bool| eligible().rev().find(|(_, it)| of(it, kinds));
-    let unfinished = if newest_first { None } else { unfinished() };
-    let chosen = unfinished.or_else(|| newest(Standing::is_whole));
-    chosen.or_else(|| newest(Standing::has_any)).map(|(version, _)| *version)
+        |of: fn(&VersionStatus, &[Kind]) -> bool| eligible().rev().find(|(_, it)| of(it, kinds));
+    let unfinished = if *newest_first { None } else { unfinished() };
+    let chosen = unfinished.or_else(|| newest(VersionStatus::is_whole));
+    chosen.or_else(|| newest(VersionStatus::has_any)).map(|(version, _)| *version)
 }
 
 /// Versions with a dump that is here and not complete, which are not taken because a newer version
 /// is complete.
-pub fn left_alone(versions: &Versions, wishes: &Wishes<'_>) -> BTreeSet<Version> {
-    let Wishes { kinds, version, .. } = *wishes;
+pub fn left_alone(versions: &Versions, wishes: &Wishes) -> BTreeSet<Version> {
+    let Wishes { kinds, version, .. } = wishes;
     let complete = newest_complete(versions, kinds).filter(|_| version.is_none());
     let older = complete.into_iter().flat_map(|complete| versions.range(..complete));
-    let has_news = |it: &Standing| it.here.difference(&it.complete).any(|of| kinds.contains(of));
+    let has_news =
+        |it: &VersionStatus| it.local.difference(&it.complete).any(|of| kinds.contains(of));
     older.filter(|(_, it)| has_news(it)).map(|(version, _)| *version).collect()
 }
 
@@ -111,8 +114,8 @@ mod tests {
 
     const BOTH: [Kind; 2] = [Kind::Artists, Kind::Labels];
 
-    /// `here/there/begun/complete` by first letters, and failures.
-    fn standing(words: &str, failures: u32) -> Standing {
+    /// `local/remote/begun/complete` by first letters, and failures.
+    fn status(words: &str, failures: u32) -> VersionStatus {
         let kinds = |word: &str| {
             let kind = |letter| match letter {
                 'a' => Kind::Artists,
@@ -123,21 +126,25 @@ mod tests {
         };
         let mut parts = words.split('/').map(kinds);
         let mut part = || parts.next().unwrap();
-        Standing { here: part(), there: part(), begun: part(), complete: part(), failures }
+        VersionStatus { local: part(), remote: part(), begun: part(), complete: part(), failures }
     }
 
-    /// Version, standing, failures.
+    /// Version, status, failures.
     type Row = (&'static str, &'static str, u32);
 
     fn versions(rows: &[Row]) -> Versions {
-        let versions = rows.iter().map(|(version, words, failures)| {
-            (version.parse().unwrap(), standing(words, *failures))
-        });
+        let versions = rows
+            .iter()
+            .map(|(version, words, failures)| (version.parse().unwrap(), status(words, *failures)));
         versions.collect()
     }
 
+    fn wishes(kinds: &[Kind], version: Option<Version>, newest_first: bool) -> Wishes {
+        Wishes { kinds: kinds.to_vec(), version, newest_first, require_checksum: false }
+    }
+
     fn chosen(rows: &[Row], kinds: &[Kind], newest_first: bool) -> Option<String> {
-        let wishes = Wishes { kinds, version: None, newest_first };
+        let wishes = wishes(kinds, None, newest_first);
         choose(&versions(rows), &wishes).map(|version| version.to_string())
     }
 
@@ -209,7 +216,7 @@ mod tests {
                 let chosen = chosen(rows, &BOTH, newest_first);
                 assert_eq!(chosen.as_deref(), *expected, "{rows:?} {newest_first}");
             }
-            let wishes = Wishes { kinds: &BOTH, version: None, newest_first: false };
+            let wishes = wishes(&BOTH, None, false);
             let alone = left_alone(&versions(rows), &wishes);
             let alone: Vec<_> = alone.iter().map(ToString::to_string).collect();
             assert_eq!(alone, *left, "{rows:?}");
@@ -221,7 +228,7 @@ mod tests {
         // By name it is taken, and nothing is left alone.
         let rows = versions(&[("20260101", "al///", 0), ("20260201", "//al/al", 0)]);
         let version = "20260101".parse().ok();
-        let wishes = Wishes { kinds: &BOTH, version, newest_first: false };
+        let wishes = wishes(&BOTH, version, false);
         assert_eq!(choose(&rows, &wishes), version);
         assert_eq!(left_alone(&rows, &wishes), BTreeSet::new());
     }
@@ -229,12 +236,12 @@ mod tests {
     #[test]
     fn a_version_that_is_asked_for_is_the_only_one() {
         let versions = BTreeMap::from([
-            ("20260101".parse().unwrap(), standing("a///", 9)),
-            ("20260201".parse().unwrap(), standing("al///", 0)),
+            ("20260101".parse().unwrap(), status("a///", 9)),
+            ("20260201".parse().unwrap(), status("al///", 0)),
         ]);
         let asked = |version: &str| {
             let version = Some(version.parse().unwrap());
-            choose(&versions, &Wishes { kinds: &BOTH, version, newest_first: true })
+            choose(&versions, &wishes(&BOTH, version, true))
         };
         assert_eq!(asked("20260101"), Some("20260101".parse().unwrap()));
         assert_eq!(asked("20250101"), None);

@@ -2,19 +2,22 @@
 //! the daemon, know when the next pass is due.
 
 mod choice;
-mod chosen;
 pub mod consumer;
 pub mod control;
 mod deadline;
 pub mod doctor;
+mod failures;
 mod folder;
 mod gate;
 pub mod http;
+mod known;
 mod lease;
 pub mod notify;
 mod page;
+mod plan;
 mod prune;
 mod run;
+mod said;
 mod schedule;
 mod session;
 mod sightings;
@@ -22,8 +25,9 @@ mod supply;
 mod trigger;
 mod watch;
 
+pub use choice::Wishes;
 pub use folder::Folder;
-pub use run::{Daemon, Plan};
+pub use run::{Daemon, Options};
 pub use schedule::Schedule;
 pub use session::Session;
 pub use supply::Supply;

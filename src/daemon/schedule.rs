@@ -20,6 +20,18 @@ pub enum Ended {
     Damaged,
 }
 
+impl Ended {
+    /// How the pass ends if one of its files failed, too, and the dump itself is to blame for that
+    /// or not.
+    #[must_use]
+    pub const fn and_failed(self, blames_dump: bool) -> Ended {
+        match (self, blames_dump) {
+            (Ended::Done | Ended::Damaged, true) => Ended::Damaged,
+            (Ended::Done | Ended::Damaged, false) | (Ended::Failed, true | false) => Ended::Failed,
+        }
+    }
+}
+
 /// What is waited for after a pass, beside new dumps and those who ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
@@ -112,6 +124,16 @@ mod tests {
             wait.time().as_secs() / 60
         };
         ends.iter().map(next).collect()
+    }
+
+    #[test]
+    fn a_pass_is_damaged_only_if_the_dumps_are_all_that_is_wrong() {
+        let ended =
+            |files: &[bool]| files.iter().fold(Ended::Done, |it, &dump| it.and_failed(dump));
+        assert_eq!(ended(&[]), Ended::Done);
+        assert_eq!(ended(&[true, true]), Ended::Damaged);
+        assert_eq!(ended(&[true, false]), Ended::Failed);
+        assert_eq!(ended(&[false, true]), Ended::Failed);
     }
 
     #[test]
