@@ -7,11 +7,21 @@ use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::DownloadError;
-use crate::dump::{Part, PartError, PartLock, stamp};
+use super::error::DownloadError;
+use crate::dump::{Part, PartError, PartLock, RemoteDump, stamp};
 use crate::model::Stamp;
 use crate::model::fault::place;
 use crate::state::Download;
+
+/// Where the bytes of a dump are until all of them are here.
+pub(super) fn part_path(folder: &Path, remote: &RemoteDump) -> PathBuf {
+    folder.join(format!("{}.part", remote.name))
+}
+
+/// Where bytes that are not the published ones are kept: no dump's name.
+pub(super) fn aside_path(folder: &Path, remote: &RemoteDump) -> PathBuf {
+    folder.join(format!(".{}.mismatch", remote.name))
+}
 
 /// What a file is known by; nothing if there is none.
 ///

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use tokio::task::spawn_blocking;
 
-use super::disk::stamp_of;
-use super::{DownloadError, Downloads, part_path};
+use super::context::Downloads;
+use super::disk::{part_path, stamp_of};
+use super::error::DownloadError;
 use crate::dump::{PartLock, RemoteDump, hash_file};
 use crate::model::{Sha256, Stamp, Verification};
 use crate::state::{Download, DownloadStatus};

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::statvfs;
 
-use super::DownloadError;
+use super::error::DownloadError;
 use crate::model::DumpName;
 
 /// Bytes that are still to come, of all files that are being fetched.

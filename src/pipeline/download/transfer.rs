@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::disk::{empty, give_name, move_aside, take_up};
-use super::{
-    Arrived, ArrivedState, DownloadError, Downloads, Fetched, aside_path, part_path, tell_whole,
-};
+use super::arrived::{Arrived, ArrivedState, Fetched, tell_whole};
+use super::context::Downloads;
+use super::disk::{aside_path, empty, give_name, move_aside, part_path, take_up};
+use super::error::DownloadError;
 use crate::dump::{
     Broken, Held, Order, Part, PartLock, RemoteDump, Synced, Verdict, jitter, judge, rest,
 };
