@@ -25,10 +25,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::Trigger;
 use super::gate::{Refusal, admit};
 use super::lease::Lease;
 use super::page::{self, Live, Source};
+use super::trigger::Trigger;
 use crate::model::{Clock, Job};
 use crate::observe::picture::{self, Picture};
 use crate::observe::{Health, Metrics, Snapshot, Stage};

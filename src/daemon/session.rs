@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Watch;
+use super::watch::Watch;
 use crate::model::{Clock, DumpName, Kind, Live, Phase, Version};
 use crate::observe::{FileNow, Snapshot, Speed, Stage, lines};
 use crate::pipeline::{self, Context, Finished, Input, PassError, Settings, Told};
