@@ -7,6 +7,7 @@ mod disk;
 mod error;
 mod fetch;
 mod here;
+mod intake;
 mod outstanding;
 mod transfer;
 

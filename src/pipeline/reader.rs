@@ -16,22 +16,22 @@ use std::sync::atomic::Ordering;
 use std::{io, thread};
 
 use metrics::{Counter, counter};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 pub use self::end::{ReadEnd, ReadError};
+pub use self::outgoing::Outlet;
 
 use self::checks::{Awaited, Checks};
 use self::outgoing::{Outgoing, Piece};
 use self::text::Text;
 use self::way::{Mark, Way};
-use super::reading::Reading;
 use super::sizes::Sizes;
 use super::source::Source;
-use super::workers::{Cut, Done, Pool};
+use super::workers::Cut;
 use crate::gzip::{GzipError, Inflater, Step};
 use crate::model::{
-    BadRecord, Boundary, Checkpoint, Ending, Kind, Ordinal, Place, Position, ResumePoint,
-    XmlOffset, metric,
+    BadRecord, Boundary, Checkpoint, Ending, Ordinal, Place, Position, ResumePoint, XmlOffset,
+    metric,
 };
 use crate::record::{Split, Splitter};
 
@@ -57,18 +57,6 @@ pub struct Start {
     pub chunk_records: usize,
     /// The measures it works with.
     pub sizes: Sizes,
-}
-
-/// Where a reader's chunks go.
-pub struct Outlet {
-    /// What the records are.
-    pub kind: Kind,
-    /// What is shared with the delivery.
-    pub reading: Reading,
-    /// Takes the chunks.
-    pub pool: Pool,
-    /// Where the parse threads send what they made of them.
-    pub done: mpsc::Sender<Done>,
 }
 
 /// How a reader ended, told when it has: as it says itself, or as its panic does.

@@ -1,34 +1,22 @@
 //! One file on its way: ask, take in, rest and ask again, until all of it is here and proven.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use metrics::counter;
-use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::arrived::{Arrived, ArrivedState, Fetched, tell_whole};
 use super::context::Downloads;
 use super::disk::{aside_path, empty, give_name, move_aside, part_path, take_up};
 use super::error::DownloadError;
-use crate::dump::{
-    Broken, Held, Order, Part, PartLock, RemoteDump, Synced, Verdict, jitter, judge, rest,
-};
+use super::intake::{Body, End, Intake};
+use crate::dump::{Broken, Held, Part, PartLock, RemoteDump, Verdict, jitter, judge, rest};
 use crate::model::fault::place;
 use crate::model::{Verification, metric};
 use crate::state::{Download, DownloadStatus};
 
-/// Pieces that wait to be written, of some ten kB each: enough to outlast a sync of the disk.
-const QUEUE: usize = 64;
-/// What a crash may cost at most: so many bytes are fetched again.
-const SYNC_BYTES: u64 = 8 << 20;
-/// Or so much time's worth of them.
-const SYNC_TIME: Duration = Duration::from_secs(1);
 /// How often bytes that are not the published ones are fetched before that is an error.
 const MISMATCHES: u32 = 2;
 
@@ -49,16 +37,6 @@ enum Tried {
     Whole,
     /// It broke off, or there was nothing to be had; what the site asked for.
     Again { why: String, asked_for: Option<Duration> },
-}
-
-/// How a stream of bytes ended.
-enum End {
-    Closed,
-    Broke(Broken),
-    TooLong(u64),
-    Stopped,
-    /// The disk says no, which it says itself.
-    NotTaken,
 }
 
 impl<'a> Transfer<'a> {
@@ -178,87 +156,29 @@ impl<'a> Transfer<'a> {
             downloads.outstanding.expect(self.remote.name, to_come, &downloads.folder)?;
         }
         self.tell();
-        self.take_in(opened.body, skip, promised).await
+        self.take_in(Body { bytes: opened.body, skip, promised }).await
     }
 
-    /// Writes what comes, as fast as it may.
-    async fn take_in(
-        mut self,
-        mut body: BoxStream<'static, Result<Bytes, Broken>>,
-        mut skip: u64,
-        promised: Option<u64>,
-    ) -> Result<(Self, Tried), DownloadError> {
-        let (orders, queue) = mpsc::channel(QUEUE);
-        let (tell, mut synced) = watch::channel(None);
-        let part = self.part;
-        let writing = spawn_blocking(move || part.take_in(queue, &tell));
-        let mut came = self.record.synced;
-        let (mut unsynced, mut sync_at, mut free_at) =
-            (0, Instant::now() + SYNC_TIME, Instant::now());
-        let mut record = self.record;
-        let end = loop {
-            let paid = free_at <= Instant::now();
-            tokio::select! {
-                biased;
-                () = self.downloads.stop.cancelled() => break End::Stopped,
-                Ok(()) = synced.changed() => {
-                    let safe = synced.borrow_and_update().clone();
-                    note_synced(self.downloads, self.remote, &mut record, self.arrived, safe).await?;
-                }
-                () = sleep_until(sync_at), if unsynced > 0 => {
-                    if orders.send(Order::Sync).await.is_err() { break End::NotTaken }
-                    (unsynced, sync_at) = (0, Instant::now() + SYNC_TIME);
-                }
-                () = sleep_until(free_at), if !paid => {}
-                piece = body.next(), if paid => {
-                    let mut piece = match piece {
-                        None => break End::Closed,
-                        Some(Err(broken)) => break End::Broke(broken),
-                        Some(Ok(piece)) => piece,
-                    };
-                    if let Some(rate) = &self.downloads.limits.rate {
-                        free_at = Instant::now() + rate.charge(piece.len());
-                    }
-                    let known = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
-                    drop(piece.split_to(known));
-                    skip -= known as u64;
-                    let length = piece.len() as u64;
-                    came += length;
-                    if promised.is_some_and(|promised| came > promised) {
-                        break End::TooLong(came);
-                    }
-                    if length == 0 { continue }
-                    if unsynced == 0 { sync_at = Instant::now() + SYNC_TIME }
-                    unsynced += length;
-                    self.new_bytes += length;
-                    if orders.send(Order::Bytes(piece)).await.is_err() { break End::NotTaken }
-                    if unsynced >= SYNC_BYTES {
-                        if orders.send(Order::Sync).await.is_err() { break End::NotTaken }
-                        unsynced = 0;
-                    }
-                }
-            }
-        };
-        // A writer that is gone says why itself.
-        _ = orders.send(Order::Sync).await;
-        drop(orders);
-        let written = writing.await.unwrap_or_else(|died| Err(io::Error::other(died).into()));
-        let part = written.map_err(|error| DownloadError::of_part("write", &self.path, error))?;
-        let safe = synced.borrow().clone();
-        note_synced(self.downloads, self.remote, &mut record, self.arrived, safe).await?;
-        let this = Transfer { record, part, ..self };
+    /// Takes in what an answer brings.
+    async fn take_in(mut self, body: Body) -> Result<(Self, Tried), DownloadError> {
+        let Transfer { downloads, remote, arrived, .. } = self;
+        let (before, promised) = (self.record.synced, body.promised);
+        let mut intake = Intake { downloads, remote, arrived, record: &mut self.record };
+        let (part, end) = intake.run(self.part, body).await?;
+        self.part = part;
+        self.new_bytes += self.record.synced.saturating_sub(before);
         match end {
             End::Stopped => Err(DownloadError::Stopped),
-            End::Broke(Broken(why)) => Ok((this, Tried::Again { why, asked_for: None })),
+            End::Broke(Broken(why)) => Ok((self, Tried::Again { why, asked_for: None })),
             End::TooLong(came) => {
-                let (file, promised) = (this.file(), promised.unwrap_or_default());
+                let (file, promised) = (self.file(), promised.unwrap_or_default());
                 Err(DownloadError::Length { file, promised, came })
             }
-            End::Closed if skip > 0 || promised.is_some_and(|length| came < length) => {
+            End::Short => {
                 let why = "the connection was closed before the end".to_owned();
-                Ok((this, Tried::Again { why, asked_for: None }))
+                Ok((self, Tried::Again { why, asked_for: None }))
             }
-            End::Closed | End::NotTaken => Ok((this, Tried::Whole)),
+            End::All => Ok((self, Tried::Whole)),
         }
     }
 
@@ -404,36 +324,4 @@ fn forget_bytes(record: &mut Download) {
     record.etag = None;
     record.last_modified = None;
     record.length = None;
-}
-
-/// Notes what is on disk, and only then tells of it.
-async fn note_synced(
-    downloads: &Downloads,
-    remote: &RemoteDump,
-    record: &mut Download,
-    arrived: &watch::Sender<Arrived>,
-    safe: Option<Synced>,
-) -> Result<(), DownloadError> {
-    let Some(Synced { bytes, hash }) = safe.filter(|safe| safe.bytes != record.synced) else {
-        return Ok(());
-    };
-    place("download.synced");
-    let now = downloads.clock.now();
-    counter!(metric::DOWNLOAD_BYTES, "type" => remote.name.kind.name())
-        .increment(bytes.saturating_sub(record.synced));
-    record.synced = bytes;
-    record.hash = Some(hash);
-    record.last_activity = Some(now);
-    record.failures = 0;
-    record.error = None;
-    downloads.keeper.note_download(record.clone(), None, now).await?;
-    place("download.noted");
-    if let Some(length) = record.length.or(remote.size) {
-        downloads.outstanding.left(remote.name, length.saturating_sub(bytes));
-    }
-    arrived.send_modify(|arrived| {
-        arrived.synced = bytes;
-        arrived.identity = Some(record.identity());
-    });
-    Ok(())
 }

@@ -3,13 +3,27 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Outlet;
-use crate::model::{GzipOffset, ResumePoint, XmlOffset};
+use tokio::sync::mpsc;
+
+use crate::model::{GzipOffset, Kind, ResumePoint, XmlOffset};
 use crate::pipeline::budget::{BYTES, Share};
-use crate::pipeline::workers::{Chunk, Cut};
+use crate::pipeline::reading::Reading;
+use crate::pipeline::workers::{Chunk, Cut, Done, Pool};
 
 /// The least that a chunk takes of the budget, so that it bounds how many there are as well.
 const MIN_SHARE: usize = 64 << 10;
+
+/// Where a reader's chunks go.
+pub struct Outlet {
+    /// What the records are.
+    pub kind: Kind,
+    /// What is shared with the delivery.
+    pub reading: Reading,
+    /// Takes the chunks.
+    pub pool: Pool,
+    /// Where the parse threads send what they made of them.
+    pub done: mpsc::Sender<Done>,
+}
 
 /// What is cut and not sent.
 #[derive(Default)]
