@@ -19,7 +19,7 @@ use super::owner::{self, Owner, Usage};
 use super::signals::Patience;
 use super::{download, environment, versions};
 use crate::daemon::http::{Http, Served};
-use crate::daemon::{Daemon, Folder, Options, Schedule, Session, Supply, Wishes, notify};
+use crate::daemon::{Daemon, DaemonOptions, Folder, Schedule, Session, Supply, Wishes, notify};
 use crate::dump::jitter;
 use crate::model::{Clock, SystemClock};
 use crate::observe::Metrics;
@@ -71,7 +71,7 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
         let supply = config.fetch.as_ref().map(|fetch| supply(config, fetch, &session.clock));
         let supply = supply.transpose()?;
         let folder = Folder::open(config.root.clone(), Arc::clone(&session.clock)).await;
-        let options = Options {
+        let options = DaemonOptions {
             wishes: Wishes {
                 kinds: delivery.kinds.clone(),
                 version: delivery.version,

@@ -1,9 +1,9 @@
-//! What a pass is to do, and whether there is anything for one: functions of what is known and of what
+//! What a pass is to do, and whether there is anything for one: functions of the situation and of what
 //! is wanted, and of nothing else. Pure.
 
 use super::choice::{VersionStatus, Wishes, choose};
-use super::known::Known;
 use super::sightings::Whole;
+use super::situation::Situation;
 use crate::model::{DumpName, Kind, Version};
 
 /// What a pass over a version is to do.
@@ -21,20 +21,20 @@ pub struct PassPlan {
 
 impl PassPlan {
     /// The plan for the version that is due, if one is.
-    pub fn due(known: &Known, wishes: &Wishes) -> Option<PassPlan> {
-        Some(PassPlan::of(known, wishes, choose(&known.versions, wishes)?))
+    pub fn due(situation: &Situation, wishes: &Wishes) -> Option<PassPlan> {
+        Some(PassPlan::of(situation, wishes, choose(&situation.versions, wishes)?))
     }
 
     /// The plan for a version. What is complete needs its file no more; if it is here, the pass looks
     /// after it all the same.
-    pub fn of(known: &Known, wishes: &Wishes, version: Version) -> PassPlan {
+    pub fn of(situation: &Situation, wishes: &Wishes, version: Version) -> PassPlan {
         let nothing = VersionStatus::default();
-        let status = known.versions.get(&version).unwrap_or(&nothing);
+        let status = situation.versions.get(&version).unwrap_or(&nothing);
         let is_left = |kind: &Kind| !status.local.contains(kind) && !status.complete.contains(kind);
         let left = wishes.kinds.iter().copied().filter(is_left);
         let (remote, missing) = left.partition(|kind| status.remote.contains(kind));
         let ours = |name: DumpName| name.version == version && wishes.kinds.contains(&name.kind);
-        let local = known.local.iter().filter(|whole| ours(whole.dump.name)).cloned().collect();
+        let local = situation.local.iter().filter(|whole| ours(whole.dump.name)).cloned().collect();
         PassPlan { version, local, remote, missing }
     }
 
@@ -45,8 +45,9 @@ impl PassPlan {
 }
 
 /// Whether something is here that is not complete, in the version that is due.
-pub fn has_local_work(known: &Known, wishes: &Wishes) -> bool {
-    let status = choose(&known.versions, wishes).and_then(|version| known.versions.get(&version));
+pub fn has_local_work(situation: &Situation, wishes: &Wishes) -> bool {
+    let status =
+        choose(&situation.versions, wishes).and_then(|version| situation.versions.get(&version));
     let is_work = |status: &VersionStatus| {
         wishes
             .kinds
@@ -58,16 +59,21 @@ pub fn has_local_work(known: &Known, wishes: &Wishes) -> bool {
 
 /// Whether a pass would have something to do that the last one, over these dumps, had not. What
 /// failed to be fetched waits for its time: where the next pass is another try, it is no news.
-pub fn is_news(known: &Known, wishes: &Wishes, passed: &[Whole], another_try: bool) -> bool {
-    PassPlan::due(known, wishes).is_some_and(|PassPlan { local, remote, .. }| {
+pub fn is_news(
+    situation: &Situation,
+    wishes: &Wishes,
+    passed: &[Whole],
+    another_try: bool,
+) -> bool {
+    PassPlan::due(situation, wishes).is_some_and(|PassPlan { local, remote, .. }| {
         local.iter().any(|whole| !passed.contains(whole)) || (!remote.is_empty() && !another_try)
     })
 }
 
 /// The dumps that a forced pass over a version starts anew. A type without a dump stays as it is: if
 /// it were forgotten, its version would not be complete again, and an older one would be due.
-pub fn to_force(known: &Known, wishes: &Wishes, version: Version) -> Vec<DumpName> {
-    let Some(status) = known.versions.get(&version) else { return Vec::new() };
+pub fn to_force(situation: &Situation, wishes: &Wishes, version: Version) -> Vec<DumpName> {
+    let Some(status) = situation.versions.get(&version) else { return Vec::new() };
     let kinds = wishes.kinds.iter().copied().filter(|kind| status.to_be_had(*kind));
     kinds.map(|kind| DumpName { version, kind }).collect()
 }
@@ -99,7 +105,7 @@ mod tests {
     }
 
     /// `local/remote/complete` by first letters, of one version.
-    fn known(words: &str) -> Known {
+    fn situation(words: &str) -> Situation {
         let [local, remote, complete] = words.split('/').collect::<Vec<_>>()[..] else {
             panic!("{words}")
         };
@@ -111,7 +117,7 @@ mod tests {
             complete: set(complete),
             failures: 0,
         };
-        Known {
+        Situation {
             local: kinds(local).into_iter().map(|kind| whole(kind, 0)).collect(),
             refused: BTreeSet::new(),
             versions: [(VERSION.parse().unwrap(), status)].into(),
@@ -142,8 +148,8 @@ mod tests {
             ("m/m/", "al", None, false),
         ];
         for (words, wanted, expected, work) in table {
-            let (known, wishes) = (known(words), wishes(wanted));
-            let plan = PassPlan::due(&known, &wishes);
+            let (situation, wishes) = (situation(words), wishes(wanted));
+            let plan = PassPlan::due(&situation, &wishes);
             let found = plan.as_ref().map(|plan| {
                 let local = plan.local.iter().map(|whole| whole.dump.name.kind).collect::<Vec<_>>();
                 (local, plan.remote.clone(), plan.missing.clone())
@@ -151,7 +157,7 @@ mod tests {
             let expected = expected.map(|(l, r, m)| (kinds(l), kinds(r), kinds(m)));
             assert_eq!(found, expected, "{words} {wanted}");
             assert!(plan.is_none_or(|plan| !plan.is_empty()), "{words} {wanted}");
-            assert_eq!(has_local_work(&known, &wishes), work, "{words} {wanted}");
+            assert_eq!(has_local_work(&situation, &wishes), work, "{words} {wanted}");
         }
     }
 
@@ -169,7 +175,7 @@ mod tests {
             ("//", &passed, false, false),
         ];
         for (words, passed, another_try, expected) in table {
-            let news = is_news(&known(words), &wishes("al"), passed, another_try);
+            let news = is_news(&situation(words), &wishes("al"), passed, another_try);
             assert_eq!(news, expected, "{words} {passed:?} {another_try}");
         }
     }
@@ -177,7 +183,7 @@ mod tests {
     #[test]
     fn a_forced_pass_starts_anew_what_is_to_be_had() {
         let forced = |words| {
-            let names = to_force(&known(words), &wishes("al"), VERSION.parse().unwrap());
+            let names = to_force(&situation(words), &wishes("al"), VERSION.parse().unwrap());
             names.into_iter().map(|name| name.kind).collect::<Vec<_>>()
         };
         assert_eq!(forced("am//al"), kinds("a"));

@@ -1,6 +1,6 @@
 //! The daemon: a pass over what is in the folder and at the site, then waiting for more, for as long
-//! as it lives. What is known is asked for once before each decision (`known`); what follows from it
-//! is decided by functions of that (`choice`, `plan`, `schedule`) and done here.
+//! as it lives. What is known is asked for once before each decision (`situation`); what follows is
+//! decided by functions of that (`choice`, `plan`, `schedule`) and done here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use super::choice::{Wishes, choose, left_alone};
 use super::deadline::Deadline;
 use super::failures::Failures;
 use super::folder::Folder;
-use super::known::{Answers, Known};
 use super::plan::{PassPlan, has_local_work, is_news, to_force};
 use super::prune::superfluous;
 use super::said::Said;
 use super::schedule::{Ended, Schedule, Wait};
 use super::session::Session;
 use super::sightings::Whole;
+use super::situation::{Answers, Situation};
 use super::supply::{Look, Looked, Seen, Supply};
 use super::trigger::Trigger;
 use crate::dump::{Dump, identify};
@@ -30,7 +30,7 @@ use crate::pipeline::Input;
 use crate::state::{ForceWord, StateError};
 
 /// What the daemon is to do, and who may wake it.
-pub struct Options<'a> {
+pub struct DaemonOptions<'a> {
     /// What may be chosen.
     pub wishes: Wishes,
     /// So many versions of files are kept; all, if none is given.
@@ -48,7 +48,7 @@ pub struct Options<'a> {
 /// Passes over a folder of dumps, one after the other.
 pub struct Daemon<'a> {
     session: Session,
-    options: Options<'a>,
+    options: DaemonOptions<'a>,
     folder: Folder,
     /// The site, if there is one.
     supply: Option<Supply>,
@@ -70,7 +70,7 @@ impl<'a> Daemon<'a> {
     /// A daemon that has not begun.
     pub fn new(
         session: Session,
-        options: Options<'a>,
+        options: DaemonOptions<'a>,
         folder: Folder,
         supply: Option<Supply>,
     ) -> Daemon<'a> {
@@ -90,7 +90,7 @@ impl<'a> Daemon<'a> {
         self.trust_known().await?;
         let mut wait = self.options.schedule.first();
         // What is here and not done is not held up by a site that may be away.
-        let has_work = has_local_work(&self.known().await?, &self.options.wishes);
+        let has_work = has_local_work(&self.situation().await?, &self.options.wishes);
         if let Some(supply) = self.supply.as_ref().filter(|_| !has_work) {
             let looking = supply.look(self.options.wishes.version);
             if let Some(seen) = self.session.stop.run_until_cancelled(looking).await {
@@ -98,10 +98,10 @@ impl<'a> Daemon<'a> {
             }
         }
         while !self.session.stop.is_cancelled() {
-            let known = self.known().await?;
-            self.said.refused(&known.refused);
-            let passed = match choose(&known.versions, &self.options.wishes) {
-                Some(version) => Some(self.take(known, version, &mut wait).await?),
+            let situation = self.situation().await?;
+            self.said.refused(&situation.refused);
+            let passed = match choose(&situation.versions, &self.options.wishes) {
+                Some(version) => Some(self.take(situation, version, &mut wait).await?),
                 None => None,
             };
             if passed.is_none() {
@@ -113,7 +113,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Asks the folder, the site, the store and this process what they know now.
-    async fn known(&self) -> Result<Known, StateError> {
+    async fn situation(&self) -> Result<Situation, StateError> {
         let store = self.session.keeper.inspect().await?;
         let answers = Answers {
             folder: self.folder.whole(),
@@ -123,18 +123,18 @@ impl<'a> Daemon<'a> {
             job: self.session.sink.job(),
             failures: &self.failures.in_a_row,
         };
-        Ok(Known::of(answers, &self.options.wishes))
+        Ok(Situation::of(answers, &self.options.wishes))
     }
 
     /// Takes what is to be had of a version. Returns the dumps that are no news any more.
     async fn take(
         &mut self,
-        known: Known,
+        situation: Situation,
         version: Version,
         wait: &mut Wait,
     ) -> Result<Vec<Whole>, StateError> {
-        let known = self.force(known, version).await?;
-        let plan = PassPlan::of(&known, &self.options.wishes, version);
+        let situation = self.force(situation, version).await?;
+        let plan = PassPlan::of(&situation, &self.options.wishes, version);
         self.said.missing(version, &plan.missing);
         let ended = if plan.is_empty() { Ended::Done } else { self.pass(&plan).await? };
         *wait = self.options.schedule.next(*wait, ended);
@@ -184,12 +184,16 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    /// Forgets what a forced pass starts anew, if one is due; what is known afterwards.
-    async fn force(&mut self, known: Known, version: Version) -> Result<Known, StateError> {
-        let Some(word) = self.options.force.clone() else { return Ok(known) };
-        self.session.force(&to_force(&known, &self.options.wishes, version), &word).await?;
+    /// Forgets what a forced pass starts anew, if one is due; the situation afterwards.
+    async fn force(
+        &mut self,
+        situation: Situation,
+        version: Version,
+    ) -> Result<Situation, StateError> {
+        let Some(word) = self.options.force.clone() else { return Ok(situation) };
+        self.session.force(&to_force(&situation, &self.options.wishes, version), &word).await?;
         self.options.force = None;
-        self.known().await
+        self.situation().await
     }
 
     /// One pass. The folder is watched meanwhile, and whoever asks for a pass is told that one is
@@ -246,7 +250,7 @@ impl<'a> Daemon<'a> {
     /// Removes the files of versions that are not to be kept.
     async fn prune(&mut self) -> Result<(), StateError> {
         let Some(keep) = self.options.keep else { return Ok(()) };
-        let Known { versions, .. } = self.known().await?;
+        let Situation { versions, .. } = self.situation().await?;
         let complete = |name: DumpName| {
             versions.get(&name.version).is_some_and(|it| it.complete.contains(&name.kind))
         };
@@ -284,10 +288,10 @@ impl<'a> Daemon<'a> {
             let now_whole = Some(self.folder.whole());
             if whole != now_whole {
                 whole = now_whole;
-                let (known, wishes) = (self.known().await?, &self.options.wishes);
-                self.said.left_alone(left_alone(&known.versions, wishes));
+                let (situation, wishes) = (self.situation().await?, &self.options.wishes);
+                self.said.left_alone(left_alone(&situation.versions, wishes));
                 let another_try = matches!(wait, Wait::Retry { .. });
-                if is_news(&known, wishes, passed.unwrap_or_default(), another_try) {
+                if is_news(&situation, wishes, passed.unwrap_or_default(), another_try) {
                     return Ok(());
                 }
             }

@@ -60,7 +60,7 @@ pub enum Trouble {
 
 /// What follows a trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Follows {
     /// Another attempt.
     Again(Attempt),
     /// None: the file fails with what it ran into.
@@ -69,9 +69,9 @@ pub enum Next {
 
 /// Where the download stands of which an attempt has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum DownloadNow {
     /// There is none, or it has brought, or will bring, what was read.
-    Same,
+    AsRead,
     /// It is at other bytes than those that were read.
     Restarted,
     /// It will not bring the rest.
@@ -128,16 +128,16 @@ pub fn came_of(end: ReadEnd, drained: bool, mark: Ordinal) -> Came {
 
 /// What an attempt ran into whose reader failed so. What is known of the download comes before what it
 /// looks like from here.
-pub const fn trouble_of(error: &ReadError, origin: Origin) -> Trouble {
-    match (origin, error) {
-        (Origin::Restarted, _) => Trouble::DownloadRestarted,
-        (Origin::Failed, _) => Trouble::DownloadFailed,
-        (Origin::Same, ReadError::Gzip(GzipError::Io { .. } | GzipError::Setup(_))) => {
+pub const fn trouble_of(error: &ReadError, download: DownloadNow) -> Trouble {
+    match (download, error) {
+        (DownloadNow::Restarted, _) => Trouble::DownloadRestarted,
+        (DownloadNow::Failed, _) => Trouble::DownloadFailed,
+        (DownloadNow::AsRead, ReadError::Gzip(GzipError::Io { .. } | GzipError::Setup(_))) => {
             Trouble::Unreadable
         }
-        (Origin::Same, ReadError::NotTheSame(_)) => Trouble::NotTheSame,
+        (DownloadNow::AsRead, ReadError::NotTheSame(_)) => Trouble::NotTheSame,
         (
-            Origin::Same,
+            DownloadNow::AsRead,
             ReadError::Gzip(_)
             | ReadError::Xml(_)
             | ReadError::Point(_)
@@ -150,19 +150,19 @@ pub const fn trouble_of(error: &ReadError, origin: Origin) -> Trouble {
 /// point is tried once more without it, since it may have been the point that was wrong: that costs
 /// an inflate from the start and nothing else. An attempt that began with the first record has no
 /// mark before which the text could differ, and nothing complete that the sink could have lost.
-pub const fn next(attempt: Attempt, trouble: Trouble) -> Next {
+pub const fn next(attempt: Attempt, trouble: Trouble) -> Follows {
     use Attempt::{FromPoint, FromStart, Over};
     match (trouble, attempt) {
-        (Trouble::NotTheSame | Trouble::Damaged, FromPoint) => Next::Again(FromStart),
-        (Trouble::NotTheSame, FromStart) => Next::Again(Over(Why::Changed)),
-        (Trouble::SinkLost, FromPoint | FromStart) => Next::Again(Over(Why::SinkLost)),
+        (Trouble::NotTheSame | Trouble::Damaged, FromPoint) => Follows::Again(FromStart),
+        (Trouble::NotTheSame, FromStart) => Follows::Again(Over(Why::Changed)),
+        (Trouble::SinkLost, FromPoint | FromStart) => Follows::Again(Over(Why::SinkLost)),
         (Trouble::DownloadRestarted, FromPoint | FromStart | Over(_)) => {
-            Next::Again(Over(Why::DownloadRestarted))
+            Follows::Again(Over(Why::DownloadRestarted))
         }
         (Trouble::Damaged, FromStart | Over(_))
         | (Trouble::NotTheSame | Trouble::SinkLost, Over(_))
         | (Trouble::Unreadable | Trouble::DownloadFailed, FromPoint | FromStart | Over(_)) => {
-            Next::Fail
+            Follows::Fail
         }
     }
 }
@@ -183,9 +183,9 @@ mod tests {
 
     #[test]
     fn what_follows_what() {
-        use Next::Fail;
-        let start = Next::Again(Attempt::FromStart);
-        let over = |why| Next::Again(Attempt::Over(why));
+        use Follows::Fail;
+        let start = Follows::Again(Attempt::FromStart);
+        let over = |why| Follows::Again(Attempt::Over(why));
         let (changed, lost) = (over(Why::Changed), over(Why::SinkLost));
         let restarted = over(Why::DownloadRestarted);
         #[rustfmt::skip]
@@ -218,7 +218,7 @@ mod tests {
         };
         for trouble in TROUBLES.into_iter().filter(|it| *it != Trouble::DownloadRestarted) {
             for before in [Attempt::FromPoint, Attempt::FromStart, Attempt::Over(Why::Changed)] {
-                if let Next::Again(after) = next(before, trouble) {
+                if let Follows::Again(after) = next(before, trouble) {
                     assert!(nearer(after) < nearer(before), "{before:?}, {trouble:?}, {after:?}");
                 }
             }
@@ -252,9 +252,13 @@ mod tests {
             (cut, Trouble::Damaged),
         ];
         for (error, expected) in table {
-            assert_eq!(trouble_of(&error, Origin::Same), expected, "{error:?}");
-            assert_eq!(trouble_of(&error, Origin::Failed), Trouble::DownloadFailed, "{error:?}");
-            let restarted = trouble_of(&error, Origin::Restarted);
+            assert_eq!(trouble_of(&error, DownloadNow::AsRead), expected, "{error:?}");
+            assert_eq!(
+                trouble_of(&error, DownloadNow::Failed),
+                Trouble::DownloadFailed,
+                "{error:?}"
+            );
+            let restarted = trouble_of(&error, DownloadNow::Restarted);
             assert_eq!(restarted, Trouble::DownloadRestarted, "{error:?}");
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::attempt::{self, Attempt, Came, Next, Origin, Trouble, came_of, trouble_of};
+use super::attempt::{self, Attempt, Came, DownloadNow, Follows, Trouble, came_of, trouble_of};
 use super::budget::Budget;
 use super::completion::complete;
 use super::context::FileContext;
@@ -19,7 +19,7 @@ use super::error::FileError;
 use super::input::Input;
 use super::lane::{self, StartFrom, with_sink};
 use super::opening::{Opened, open};
-use super::outcome::{FileEnd, Note, note};
+use super::outcome::{FileEnd, StoreNote, store_note};
 use super::reader::{self, Outlet, ReadEnd, ReadError, Start};
 use super::reading::Reading;
 use super::source::{Growth, Source};
@@ -32,7 +32,7 @@ use crate::state::{Beginning, Begun};
 const DONE_CHUNKS: usize = 512;
 
 /// How one file's extraction ended.
-pub struct Extracted {
+pub struct FileResult {
     /// How, or why it failed.
     pub end: Result<FileEnd, FileError>,
     /// Records that earlier processes delivered.
@@ -40,7 +40,7 @@ pub struct Extracted {
 }
 
 /// Extracts a file, and keeps in the store how that ended.
-pub async fn extract(file: &FileContext<'_>) -> Extracted {
+pub async fn extract(file: &FileContext<'_>) -> FileResult {
     let mut extraction = Extraction { file, began_with: file.live.borrow().records };
     let end = extraction.attempts().await;
     let end = match end {
@@ -48,7 +48,7 @@ pub async fn extract(file: &FileContext<'_>) -> Extracted {
         end => end,
     };
     let noted = extraction.note(&end).await;
-    Extracted { end: noted.and(end), began_with: extraction.began_with }
+    FileResult { end: noted.and(end), began_with: extraction.began_with }
 }
 
 struct Extraction<'a> {
@@ -58,7 +58,7 @@ struct Extraction<'a> {
 }
 
 /// How an attempt ended.
-enum Ended {
+enum AttemptEnd {
     /// So did the file.
     File(FileEnd),
     /// It ran into something.
@@ -77,10 +77,10 @@ impl Extraction<'_> {
         let mut asked_for = Attempt::default();
         loop {
             let (what, attempt, error) = match self.attempt(asked_for).await? {
-                Ended::File(end) => return Ok(end),
-                Ended::Trouble { what, attempt, error } => (what, attempt, error),
+                AttemptEnd::File(end) => return Ok(end),
+                AttemptEnd::Trouble { what, attempt, error } => (what, attempt, error),
             };
-            let Next::Again(next) = attempt::next(attempt, what) else { return Err(error) };
+            let Follows::Again(next) = attempt::next(attempt, what) else { return Err(error) };
             if next == Attempt::FromStart {
                 let words = error.to_string();
                 let (why, _) = parted(&words);
@@ -95,7 +95,7 @@ impl Extraction<'_> {
         }
     }
 
-    async fn attempt(&mut self, asked_for: Attempt) -> Result<Ended, FileError> {
+    async fn attempt(&mut self, asked_for: Attempt) -> Result<AttemptEnd, FileError> {
         let file = self.file;
         let opened = open(file.input, &file.key, &file.pass.keeper).await?;
         let begun = self.begin(asked_for, opened.identity.clone()).await?;
@@ -103,10 +103,10 @@ impl Extraction<'_> {
             if !self.still_holds(&begun).await? {
                 let (what, attempt) = (Trouble::SinkLost, asked_for);
                 let error = FileError::SinkLost(file.name().to_string());
-                return Ok(Ended::Trouble { what, attempt, error });
+                return Ok(AttemptEnd::Trouble { what, attempt, error });
             }
             self.tell(&begun.checkpoint);
-            return Ok(Ended::File(FileEnd::AlreadyComplete));
+            return Ok(AttemptEnd::File(FileEnd::AlreadyComplete));
         }
         let mut from = lane::open(file, begun).await?;
         self.tell(&from.checkpoint);
@@ -121,16 +121,16 @@ impl Extraction<'_> {
             Ok(end) => end,
             Err(cause) => {
                 let (what, error) = self.trouble(cause, growing);
-                return Ok(Ended::Trouble { what, attempt, error });
+                return Ok(AttemptEnd::Trouble { what, attempt, error });
             }
         };
         match came_of(end, drained, window.mark().ordinal()) {
             Came::AllDelivered(ending) => {
                 complete(file, &identity, run, window, &ending).await?;
-                Ok(Ended::File(FileEnd::Complete))
+                Ok(AttemptEnd::File(FileEnd::Complete))
             }
-            Came::Limited => Ok(Ended::File(FileEnd::Limited)),
-            Came::Stopped => Ok(Ended::File(FileEnd::Stopped { drained })),
+            Came::Limited => Ok(AttemptEnd::File(FileEnd::Limited)),
+            Came::Stopped => Ok(AttemptEnd::File(FileEnd::Stopped { drained })),
         }
     }
 
@@ -224,14 +224,14 @@ impl Extraction<'_> {
         let damaged = |cause| FileError::Damaged { file: dump.path.display().to_string(), cause };
         match now.map(|now| now.state) {
             _ if growing.is_some() && growing != generation => {
-                (trouble_of(&cause, Origin::Restarted), damaged(cause))
+                (trouble_of(&cause, DownloadNow::Restarted), damaged(cause))
             }
             Some(ArrivedState::Failed { why, mismatch }) => {
                 let error = FileError::Download { file: dump.name.to_string(), why, mismatch };
-                (trouble_of(&cause, Origin::Failed), error)
+                (trouble_of(&cause, DownloadNow::Failed), error)
             }
             Some(ArrivedState::Growing | ArrivedState::Verified | ArrivedState::Unverified)
-            | None => (trouble_of(&cause, Origin::Same), damaged(cause)),
+            | None => (trouble_of(&cause, DownloadNow::AsRead), damaged(cause)),
         }
     }
 
@@ -262,10 +262,10 @@ impl Extraction<'_> {
     /// Keeps in the store how the file ended. A failure is told once.
     async fn note(&self, end: &Result<FileEnd, FileError>) -> Result<(), FileError> {
         let FileContext { pass, key, .. } = self.file;
-        match note(end) {
-            Note::Nothing => {}
-            Note::Stopped(why) => self.stopped(why).await?,
-            Note::Failed(error) => {
+        match store_note(end) {
+            StoreNote::Nothing => {}
+            StoreNote::Stopped(why) => self.stopped(why).await?,
+            StoreNote::Failed(error) => {
                 let all = error.to_string();
                 let (words, hint) = parted(&all);
                 let file = self.file.name();

@@ -41,7 +41,7 @@ pub enum FileEnd {
 
 /// What the store is told of how a file ended.
 #[derive(Debug)]
-pub enum Note<'a> {
+pub enum StoreNote<'a> {
     /// Nothing: that it is complete is noted already, and a store that fails cannot be told so.
     Nothing,
     /// It stopped, and can go on.
@@ -51,14 +51,14 @@ pub enum Note<'a> {
 }
 
 /// What to tell the store of how a file ended.
-pub const fn note(end: &Result<FileEnd, FileError>) -> Note<'_> {
+pub const fn store_note(end: &Result<FileEnd, FileError>) -> StoreNote<'_> {
     match end {
-        Ok(FileEnd::AlreadyComplete | FileEnd::Complete) => Note::Nothing,
-        Ok(FileEnd::Limited) => Note::Stopped("limit reached"),
-        Ok(FileEnd::Stopped { .. }) => Note::Stopped("stopped"),
+        Ok(FileEnd::AlreadyComplete | FileEnd::Complete) => StoreNote::Nothing,
+        Ok(FileEnd::Limited) => StoreNote::Stopped("limit reached"),
+        Ok(FileEnd::Stopped { .. }) => StoreNote::Stopped("stopped"),
         Ok(FileEnd::Failed(error)) | Err(error) => match error {
-            FileError::State(error) if error.is_lasting() => Note::Nothing,
-            error => Note::Failed(error),
+            FileError::State(error) if error.is_lasting() => StoreNote::Nothing,
+            error => StoreNote::Failed(error),
         },
     }
 }

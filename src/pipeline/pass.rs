@@ -11,7 +11,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::context::{Context, FileContext};
 use super::download::Arrived;
 use super::error::OwedError;
-use super::extraction::{Extracted, extract};
+use super::extraction::{FileResult, extract};
 use super::input::{Input, Queued};
 use super::outbox::{self, Refused};
 use super::outcome::{FileEnd, Finished};
@@ -141,7 +141,7 @@ async fn file(
         return Finished { dump: input.dump, end, records, bad_records: 0, now: 0, left_out };
     };
     let context = FileContext::new(pass, pool, &input, &live);
-    let Extracted { end, began_with } = extract(&context).await;
+    let FileResult { end, began_with } = extract(&context).await;
     let (phase, end) = match end {
         Ok(end @ (FileEnd::AlreadyComplete | FileEnd::Complete)) => (Phase::Complete, end),
         Ok(end) => (Phase::Stopped, end),

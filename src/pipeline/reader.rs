@@ -22,9 +22,9 @@ pub use self::end::{ReadEnd, ReadError};
 pub use self::outgoing::Outlet;
 
 use self::checks::{Awaited, Checks};
-use self::outgoing::{Outgoing, Piece};
+use self::outgoing::{CutText, Outgoing};
 use self::text::Text;
-use self::way::{Mark, Way};
+use self::way::{StoredMark, Way};
 use super::sizes::Sizes;
 use super::source::Source;
 use super::workers::Cut;
@@ -60,13 +60,13 @@ pub struct Start {
 }
 
 /// How a reader ended, told when it has: as it says itself, or as its panic does.
-pub type Ended = oneshot::Receiver<thread::Result<Result<ReadEnd, ReadError>>>;
+pub type ReaderHandle = oneshot::Receiver<thread::Result<Result<ReadEnd, ReadError>>>;
 
 /// Starts the thread that reads one dump from `start` to its end.
 ///
 /// # Errors
 /// If the system gives no thread.
-pub fn start(source: Source, start: Start, outlet: Outlet) -> io::Result<Ended> {
+pub fn start(source: Source, start: Start, outlet: Outlet) -> io::Result<ReaderHandle> {
     let (tell, ended) = oneshot::channel();
     let name = format!("read-{}", outlet.kind);
     let run = move || {
@@ -137,13 +137,15 @@ impl<'a> Reader<'a> {
         let kind = outlet.kind;
         let Sizes { record, chunk, points_every, .. } = start.sizes;
         let mark = match start.from.position {
-            Position::At(ordinal, xml) => Some(Mark { ordinal, xml, check: start.from.check }),
+            Position::At(ordinal, xml) => {
+                Some(StoredMark { ordinal, xml, check: start.from.check })
+            }
             // A file at its end is not read; if it were, it would be from its beginning.
             Position::Beginning | Position::End => None,
         };
         let point = start.point.as_ref().filter(|point| point.is_before(start.from.position));
         let (inflater, checks, base, splitter, way) = match (mark, point) {
-            (Some(mark @ Mark { check: Some(_), .. }), Some(point)) => {
+            (Some(mark @ StoredMark { check: Some(_), .. }), Some(point)) => {
                 let base = point.place().xml.0;
                 (
                     Inflater::resume(source, point.place())?,
@@ -217,7 +219,7 @@ impl<'a> Reader<'a> {
 
     /// Inflates up to the mark, and checks that the text before it is what it was; false if it was
     /// stopped.
-    fn skip_to(&mut self, mark: Mark) -> Result<bool, ReadError> {
+    fn skip_to(&mut self, mark: StoredMark) -> Result<bool, ReadError> {
         while self.text.base() < mark.xml.0 {
             if self.outlet.reading.budget.is_stopped() {
                 return Ok(false);
@@ -330,7 +332,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A record before the mark, or the one at it, was cut: the mark must be where it was.
-    fn counted(&mut self, place: &Place, mark: Mark) -> Result<Option<ReadEnd>, ReadError> {
+    fn counted(&mut self, place: &Place, mark: StoredMark) -> Result<Option<ReadEnd>, ReadError> {
         self.way = mark.after(place).ok_or(ReadError::NotTheSame(mark.xml))?;
         Ok(self.outlet.reading.budget.is_stopped().then_some(ReadEnd::Stopped))
     }
@@ -379,7 +381,7 @@ impl<'a> Reader<'a> {
         let Some(end) = self.outgoing.end() else { return true };
         let cut = self.text.index(end.0.max(self.text.base()));
         let (base, gzip) = (XmlOffset(self.text.base()), self.inflater.gzip_offset());
-        let piece = Piece { text: self.text.take(cut), base, gzip };
+        let piece = CutText { text: self.text.take(cut), base, gzip };
         self.splitter.drained(cut);
         self.outgoing.send(piece, self.start.chunk_records, self.outlet)
     }

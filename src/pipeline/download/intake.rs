@@ -31,7 +31,7 @@ const SYNC_BYTES: u64 = 8 << 20;
 const SYNC_TIME: Duration = Duration::from_secs(1);
 
 /// The bytes of an answer.
-pub(super) struct Body {
+pub(super) struct Incoming {
     /// As they come.
     pub bytes: BoxStream<'static, Result<Bytes, Broken>>,
     /// So many of the first ones are here already.
@@ -41,7 +41,7 @@ pub(super) struct Body {
 }
 
 /// How the bytes of an answer ended.
-pub(super) enum End {
+pub(super) enum IncomingEnd {
     /// There are no more.
     All,
     /// There are no more, and some are lacking.
@@ -72,9 +72,9 @@ impl Intake<'_> {
     pub(super) async fn run(
         &mut self,
         part: Part,
-        body: Body,
-    ) -> Result<(Part, End), DownloadError> {
-        let Body { mut bytes, mut skip, promised } = body;
+        body: Incoming,
+    ) -> Result<(Part, IncomingEnd), DownloadError> {
+        let Incoming { mut bytes, mut skip, promised } = body;
         let (orders, queue) = mpsc::channel(QUEUE);
         let (tell, mut synced) = watch::channel(None);
         let writing = spawn_blocking(move || part.take_in(queue, &tell));
@@ -85,24 +85,24 @@ impl Intake<'_> {
             let paid = free_at <= Instant::now();
             tokio::select! {
                 biased;
-                () = self.downloads.stop.cancelled() => break End::Stopped,
+                () = self.downloads.stop.cancelled() => break IncomingEnd::Stopped,
                 Ok(()) = synced.changed() => {
                     let safe = synced.borrow_and_update().clone();
                     self.note(safe).await?;
                 }
                 () = sleep_until(sync_at), if unsynced > 0 => {
                     // A writer that takes nothing more says why itself.
-                    if orders.send(Order::Sync).await.is_err() { break End::All }
+                    if orders.send(Order::Sync).await.is_err() { break IncomingEnd::All }
                     (unsynced, sync_at) = (0, Instant::now() + SYNC_TIME);
                 }
                 () = sleep_until(free_at), if !paid => {}
                 piece = bytes.next(), if paid => {
                     let mut piece = match piece {
                         None if skip > 0 || promised.is_some_and(|length| came < length) => {
-                            break End::Short;
+                            break IncomingEnd::Short;
                         }
-                        None => break End::All,
-                        Some(Err(broken)) => break End::Broke(broken),
+                        None => break IncomingEnd::All,
+                        Some(Err(broken)) => break IncomingEnd::Broke(broken),
                         Some(Ok(piece)) => piece,
                     };
                     if let Some(rate) = &self.downloads.limits.rate {
@@ -114,14 +114,14 @@ impl Intake<'_> {
                     let length = piece.len() as u64;
                     came += length;
                     if promised.is_some_and(|promised| came > promised) {
-                        break End::TooLong(came);
+                        break IncomingEnd::TooLong(came);
                     }
                     if length == 0 { continue }
                     if unsynced == 0 { sync_at = Instant::now() + SYNC_TIME }
                     unsynced += length;
-                    if orders.send(Order::Bytes(piece)).await.is_err() { break End::All }
+                    if orders.send(Order::Bytes(piece)).await.is_err() { break IncomingEnd::All }
                     if unsynced >= SYNC_BYTES {
-                        if orders.send(Order::Sync).await.is_err() { break End::All }
+                        if orders.send(Order::Sync).await.is_err() { break IncomingEnd::All }
                         unsynced = 0;
                     }
                 }

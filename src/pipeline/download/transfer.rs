@@ -11,7 +11,7 @@ use super::arrived::{Arrived, ArrivedState, Fetched, tell_whole};
 use super::context::Downloads;
 use super::disk::{aside_path, empty, give_name, move_aside, part_path, take_up};
 use super::error::DownloadError;
-use super::intake::{Body, End, Intake};
+use super::intake::{Incoming, IncomingEnd, Intake};
 use crate::dump::{Broken, Held, Part, PartLock, RemoteDump, Verdict, jitter, judge, rest};
 use crate::model::fault::place;
 use crate::model::{Verification, metric};
@@ -156,11 +156,11 @@ impl<'a> Transfer<'a> {
             downloads.outstanding.expect(self.remote.name, to_come, &downloads.folder)?;
         }
         self.tell();
-        self.take_in(Body { bytes: opened.body, skip, promised }).await
+        self.take_in(Incoming { bytes: opened.body, skip, promised }).await
     }
 
     /// Takes in what an answer brings.
-    async fn take_in(mut self, body: Body) -> Result<(Self, Tried), DownloadError> {
+    async fn take_in(mut self, body: Incoming) -> Result<(Self, Tried), DownloadError> {
         let Transfer { downloads, remote, arrived, .. } = self;
         let (before, promised) = (self.record.synced, body.promised);
         let mut intake = Intake { downloads, remote, arrived, record: &mut self.record };
@@ -168,17 +168,17 @@ impl<'a> Transfer<'a> {
         self.part = part;
         self.new_bytes += self.record.synced.saturating_sub(before);
         match end {
-            End::Stopped => Err(DownloadError::Stopped),
-            End::Broke(Broken(why)) => Ok((self, Tried::Again { why, asked_for: None })),
-            End::TooLong(came) => {
+            IncomingEnd::Stopped => Err(DownloadError::Stopped),
+            IncomingEnd::Broke(Broken(why)) => Ok((self, Tried::Again { why, asked_for: None })),
+            IncomingEnd::TooLong(came) => {
                 let (file, promised) = (self.file(), promised.unwrap_or_default());
                 Err(DownloadError::Length { file, promised, came })
             }
-            End::Short => {
+            IncomingEnd::Short => {
                 let why = "the connection was closed before the end".to_owned();
                 Ok((self, Tried::Again { why, asked_for: None }))
             }
-            End::All => Ok((self, Tried::Whole)),
+            IncomingEnd::All => Ok((self, Tried::Whole)),
         }
     }
 

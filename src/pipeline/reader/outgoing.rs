@@ -40,7 +40,7 @@ pub(super) struct Outgoing {
 }
 
 /// The text that the records of some chunks lie in.
-pub(super) struct Piece {
+pub(super) struct CutText {
     pub text: Vec<u8>,
     /// Where it begins in the dump.
     pub base: XmlOffset,
@@ -93,8 +93,8 @@ impl Outgoing {
     }
 
     /// Sends all records, at most so many in a chunk; false if it was stopped.
-    pub(super) fn send(&mut self, piece: Piece, most: usize, outlet: &Outlet) -> bool {
-        let Piece { text, base, gzip } = piece;
+    pub(super) fn send(&mut self, piece: CutText, most: usize, outlet: &Outlet) -> bool {
+        let CutText { text, base, gzip } = piece;
         let text = Arc::new(text);
         self.bytes = 0;
         let mut cuts = std::mem::take(&mut self.cuts).into_iter().peekable();

@@ -7,16 +7,16 @@ use crate::model::{MemberCheck, Ordinal, Place, XmlOffset};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// From a resume point to the mark: the text is inflated and checked, nothing is cut.
-    FromPoint(Mark),
+    FromPoint(StoredMark),
     /// From the start of the file to the mark: records are cut and counted, none is given out.
-    FromStart(Mark),
+    FromStart(StoredMark),
     /// Beyond the mark.
     Beyond,
 }
 
 /// The mark as the store has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct StoredMark {
     /// The record at it.
     pub ordinal: Ordinal,
     /// Where that record ends.
@@ -25,7 +25,7 @@ pub(super) struct Mark {
     pub check: Option<MemberCheck>,
 }
 
-impl Mark {
+impl StoredMark {
     /// The way on from a record that was cut before the mark, or is the one at it; none if the mark is
     /// not where it was.
     pub(super) fn after(self, place: &Place) -> Option<Way> {
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn the_mark_must_be_where_it_was() {
         let check = |crc| Some(MemberCheck { crc, length: 50 });
-        let mark = |check| Mark { ordinal: Ordinal(3), xml: XmlOffset(50), check };
+        let mark = |check| StoredMark { ordinal: Ordinal(3), xml: XmlOffset(50), check };
         let place = |ordinal, end, check| Place {
             ordinal: Ordinal(ordinal),
             from: XmlOffset(0),

@@ -30,7 +30,7 @@ pub struct Answers<'a> {
 
 /// What they come to together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct Situation {
     /// The dumps that are here and may be taken.
     pub local: Vec<Whole>,
     /// The dumps that are here and may not be taken, because nobody can say what they should be.
@@ -39,11 +39,11 @@ pub struct Known {
     pub versions: Versions,
 }
 
-impl Known {
+impl Situation {
     /// Puts the answers together. Where a checksum is required, a dump that is here may be taken if it
     /// is verified as it lies there; what else there is has to be compared first, which needs a site
     /// that has it.
-    pub fn of(answers: Answers<'_>, wishes: &Wishes) -> Known {
+    pub fn of(answers: Answers<'_>, wishes: &Wishes) -> Situation {
         let Answers { folder, root, offers, store, job, failures } = answers;
         let may_be_taken = |Whole { dump, stamp, .. }: &Whole| {
             let key = DownloadKey::new(dump.name, root);
@@ -76,7 +76,7 @@ impl Known {
                 status.failures = status.failures.max(failed);
             }
         }
-        Known { local, refused, versions }
+        Situation { local, refused, versions }
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
         FileEntry { key: FileKey::new(Job::new(job), name(kind)), state, points: 0, live: None }
     }
 
-    fn known(kinds: &[Kind], require_checksum: bool, store: &Inspection) -> Known {
+    fn situation(kinds: &[Kind], require_checksum: bool, store: &Inspection) -> Situation {
         let offers = BTreeMap::from([(VERSION.parse().unwrap(), [Kind::Labels].into())]);
         let answers = Answers {
             folder: [Kind::Artists, Kind::Labels, Kind::Masters].map(whole).into(),
@@ -140,7 +140,7 @@ mod tests {
             failures: &BTreeMap::from([(name(Kind::Artists), 4), (name(Kind::Labels), 2)]),
         };
         let (kinds, version, newest_first) = (kinds.to_vec(), None, false);
-        Known::of(answers, &Wishes { kinds, version, newest_first, require_checksum })
+        Situation::of(answers, &Wishes { kinds, version, newest_first, require_checksum })
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         let taken = |require, downloads: &[Download]| {
             let downloads = downloads.to_vec();
             let store = Inspection { downloads, ..Inspection::default() };
-            let Known { local, refused, versions } = known(&Kind::ALL, require, &store);
+            let Situation { local, refused, versions } = situation(&Kind::ALL, require, &store);
             let local: Vec<_> = local.iter().map(|whole| whole.dump.name.kind).collect();
             let status = &versions[&VERSION.parse().unwrap()];
             assert_eq!(status.local, local.iter().copied().collect());
@@ -185,7 +185,7 @@ mod tests {
         ];
         let store = Inspection { files, ..Inspection::default() };
         let status = |kinds: &[Kind]| {
-            let Known { versions, .. } = known(kinds, false, &store);
+            let Situation { versions, .. } = situation(kinds, false, &store);
             let VersionStatus { begun, complete, failures, .. } =
                 versions[&VERSION.parse().unwrap()].clone();
             (Vec::from_iter(begun), Vec::from_iter(complete), failures)
