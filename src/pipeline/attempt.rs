@@ -45,7 +45,7 @@ pub enum Came {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// The text before the mark is not what the checkpoint says.
-    NotTheSame,
+    PrefixChanged,
     /// The file does not inflate, or is no XML, or does not add up.
     Damaged,
     /// The disk does not give the file's bytes.
@@ -135,7 +135,7 @@ pub const fn trouble_of(error: &ReadError, download: DownloadNow) -> Trouble {
         (DownloadNow::AsRead, ReadError::Gzip(GzipError::Io { .. } | GzipError::Setup(_))) => {
             Trouble::Unreadable
         }
-        (DownloadNow::AsRead, ReadError::NotTheSame(_)) => Trouble::NotTheSame,
+        (DownloadNow::AsRead, ReadError::PrefixChanged(_)) => Trouble::PrefixChanged,
         (
             DownloadNow::AsRead,
             ReadError::Gzip(_)
@@ -153,14 +153,14 @@ pub const fn trouble_of(error: &ReadError, download: DownloadNow) -> Trouble {
 pub const fn next(attempt: Attempt, trouble: Trouble) -> Follows {
     use Attempt::{FromPoint, FromStart, Over};
     match (trouble, attempt) {
-        (Trouble::NotTheSame | Trouble::Damaged, FromPoint) => Follows::Again(FromStart),
-        (Trouble::NotTheSame, FromStart) => Follows::Again(Over(Why::Changed)),
+        (Trouble::PrefixChanged | Trouble::Damaged, FromPoint) => Follows::Again(FromStart),
+        (Trouble::PrefixChanged, FromStart) => Follows::Again(Over(Why::Changed)),
         (Trouble::SinkLost, FromPoint | FromStart) => Follows::Again(Over(Why::SinkLost)),
         (Trouble::DownloadRestarted, FromPoint | FromStart | Over(_)) => {
             Follows::Again(Over(Why::DownloadRestarted))
         }
         (Trouble::Damaged, FromStart | Over(_))
-        | (Trouble::NotTheSame | Trouble::SinkLost, Over(_))
+        | (Trouble::PrefixChanged | Trouble::SinkLost, Over(_))
         | (Trouble::Unreadable | Trouble::DownloadFailed, FromPoint | FromStart | Over(_)) => {
             Follows::Fail
         }
@@ -173,7 +173,7 @@ mod tests {
     use crate::model::{GzipOffset, XmlOffset};
 
     const TROUBLES: [Trouble; 6] = [
-        Trouble::NotTheSame,
+        Trouble::PrefixChanged,
         Trouble::Damaged,
         Trouble::Unreadable,
         Trouble::DownloadRestarted,
@@ -191,7 +191,7 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             // Ran into, from a point, from the start, over.
-            (Trouble::NotTheSame, start, changed, Fail),
+            (Trouble::PrefixChanged, start, changed, Fail),
             (Trouble::Damaged, start, Fail, Fail),
             (Trouble::Unreadable, Fail, Fail, Fail),
             (Trouble::DownloadRestarted, restarted, restarted, restarted),
@@ -246,7 +246,7 @@ mod tests {
         let gone = GzipError::Io { at: GzipOffset(0), cause: std::io::Error::other("gone") };
         let cut = ReadError::Unaccounted { inflated: XmlOffset(2), cut: XmlOffset(1) };
         let table = [
-            (ReadError::NotTheSame(XmlOffset(9)), Trouble::NotTheSame),
+            (ReadError::PrefixChanged(XmlOffset(9)), Trouble::PrefixChanged),
             (ReadError::Gzip(GzipError::Empty), Trouble::Damaged),
             (ReadError::Gzip(gone), Trouble::Unreadable),
             (cut, Trouble::Damaged),

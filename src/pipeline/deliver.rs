@@ -24,8 +24,8 @@ use self::unsaved::{Save, Unsaved};
 use super::budget::Share;
 use super::context::FileContext;
 use super::error::FileError;
-use super::order::InOrder;
 use super::reading::Reading;
+use super::reorder::InOrder;
 use super::workers::Done;
 use crate::model::{
     BadRecord, Body, Confirmed, Delivery, Item, Ordinal, Parsed, Phase, WaitsFor, Window,

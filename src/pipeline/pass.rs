@@ -9,13 +9,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::context::{Context, FileContext};
+use super::disk_space::{self, Short};
 use super::download::Arrived;
 use super::error::OwedError;
 use super::extraction::{FileResult, extract};
 use super::input::{Input, Queued};
 use super::outbox::{self, Refused};
 use super::outcome::{FileEnd, Finished};
-use super::room::{self, Short};
 use super::workers::Pool;
 use crate::dump::identify;
 use crate::model::{Identity, Live, Phase};
@@ -111,7 +111,7 @@ async fn register(pass: &Context, queued: &[Queued]) -> Result<(), PassError> {
         }
     }
     let sink = Arc::clone(&pass.sink);
-    let short = spawn_blocking(move || room::short(&*sink, to_do)).await;
+    let short = spawn_blocking(move || disk_space::short(&*sink, to_do)).await;
     if let Ok(Some(Short { folder, needed, free })) = short {
         tracing::warn!(folder, needed, free, "the disk may be too small for what is to come");
     }

@@ -229,13 +229,13 @@ impl<'a> Reader<'a> {
             self.checks.at(upto, &self.text)?;
             self.skip(self.text.index(upto));
             if self.at_end && upto < mark.xml.0 {
-                return Err(ReadError::NotTheSame(mark.xml));
+                return Err(ReadError::PrefixChanged(mark.xml));
             }
         }
         let check = self.checks.at(mark.xml.0, &self.text)?;
         // The boundaries of points on the way were not looked at.
         self.checks.forget_points();
-        if check == mark.check { Ok(true) } else { Err(ReadError::NotTheSame(mark.xml)) }
+        if check == mark.check { Ok(true) } else { Err(ReadError::PrefixChanged(mark.xml)) }
     }
 
     /// Drops text that was only read to get to the mark.
@@ -333,7 +333,7 @@ impl<'a> Reader<'a> {
 
     /// A record before the mark, or the one at it, was cut: the mark must be where it was.
     fn counted(&mut self, place: &Place, mark: StoredMark) -> Result<Option<ReadEnd>, ReadError> {
-        self.way = mark.after(place).ok_or(ReadError::NotTheSame(mark.xml))?;
+        self.way = mark.after(place).ok_or(ReadError::PrefixChanged(mark.xml))?;
         Ok(self.outlet.reading.budget.is_stopped().then_some(ReadEnd::Stopped))
     }
 
@@ -341,7 +341,7 @@ impl<'a> Reader<'a> {
     fn all_cut(&mut self) -> Result<ReadEnd, ReadError> {
         self.checks.finish(&self.text)?;
         if let Way::FromPoint(mark) | Way::FromStart(mark) = self.way {
-            return Err(ReadError::NotTheSame(mark.xml));
+            return Err(ReadError::PrefixChanged(mark.xml));
         }
         let (inflated, cut) = (self.inflater.xml_offset(), self.splitter.reached());
         if inflated != cut || inflated.0 != self.text.end() {

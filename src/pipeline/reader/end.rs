@@ -28,7 +28,7 @@ pub enum ReadError {
     Xml(#[from] SplitError),
     /// The bytes before the mark are not those that were read before.
     #[error("the text before the checkpoint at xml offset {0} is not what it was")]
-    NotTheSame(XmlOffset),
+    PrefixChanged(XmlOffset),
     /// A resume point that can be none.
     #[error(transparent)]
     Point(#[from] PointBeyondBoundary),

@@ -1,3 +1,5 @@
+//! Chunks that come in any order, put in order again.
+
 use std::collections::BTreeMap;
 
 /// Puts numbered things back in order. How many may wait is bounded by whoever numbers them.

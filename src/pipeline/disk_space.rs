@@ -1,3 +1,5 @@
+//! Whether the disk will hold what a pass brings.
+
 use rustix::fs::statvfs;
 
 use crate::sink::Sink;
