@@ -275,6 +275,12 @@ impl<'a> Daemon<'a> {
     }
 
     /// Waits until there may be something to do, or until the end.
+    ///
+    /// # Cancel safety
+    /// A turn of the loop takes what one arm brings, and the others lose nothing: whoever asks stays in
+    /// the channel, a notice that was not taken is kept, a look at the site goes on in the next turn
+    /// (`looking`), and one at the folder may be dropped. The end comes before who asks, and both
+    /// before what is merely looked at.
     async fn wait(&mut self, wait: Wait, passed: Option<&[Whole]>) -> Result<(), StateError> {
         let clock = self.session.clock.clone();
         let due = Deadline::after(wait.time(), &*clock);

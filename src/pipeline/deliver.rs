@@ -105,6 +105,13 @@ struct DeliveryLoop<'a> {
 }
 
 impl DeliveryLoop<'_> {
+    /// Hands out, settles and saves until there is no more, or it is over for another reason. A stop
+    /// comes first; then what the sink says, which frees the window, before more is handed to it.
+    ///
+    /// # Cancel safety
+    /// A turn of the loop takes what one arm brings, and the others lose nothing: a channel gives up
+    /// only what is received, a permit that is not used goes back, and the checkpoint under way is
+    /// kept outside (`advancing`) and polled again.
     async fn run(&mut self, lane: Lane, done: mpsc::Receiver<Done>) -> Result<(), FileError> {
         let mut batches = Some(lane.batches);
         let mut outcomes = lane.outcomes;

@@ -67,6 +67,12 @@ impl Intake<'_> {
     /// Takes all of them in, and gives the part back. Whatever the end, what came is on disk and
     /// noted.
     ///
+    /// # Cancel safety
+    /// None: it is to be awaited to its end, which `Downloads::stop` brings about, or a writer is left
+    /// alone with the part. Inside, a turn of the loop takes what one arm brings and the others lose
+    /// nothing: the stream and `synced` give up only what is received. What is synced comes before
+    /// more bytes, so that a fast site does not keep it from being noted.
+    ///
     /// # Errors
     /// If the disk or the store says no.
     pub(super) async fn run(
