@@ -70,3 +70,55 @@ impl Unsaved {
         Some(Save { advance: Advance { step, points, gzip_offset: self.gzip, at }, records })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Boundary, Checkpoint, InflatePoint, Limits, MemberCheck, Ordinal, Place, Window, XmlOffset,
+    };
+
+    /// The point whose boundary is the end of a record; each record is ten bytes long.
+    fn point(after: u64) -> ResumePoint {
+        let xml = XmlOffset(after * 10);
+        let place = InflatePoint { gzip: GzipOffset(after), bits: 0, xml, window: Vec::new() };
+        let check = MemberCheck::default();
+        ResumePoint::new(place, check, Boundary { after: Ordinal(after), xml, check }).unwrap()
+    }
+
+    fn after(points: &[ResumePoint]) -> Vec<u64> {
+        points.iter().map(|point| point.boundary().after.0).collect()
+    }
+
+    #[test]
+    fn a_checkpoint_takes_along_what_the_mark_has_passed_and_nothing_else() {
+        let mut window = Window::new(Limits { records: 9, bytes: 900 }, Checkpoint::BEGINNING);
+        for ordinal in 1..=4 {
+            let (start, end) = (XmlOffset(ordinal * 10 - 10), XmlOffset(ordinal * 10));
+            let ordinal = Ordinal(ordinal);
+            window.sent(Place { ordinal, from: start, start, end, check: None }, 1).unwrap();
+        }
+        let mut confirm = |ordinal| {
+            let ordinal = Ordinal(ordinal);
+            window.confirm(ordinal..=ordinal, None).unwrap()
+        };
+        let mut unsaved = Unsaved::new(0);
+        unsaved.handed_out(vec![point(1), point(3)], GzipOffset(77));
+        assert!(unsaved.is_nothing());
+        assert!(unsaved.take(Timestamp(1)).is_none());
+        // Two steps are one checkpoint.
+        unsaved.moved(confirm(1).unwrap()).unwrap();
+        unsaved.moved(confirm(2).unwrap()).unwrap();
+        let Save { advance, records } = unsaved.take(Timestamp(2)).unwrap();
+        assert_eq!((advance.step.to().ordinal(), records), (Ordinal(2), 2));
+        assert_eq!((after(&advance.points), advance.gzip_offset), (vec![1], GzipOffset(77)));
+        assert!(unsaved.is_nothing());
+        // The rest, with what came meanwhile.
+        unsaved.handed_out(vec![point(9)], GzipOffset(99));
+        assert!(confirm(4).is_none());
+        unsaved.moved(confirm(3).unwrap()).unwrap();
+        let Save { advance, records } = unsaved.take(Timestamp(3)).unwrap();
+        assert_eq!((advance.step.to().ordinal(), records), (Ordinal(4), 2));
+        assert_eq!((after(&advance.points), advance.gzip_offset), (vec![3], GzipOffset(99)));
+    }
+}
