@@ -23,20 +23,22 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use discogs_extractor::model::{
     Checkpoint, GzipOffset, Position, Sha256, SystemClock, Timestamp, fault,
 };
-use discogs_extractor::sink::{Jsonl, Sink, Sqlite};
+use discogs_extractor::sink::{Filled, Jsonl, Sink};
 use discogs_extractor::state::{FileKey, StateError, Status};
+use discogs_extractor::tables::sqlite::Sqlite;
 use document::Document;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use sink::Memory;
 use support::{copy_folder, gzip, rows};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use world::{End, Known, Moment, Moments, Scale, World, folder};
 
@@ -220,6 +222,9 @@ impl Simulation {
     }
 }
 
+/// Where the lanes of such a sink live.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
 /// A sink of the program's own in a folder, and what a user finds in it.
 struct Real {
     name: &'static str,
@@ -232,7 +237,9 @@ const REAL: [Real; 2] = [
         name: "sqlite",
         open: |folder| {
             let clock = Arc::new(SystemClock::new());
-            Arc::new(Sqlite::open(&folder.join("out.db"), clock).unwrap())
+            let database = Sqlite::open(&folder.join("out.db"), None, clock).unwrap();
+            let (runtime, stop) = (RUNTIME.handle().clone(), CancellationToken::new());
+            Arc::new(Filled::new(Arc::new(database), runtime, stop))
         },
         content: |folder| format!("{:?}", rows(&folder.join("out.db"), "labels")),
     },

@@ -18,15 +18,16 @@ use super::owner::{self, Usage};
 use super::progress::How;
 use super::signals::{Patience, Signals};
 use crate::amqp::{Broker, Topology};
-use crate::consume::target::{SweepLimits, Target};
-use crate::consume::{Consumed, Consumer, Graph, Postgres, Said, Settings, Sqlite, ledger, replay};
+use crate::consume::{Consumed, Consumer, Said, Settings, ledger, replay};
 use crate::daemon::consumer::{self, Shown};
 use crate::daemon::notify;
-use crate::graph::{Address, SCHEMES};
+use crate::graph::{Address, Graph, SCHEMES};
 use crate::model::agreement::Noter;
 use crate::model::{Clock, SystemClock};
 use crate::observe::{Metrics, lines};
-use crate::tables::postgres::Server;
+use crate::tables::postgres::{Postgres, Server};
+use crate::tables::sqlite::Sqlite;
+use crate::tables::{Database, SweepLimits};
 
 /// Docker kills after 10 s. What was read is written in 6 s at most, a goodbye takes 1 s.
 const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };
@@ -46,13 +47,18 @@ pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
     let metrics = metrics.context("cannot count anything")?;
     let consumed = runtime.block_on(async {
         Signals::heed(stop.clone(), Some(PATIENCE))?;
-        let opening =
-            Box::pin(target(config.consumer, config.to.as_deref(), noter, Arc::clone(&clock)));
-        let Some(target) = stop.run_until_cancelled(opening).await else {
+        let opening = Box::pin(database(
+            config.consumer,
+            config.to.as_deref(),
+            noter,
+            Arc::clone(&clock),
+            stop.clone(),
+        ));
+        let Some(database) = stop.run_until_cancelled(opening).await else {
             return Ok(Consumed::default());
         };
-        let target = target?;
-        tracing::info!(database = target.location(), "the schema is up to date");
+        let database = database?;
+        tracing::info!(database = database.location(), "the schema is up to date");
         let Some(broker) = broker else { return Ok(Consumed::default()) };
         let settings = Settings {
             consumer: name.to_owned(),
@@ -69,8 +75,8 @@ pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
         let Some((keeper, control)) = keeper.transpose()? else {
             return Ok(Consumed::default());
         };
-        let (job, location) = (target.job().clone(), target.location().to_owned());
-        let running = Consumer::new(settings, target, Arc::clone(&clock), stop.clone());
+        let (job, location) = (database.job().clone(), database.location().to_owned());
+        let running = Consumer::new(settings, database, Arc::clone(&clock), stop.clone());
         let (tell_stalled, stalled) = watch::channel(Vec::new());
         let shown = Shown {
             service: name,
@@ -133,15 +139,17 @@ const NO_DATABASE: &str = "there is no database to fill\nhint: say where with --
 const NO_GRAPH: &str = "there is no graph to fill\nhint: say where with --to \
     (bolt://USER:PASSWORD@HOST:PORT or neo4j://…), or with NEO4J_HOST and the other variables";
 
-async fn target(
+async fn database(
     consumer: ConsumerName,
     to: Option<&str>,
     noter: Noter,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Target>> {
+    stop: CancellationToken,
+) -> Result<Arc<dyn Database>> {
+    let noter = Some(noter);
     Ok(match address(consumer, to)? {
         Place::Sqlite(path) => Arc::new(Sqlite::open(&path, noter, clock)?),
-        Place::Postgres(server) => Arc::new(Postgres::open(&server, noter, clock).await?),
+        Place::Postgres(server) => Arc::new(Postgres::open(&server, noter, clock, stop).await?),
         Place::Graph(address) => Arc::new(Graph::open(&address, noter, clock).await?),
     })
 }

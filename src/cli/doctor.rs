@@ -19,9 +19,10 @@ use crate::daemon::doctor::{self, Next, Room, Wants};
 use crate::dump::Dump;
 use crate::graph;
 use crate::model::{Clock, Finding, Level, SystemClock, Timestamp};
-use crate::sink::{Target, postgres, sqlite};
+use crate::sink::Target;
 use crate::state::Inspection;
 use crate::state::view::FileEntry;
+use crate::tables::{postgres, sqlite};
 
 /// The platform's consumers, whose queues are looked for in any case.
 const CONSUMERS: [&str; 2] = ["tableinator", "graphinator"];
@@ -145,6 +146,7 @@ async fn extractor(
     match &target {
         Target::Sqlite(path) => report.add(sqlite::checkup(path)),
         Target::Postgres(server) => report.all(postgres::checkup(server, &**clock).await),
+        Target::Graph(address) => report.add(graph::checkup(address).await),
         Target::Folder(folder) => report.add(doctor::lines(folder)),
         Target::StandardOutput | Target::Null => Ok(()),
         Target::Amqp(broker) => {

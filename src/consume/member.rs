@@ -12,10 +12,10 @@ use tokio::time::sleep;
 use super::cancel::{Act, Event, State, next};
 use super::round::in_time;
 use super::shared::Shared;
-use super::target::Away;
 use super::{Said, TypeNow};
 use crate::model::agreement::{Completion, Due, Event as Told, Note, Sweep};
-use crate::model::{DumpName, Kind, Run, Version, metric};
+use crate::model::{DumpName, Kind, Ordinal, Run, Version, metric};
+use crate::tables::Trouble;
 
 /// How often a type looks at what is agreed in the database.
 pub const LOOK: Duration = Duration::from_millis(500);
@@ -73,8 +73,8 @@ impl Member {
     }
 
     /// Whether the database can be written to.
-    pub async fn reach(&self) -> Result<(), Away> {
-        in_time(self.shared.target.answers()).await
+    pub async fn reach(&self) -> Result<(), Trouble> {
+        in_time(self.shared.database.answers()).await
     }
 
     /// There are messages for a type whose consumers are cancelled.
@@ -87,7 +87,7 @@ impl Member {
     ///
     /// # Errors
     /// If the database cannot be used now.
-    pub async fn look(&mut self) -> Result<Next, Away> {
+    pub async fn look(&mut self) -> Result<Next, Trouble> {
         self.fetch().await?;
         for note in self.agreed.notes.clone() {
             if note.completed_at.is_none() && note.missing() == Some(0) {
@@ -110,7 +110,7 @@ impl Member {
     }
 
     /// Counts what is written of the run that is being read, until its end is announced.
-    async fn follow(&mut self) -> Result<(), Away> {
+    async fn follow(&mut self) -> Result<(), Trouble> {
         let announced = |(version, run): &(Version, Run)| {
             self.agreed.notes.iter().any(|note| {
                 note.announced.version == Some(*version)
@@ -120,7 +120,8 @@ impl Member {
         let reading = match self.source.filter(|source| !announced(source)) {
             Some((version, run)) => {
                 let file = DumpName { version, kind: self.kind };
-                Some((version, run, in_time(self.shared.target.written(file, run)).await?))
+                let held = in_time(self.shared.database.held(file, run)).await?;
+                Some((version, run, held.count_to(Ordinal(u64::MAX))))
             }
             None => None,
         };
@@ -128,14 +129,14 @@ impl Member {
         Ok(())
     }
 
-    async fn fetch(&mut self) -> Result<(), Away> {
-        self.agreed = in_time(self.shared.target.notes(self.kind)).await?;
+    async fn fetch(&mut self) -> Result<(), Trouble> {
+        self.agreed = in_time(self.shared.database.notes(self.kind)).await?;
         Ok(())
     }
 
-    async fn complete(&mut self, note: Note) -> Result<(), Away> {
+    async fn complete(&mut self, note: Note) -> Result<(), Trouble> {
         let complete = Told::Complete(note.announced);
-        let (_, is_new) = in_time(self.shared.target.agree(self.kind, complete)).await?;
+        let (_, is_new) = in_time(self.shared.database.agree(self.kind, complete)).await?;
         if is_new {
             (self.shared.say)(Said::Complete(self.kind));
             if let Some(higher) = self.agreed.dropped_for(&note.announced) {
@@ -154,7 +155,7 @@ impl Member {
 
     async fn step(&mut self, event: Event) -> Next {
         let (state, act) = next(self.state, event);
-        let (kind, target) = (self.kind, Arc::clone(&self.shared.target));
+        let (kind, database) = (self.kind, Arc::clone(&self.shared.database));
         let result = match act {
             Act::Nothing => {
                 self.state = state;
@@ -169,8 +170,8 @@ impl Member {
                 self.state = state;
                 return Next::Read;
             }
-            Act::Resume => in_time(target.agree(kind, Told::Found)).await.map(|_| Next::Read),
-            Act::Settle => match in_time(target.agree(kind, Told::Time)).await {
+            Act::Resume => in_time(database.agree(kind, Told::Found)).await.map(|_| Next::Read),
+            Act::Settle => match in_time(database.agree(kind, Told::Time)).await {
                 Ok(_) => match self.fetch().await {
                     Ok(()) => {
                         let agreed = Event::Agreed(self.agreed.due());
@@ -208,7 +209,7 @@ impl Member {
     ///
     /// # Errors
     /// If the database cannot be used now.
-    pub async fn complete_without_proof(&mut self) -> Result<(), Away> {
+    pub async fn complete_without_proof(&mut self) -> Result<(), Trouble> {
         match self.silent() {
             Some(note) => self.complete(note).await,
             None => Ok(()),

@@ -1,20 +1,16 @@
 //! The other end of the broker: reads the queues of the four types and fills a database.
 
 pub mod cancel;
-mod graph;
 pub mod ledger;
 mod line;
 mod member;
 pub mod message;
 mod outage;
-mod postgres;
 mod replay;
 mod round;
 mod session;
 mod shared;
-mod sqlite;
 mod sweeper;
-pub mod target;
 mod tell;
 mod worker;
 
@@ -29,17 +25,14 @@ use tokio_util::sync::CancellationToken;
 use crate::amqp::{Broker, Topology};
 use crate::model::agreement::Note;
 use crate::model::{Clock, Kind};
+use crate::tables::{Database, SweepLimits};
 
 use line::Line;
 use member::Member;
 use outage::Outage;
 use shared::Shared;
-use target::{SweepLimits, Target};
 
-pub use graph::{Graph, GraphTargetError};
-pub use postgres::{Postgres, PostgresError};
 pub use replay::{ReplayError, replay};
-pub use sqlite::{Sqlite, SqliteError};
 pub use tell::{Said, TypeNow};
 
 /// Runs of which rows may be left to remove, and that wait for it: a few a type.
@@ -81,14 +74,14 @@ impl Consumer {
     /// A consumer that does nothing yet. Within a runtime only.
     pub fn new(
         settings: Settings,
-        target: Arc<dyn Target>,
+        database: Arc<dyn Database>,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Consumer {
         let (to_sweeper, sweeps) = mpsc::channel(SWEEPS);
         let Settings { consumer, broker, topology, check_interval, sweep, say } = settings;
         let shared = Arc::new(Shared {
-            target,
+            database,
             line: Line::new(broker, format!("discogs-extractor {consumer}"), Handle::current()),
             consumer,
             topology,

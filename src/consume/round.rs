@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::message::{FileComplete, Message, Proof, Record};
-use super::target::{Away, Target};
+use super::message::{ExtractionComplete, FileComplete, Message, Proof, Record};
 use crate::model::agreement::{Announced, Event};
 use crate::model::{Kind, Ranges, Run, Version};
-use crate::tables::{Batch, Row};
+use crate::tables::{Batch, Database, Row, Trouble, VersionEnd};
 
 /// How long the database may take for anything before it counts as away.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -82,11 +81,11 @@ impl Round {
     ///
     /// # Errors
     /// If the database cannot be used now.
-    pub async fn handle(&self, target: &dyn Target) -> Result<Handled, Away> {
+    pub async fn handle(&self, database: &dyn Database) -> Result<Handled, Trouble> {
         let mut poison = self.poison.clone();
         let mut records = 0;
         for Part { batch, tags } in &self.parts {
-            let refused = in_time(target.write(Arc::clone(batch))).await?.refused;
+            let refused = in_time(database.write(Arc::clone(batch))).await?.refused;
             records += (tags.len() - refused.len()) as u64;
             poison.extend(refused.into_iter().map(|(index, why)| (tags[index], why)));
         }
@@ -94,10 +93,13 @@ impl Round {
             match end {
                 Message::FileComplete(end) => {
                     let announced = Event::Announced(announced(self.kind, end));
-                    in_time(target.agree(self.kind, announced)).await?;
+                    in_time(database.agree(self.kind, announced)).await?;
                 }
                 Message::ExtractionComplete(end) => {
-                    in_time(target.extraction_complete(self.kind, end.clone())).await?;
+                    // Of an unknown version there is nothing to keep.
+                    if let Some(end) = version_end(end) {
+                        in_time(database.version_ends(self.kind, end)).await?;
+                    }
                 }
                 Message::Data(_) | Message::Poison(_) => {}
             }
@@ -129,11 +131,16 @@ fn announced(kind: Kind, end: &FileComplete) -> Announced {
     Announced { kind, version: end.version, proof }
 }
 
+fn version_end(end: &ExtractionComplete) -> Option<VersionEnd> {
+    let ExtractionComplete { version, started_at, record_counts } = end.clone();
+    version.map(|version| VersionEnd { version, started_at, record_counts })
+}
+
 /// An answer of the database, or that it takes too long.
 ///
 /// # Errors
 /// If it cannot be used now.
-pub async fn in_time<T>(answer: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
-    let late = || Away(format!("no answer within {} s", PATIENCE.as_secs()));
+pub async fn in_time<T>(answer: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    let late = || Trouble::away(format!("no answer within {} s", PATIENCE.as_secs()));
     timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
 }

@@ -17,9 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::member::{LOOK, Member, Next};
 use super::message::{self, Message};
 use super::round::{Handled, Item, Round};
-use super::target::Away;
 use crate::amqp::{Waiting, words};
 use crate::model::metric;
+use crate::tables::Trouble;
 
 /// Bytes of one transaction: releases are small, but a few are not.
 const BATCH_BYTES: usize = 8 << 20;
@@ -68,7 +68,7 @@ pub enum Ended {
 }
 
 /// A task of its own: while it waits for the database, so may a look.
-type Handling = AbortOnDropHandle<(Round, Result<Handled, Away>)>;
+type Handling = AbortOnDropHandle<(Round, Result<Handled, Trouble>)>;
 
 /// One channel and what came over it.
 pub struct Session<'a> {
@@ -108,7 +108,7 @@ impl<'a> Session<'a> {
         member: &'a mut Member,
         connection: &Connection,
     ) -> Result<Session<'a>, Ended> {
-        let batch = member.shared.target.batch().min(CAREFUL);
+        let batch = member.shared.database.batch().min(CAREFUL);
         let opening = async {
             let channel = connection.create_channel().await?;
             match member.shared.topology.consumer(&channel, member.kind).await? {
@@ -239,10 +239,10 @@ impl<'a> Session<'a> {
     }
 
     fn handle(&mut self, round: Round, after: Duration) {
-        let target = Arc::clone(&self.member.shared.target);
+        let database = Arc::clone(&self.member.shared.database);
         self.round = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             sleep(after).await;
-            let handled = round.handle(&*target).await;
+            let handled = round.handle(&*database).await;
             (round, handled)
         })));
     }
@@ -277,7 +277,7 @@ impl<'a> Session<'a> {
     /// as may. Then nothing is on its way here: what is, when a consumer is cancelled, a quorum
     /// queue takes back and counts as a delivery.
     async fn widen_if_proven(&mut self) -> Result<(), Ended> {
-        let careful = self.batch < self.member.shared.target.batch();
+        let careful = self.batch < self.member.shared.database.batch();
         let full = self.gathered.len() == self.batch && self.handling == self.batch;
         let untroubled = self.proven && self.troubled == (false, false);
         if careful && full && untroubled && !self.widening && self.ending.is_none() {
@@ -290,7 +290,7 @@ impl<'a> Session<'a> {
     /// Consumes again, as much at once as goes fastest.
     async fn widen(&mut self) -> Result<(), Ended> {
         self.widening = false;
-        self.batch = self.member.shared.target.batch();
+        self.batch = self.member.shared.database.batch();
         // With the tag of one that still has messages a quorum queue mistakes it for that.
         let consuming = consume(self.member, &self.channel, self.batch, self.member.tag());
         self.consumer = in_time(consuming).await?;
@@ -298,7 +298,7 @@ impl<'a> Session<'a> {
     }
 
     /// The database said no: wait, then stop consuming, then give everything back.
-    async fn failed(&mut self, round: Round, away: &Away) -> Result<(), Ended> {
+    async fn failed(&mut self, round: Round, away: &Trouble) -> Result<(), Ended> {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= GRACE {
             self.outage(away).await?;
@@ -310,7 +310,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn outage(&mut self, away: &Away) -> Result<(), Ended> {
+    async fn outage(&mut self, away: &Trouble) -> Result<(), Ended> {
         self.member.shared.outage.begins(away);
         self.cancel(Ended::Outage).await
     }

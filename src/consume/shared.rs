@@ -9,15 +9,15 @@ use tokio_util::sync::CancellationToken;
 use super::Said;
 use super::line::Line;
 use super::outage::Outage;
-use super::target::Target;
 use crate::amqp::Topology;
 use crate::model::Clock;
 use crate::model::agreement::Note;
+use crate::tables::Database;
 
 /// What all types have in common.
 pub struct Shared {
     /// The database.
-    pub target: Arc<dyn Target>,
+    pub database: Arc<dyn Database>,
     /// The consumer's name.
     pub consumer: String,
     /// Names and declarations.

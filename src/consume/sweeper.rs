@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::round::in_time;
 use super::shared::Shared;
-use super::target::{Away, SweepLimits, Target};
 use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
 use crate::model::{Clock, Swept};
+use crate::tables::{After, Database, SweepLimits, Trouble};
 
 /// How long a claim on a sweep lasts unless it is renewed, and how often it is.
 const CLAIM: Duration = Duration::from_mins(1);
@@ -75,36 +75,36 @@ async fn sweep(
     me: &str,
     announced: Announced,
     limits: SweepLimits,
-) -> Result<Swept, Away> {
-    let Shared { target, clock, stop, .. } = shared;
-    if !claim(&**target, &**clock, me, announced).await? {
+) -> Result<Swept, Trouble> {
+    let Shared { database, clock, stop, .. } = shared;
+    if !claim(&**database, &**clock, me, announced).await? {
         return Ok(Swept::Stopped);
     }
     let ours = Arc::new(AtomicBool::new(true));
     let go_on = {
         let (ours, stop) = (Arc::clone(&ours), stop.clone());
-        Arc::new(move || ours.load(Ordering::Relaxed) && !stop.is_cancelled())
+        Arc::new(move |_| ours.load(Ordering::Relaxed) && !stop.is_cancelled())
     };
     let renewing = async {
         loop {
             sleep(RENEW).await;
             // What cannot be renewed now is renewed later, or lost.
-            if claim(&**target, &**clock, me, announced).await == Ok(false) {
+            if claim(&**database, &**clock, me, announced).await == Ok(false) {
                 ours.store(false, Ordering::Relaxed);
             }
         }
     };
     let swept = tokio::select! {
-        swept = target.sweep(announced, limits, go_on) => swept?,
+        swept = database.sweep(After::Announced(announced, limits), go_on) => swept?,
         never = renewing => match never {},
     };
     let (sweep, words) = match &swept {
-        Swept::Removed(count) => (Sweep::Done, format!("{count} {} removed", target.swept())),
+        Swept::Removed(count) => (Sweep::Done, format!("{count} {} removed", database.removes())),
         Swept::Refused(why) => (Sweep::Refused, why.clone()),
         Swept::Stopped => return Ok(swept),
     };
     let ended = Event::Swept(announced, sweep, words);
-    while let Err(away) = in_time(target.agree(announced.kind, ended.clone())).await {
+    while let Err(away) = in_time(database.agree(announced.kind, ended.clone())).await {
         tracing::debug!(r#type = %announced.kind, why = %away, "cannot note it now");
         sleep(PAUSE).await;
     }
@@ -113,14 +113,14 @@ async fn sweep(
 
 /// Takes the claim on a sweep, or takes it for longer; false if somebody else has it.
 async fn claim(
-    target: &dyn Target,
+    database: &dyn Database,
     clock: &dyn Clock,
     me: &str,
     announced: Announced,
-) -> Result<bool, Away> {
+) -> Result<bool, Trouble> {
     let claim = Claim { by: me.to_owned(), until: clock.now().after(CLAIM) };
     let event = Event::Sweeps(announced, claim);
-    let (completion, _) = in_time(target.agree(announced.kind, event)).await?;
+    let (completion, _) = in_time(database.agree(announced.kind, event)).await?;
     let claim = completion.of(&announced).and_then(|note| note.claim.as_ref());
     Ok(claim.is_some_and(|claim| claim.by == me))
 }

@@ -57,6 +57,39 @@ async fn once(link: &Link, file: DumpName, run: Run) -> Result<Ranges, GraphErro
     read(&rows)
 }
 
+/// Notes ranges of a run's ordinals as dealt with, in a transaction of their own.
+///
+/// # Errors
+/// If the graph cannot be written.
+pub(super) async fn note_delivered(
+    link: &Link,
+    file: DumpName,
+    run: Run,
+    more: &Ranges,
+) -> Result<(), GraphError> {
+    patiently(link, || async {
+        let mut tx = link.begin().await?;
+        note(&mut tx, file, run, more).await?;
+        tx.commit().await
+    })
+    .await
+}
+
+/// The highest run of a version and type of which anything has been dealt with.
+///
+/// # Errors
+/// If the graph cannot be read.
+pub(super) async fn last_run(link: &Link, file: DumpName) -> Result<Option<Run>, GraphError> {
+    patiently(link, || async {
+        let mut tx = link.begin().await?;
+        let latest = latest_runs(&mut tx, &file.version.to_string()).await?;
+        tx.commit().await?;
+        let of_type = latest.into_iter().find(|(kind, _)| kind == file.kind.name());
+        Ok(of_type.and_then(|(_, run)| u64::try_from(run).ok()).map(Run))
+    })
+    .await
+}
+
 /// The latest run of each type of a version of which anything has been dealt with.
 pub(super) async fn latest_runs(
     tx: &mut Tx,

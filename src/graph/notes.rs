@@ -10,7 +10,8 @@ use super::fault::GraphError;
 use super::link::{Link, Tx, patiently};
 use super::rows::{null, row};
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
-use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
+use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp};
+use crate::tables::VersionEnd;
 
 const FIELDS: &str = "c.version AS version, c.run AS run, c.last AS last,
      c.bad_records AS bad_records, c.completed_at AS completed_at, c.cancel_at AS cancel_at,
@@ -197,26 +198,26 @@ const LATCH: &str = "MERGE (l:ExtractionCompletion {version: $version})
 ///
 /// # Errors
 /// If the graph cannot be written.
-pub async fn extraction_complete(
+pub async fn version_ends(
     link: &Link,
     noter: &Noter,
     kind: Kind,
-    version: Version,
-    words: (Option<&str>, Option<&str>),
+    end: &VersionEnd,
     now: Timestamp,
 ) -> Result<(), GraphError> {
     let statement = "MERGE (a:ExtractorAnnounced {key: $key})
          ON CREATE SET a.received_at = $now
          SET a.consumer = $consumer SET a.type = $type SET a.version = $version
          SET a.started_at = $started_at SET a.record_counts = $record_counts";
+    let version = end.version;
     let text = |text: Option<&str>| text.map_or_else(null, BoltType::from);
     patiently(link, || async {
         let mut tx = link.begin().await?;
         let query = of_type(statement.to_owned(), noter, kind)
             .param("key", format!("{}-{version}-{kind}", noter.consumer))
             .param("version", version.to_string())
-            .param("started_at", text(words.0))
-            .param("record_counts", text(words.1))
+            .param("started_at", text(end.started_at.as_deref()))
+            .param("record_counts", text(end.record_counts.as_deref()))
             .param("now", number(now.0));
         tx.run(query).await?;
         let latch = of_type(LATCH.to_owned(), noter, kind).param("version", version.to_string());

@@ -33,8 +33,8 @@ pub struct Arrival {
 pub struct Noting<'a> {
     /// Their type.
     pub kind: Kind,
-    /// Whose notes of completion they change.
-    pub noter: &'a Noter,
+    /// Whose notes of completion they change, if they are messages.
+    pub noter: Option<&'a Noter>,
     /// The time.
     pub now: Timestamp,
 }
@@ -148,8 +148,10 @@ async fn attempt(
     for ((version, run), ranges) in ordinals(arrivals) {
         delivered::note(&mut tx, DumpName { version, kind }, Run(run), &ranges).await?;
     }
-    let came = Event::Written(sources(arrivals));
-    agree_within(&mut tx, noting.noter, kind, &came, noting.now).await?;
+    if let Some(noter) = noting.noter {
+        let came = Event::Written(sources(arrivals));
+        agree_within(&mut tx, noter, kind, &came, noting.now).await?;
+    }
     tx.commit().await
 }
 

@@ -3,7 +3,7 @@
 use super::{DumpName, Ordinal, Run};
 
 /// What to sweep, and how far a sweep may go.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sweep {
     /// The version and type that are now complete.
     pub file: DumpName,

@@ -3,18 +3,14 @@
 
 mod amqp;
 mod batch;
+mod database;
 mod jsonl;
 mod lines;
 mod null;
-/// `postgres://…`
-pub mod postgres;
-/// `sqlite:PATH`
-pub mod sqlite;
 mod target;
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -26,17 +22,17 @@ use crate::model::message::Announcement;
 use crate::model::{
     Checkpoint, Clock, Delivery, DumpName, Job, Limits, Ordinal, Parsed, Run, parted,
 };
+use crate::tables::{OpenError, hints};
 
 pub use amqp::Amqp;
+pub use database::Filled;
 pub use jsonl::Jsonl;
 pub use lines::Lines;
 pub use null::Null;
-pub use postgres::Postgres;
-pub use sqlite::Sqlite;
 pub use target::{Target, TargetError};
 
-pub use crate::tables::LeftOut;
 pub use crate::tables::sweep::{Sweep, Swept};
+pub use crate::tables::{LeftOut, Need};
 
 /// What opening a sink takes.
 #[derive(Clone)]
@@ -148,15 +144,6 @@ pub trait Sink: Send + Sync {
     fn needs(&self, _gzip_bytes: u64) -> Option<Need> {
         None
     }
-}
-
-/// Room that a delivery will roughly need.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Need {
-    /// A folder that exists, on the disk that will be written to.
-    pub folder: PathBuf,
-    /// How much will be written.
-    pub bytes: u64,
 }
 
 /// What a lane must know to go on where it was.
@@ -276,6 +263,12 @@ pub enum SinkEnd {
     Stopped,
 }
 
+impl From<OpenError> for SinkError {
+    fn from(error: OpenError) -> SinkError {
+        SinkError { hint: error.hint, ..SinkError::new(error.what) }
+    }
+}
+
 impl SinkError {
     /// An error without a hint.
     pub fn new(what: impl Into<String>) -> SinkError {
@@ -319,15 +312,6 @@ impl SinkError {
         };
         SinkError { what: format!("{what}: {error}"), hint: hint.map(Cow::Borrowed), end }
     }
-}
-
-/// Hints that more than one sink gives.
-mod hints {
-    pub(super) const FULL: &str =
-        "free some space, then start again: it goes on where it was and nothing is lost";
-    pub(super) const READ_ONLY: &str = "it lies on a read-only disk or may not be written: choose another place, or make it writable";
-    pub(super) const DENIED: &str =
-        "let the user this runs as write there, or choose another place";
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{
-    Amqp, Jsonl, Lines, Need, Null, Opening, Postgres, Sink, SinkError, Sqlite, jsonl, sqlite,
-};
+use super::{Amqp, Filled, Jsonl, Lines, Need, Null, Opening, Sink, SinkError, jsonl};
 use crate::amqp::{Broker, BrokerError};
-use crate::tables::postgres::{Server, ServerError};
+use crate::graph::{Address, AddressError, Graph, SCHEMES};
+use crate::tables::postgres::{Postgres, Server, ServerError};
+use crate::tables::sqlite::{Sqlite, need};
+use crate::tables::{Database, OpenError};
 
 /// A sink as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Target {
     Sqlite(PathBuf),
     /// `postgres://…` or `postgresql://…`
     Postgres(Box<Server>),
+    /// `bolt://…` or `neo4j://…`
+    Graph(Box<Address>),
     /// `jsonl:DIR`
     Folder(PathBuf),
     /// `jsonl:-`
@@ -33,14 +36,33 @@ impl Target {
     /// If it cannot be reached, or is something else.
     pub fn open(&self, opening: &Opening) -> Result<Arc<dyn Sink>, SinkError> {
         Ok(match self {
-            Target::Sqlite(path) => Arc::new(Sqlite::open(path, Arc::clone(&opening.clock))?),
-            Target::Postgres(server) => Arc::new(Postgres::open(server, opening)?),
+            Target::Sqlite(path) => {
+                filled(opening, async { Sqlite::open(path, None, Arc::clone(&opening.clock)) })?
+            }
+            Target::Postgres(server) => {
+                let (clock, stop) = (Arc::clone(&opening.clock), opening.stop.clone());
+                filled(opening, Postgres::open(server, None, clock, stop))?
+            }
+            Target::Graph(address) => {
+                filled(opening, Graph::open(address, None, Arc::clone(&opening.clock)))?
+            }
             Target::Folder(folder) => Arc::new(Jsonl::open(folder)?),
             Target::StandardOutput => Arc::new(Lines::to_standard_output()),
             Target::Amqp(broker) => Arc::new(Amqp::open(broker, opening)?),
             Target::Null => Arc::new(Null::new()),
         })
     }
+}
+
+/// A sink over a database, once that is open.
+fn filled<D: Database + 'static>(
+    opening: &Opening,
+    open: impl Future<Output = Result<D, OpenError>>,
+) -> Result<Arc<dyn Sink>, SinkError> {
+    let Opening { runtime, stop, .. } = opening;
+    let opened = runtime.block_on(stop.run_until_cancelled(open));
+    let database = Arc::new(opened.ok_or_else(SinkError::stopped)??);
+    Ok(Arc::new(Filled::new(database, runtime.clone(), stop.clone())))
 }
 
 impl Target {
@@ -51,11 +73,15 @@ impl Target {
             Target::Sqlite(path) => {
                 // The next version's rows take the place of those that are there.
                 let there = path.metadata().map_or(0, |metadata| metadata.len());
-                let Need { folder, bytes } = sqlite::need(path, gzip_bytes)?;
+                let Need { folder, bytes } = need(path, gzip_bytes)?;
                 Some(Need { folder, bytes: bytes.saturating_sub(there) })
             }
             Target::Folder(folder) => Some(jsonl::need(folder, gzip_bytes)),
-            Target::Postgres(_) | Target::StandardOutput | Target::Amqp(_) | Target::Null => None,
+            Target::Postgres(_)
+            | Target::Graph(_)
+            | Target::StandardOutput
+            | Target::Amqp(_)
+            | Target::Null => None,
         }
     }
 }
@@ -65,6 +91,7 @@ impl fmt::Display for Target {
         match self {
             Target::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Target::Postgres(server) => server.fmt(f),
+            Target::Graph(address) => address.fmt(f),
             Target::Folder(folder) => write!(f, "jsonl:{}", folder.display()),
             Target::StandardOutput => f.write_str("jsonl:-"),
             Target::Amqp(broker) => broker.fmt(f),
@@ -83,6 +110,7 @@ impl FromStr for Target {
             ("jsonl", "") => Err(TargetError::NoPath("jsonl:DIR")),
             ("sqlite", path) => Ok(Target::Sqlite(path.into())),
             ("postgres" | "postgresql", _) => Ok(Target::Postgres(Box::new(text.parse()?))),
+            (scheme, _) if SCHEMES.contains(&scheme) => Ok(Target::Graph(Box::new(text.parse()?))),
             ("jsonl", "-") => Ok(Target::StandardOutput),
             ("jsonl", folder) => Ok(Target::Folder(folder.into())),
             ("amqp" | "amqps", _) => Ok(Target::Amqp(text.parse()?)),
@@ -100,7 +128,8 @@ pub enum TargetError {
     /// nothing where that may be a user's name, as there may be a password behind it.
     #[error(
         "{0} names no sink\nhint: the sinks are sqlite:PATH (a database file), \
-         postgres://USER:PASSWORD@HOST:PORT/DATABASE (PostgreSQL), jsonl:DIR (a folder), jsonl:- \
+         postgres://USER:PASSWORD@HOST:PORT/DATABASE (PostgreSQL), \
+         bolt://USER:PASSWORD@HOST:PORT (a graph), jsonl:DIR (a folder), jsonl:- \
          (standard output), amqp://USER:PASSWORD@HOST:PORT/VHOST (RabbitMQ) and null: (nowhere)"
     )]
     Unknown(String),
@@ -113,6 +142,9 @@ pub enum TargetError {
     /// A database that is not named as one.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// A graph that is not named as one.
+    #[error(transparent)]
+    Graph(#[from] AddressError),
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! Rows of a PostgreSQL database: batches of records go in by `unnest`, and the ordinals they came
 //! with go into `extractor_delivered` in the same transaction.
 
+mod checkup;
 mod connect;
 mod indexes;
 mod migrate;
 pub mod notes;
 mod order;
 mod runs;
+mod session;
 mod stretch;
+mod target;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -24,6 +27,7 @@ use crate::model::agreement::Event;
 use crate::model::fault::place;
 use crate::model::{DumpName, Ordinal, Ranges, Run, Timestamp};
 
+pub use checkup::checkup;
 pub use connect::{ConnectError, Connected, Server, ServerError};
 pub use indexes::{INDEXES, Index, create, missing};
 pub use migrate::{POSTGRES, migrate, pending};
@@ -32,6 +36,7 @@ use order::{Insert, stamp, upsert};
 use runs::may_insert;
 pub use runs::{is_only_run, last_run, note_first, remember_sweep};
 pub use stretch::{Stretch, next_stretch, remove_stale};
+pub use target::Postgres;
 
 /// Where the reason of an error lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,23 +2,30 @@
 //! `extractor_delivered` in the same transaction.
 
 mod busy;
+mod checkup;
+mod fault;
+
 mod migrate;
 pub mod notes;
 mod open;
 mod order;
 mod runs;
 mod stretch;
+mod target;
+mod thread;
 
 use std::ops::RangeInclusive;
 
-use rusqlite::{Connection, Error, ErrorCode};
+use rusqlite::{Connection, Error};
 
 use super::{Batch, LeftOut, Notes, Refused, Written};
 use crate::model::agreement::Event;
 use crate::model::fault::place;
 use crate::model::{DumpName, Ordinal, Ranges, Run, Timestamp};
 
-pub use busy::{BUSY_PAUSE, patiently};
+pub use busy::patiently;
+pub use checkup::checkup;
+pub use fault::{Fault, fault, trouble, words};
 pub use migrate::{SQLITE, migrate, pending};
 use notes::agree;
 use open::{CACHE, SMALL_CACHE};
@@ -26,41 +33,11 @@ pub use open::{connect, connect_reader, prepare};
 use order::{Upsert, Wrote};
 pub use runs::{is_only_run, last_run, note_first, remember_sweep};
 pub use stretch::{Stretch, next_stretch, remove_stale};
+pub use target::{Sqlite, need};
 
 /// A row from so many bytes of JSON on is in memory three times while it is written, ours and two
 /// copies of SQLite's: its pages are then not kept as well.
 const LARGE: usize = 8 << 20;
-
-/// Where the reason of an error lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Someone else holds a lock: it passes.
-    Busy,
-    /// In the record that was to be written.
-    Record,
-    /// In the disk, the file, or the schema.
-    Database,
-}
-
-/// Where the reason of an error lies that a row's statement gave.
-pub fn fault(error: &Error) -> Fault {
-    let (failure, words) = match error {
-        Error::SqliteFailure(failure, words) => (failure, words),
-        Error::SqlInputError { .. } => return Fault::Database,
-        _ => return Fault::Record,
-    };
-    match failure.code {
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Fault::Busy,
-        ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch => {
-            Fault::Record
-        }
-        // A function that fails inside someone's trigger, but also a table that someone dropped.
-        ErrorCode::Unknown if !words.as_ref().is_some_and(|words| words.contains("no such ")) => {
-            Fault::Record
-        }
-        _ => Fault::Database,
-    }
-}
 
 /// Writes batches in one transaction, in order: all of their rows but those refused. After an error
 /// nothing of them was written.
@@ -199,16 +176,6 @@ fn fill(
         }
     }
     Ok(())
-}
-
-/// The database's own words.
-pub fn words(error: &Error) -> String {
-    match error {
-        Error::SqliteFailure(_, Some(words)) | Error::SqlInputError { msg: words, .. } => {
-            words.clone()
-        }
-        other => other.to_string(),
-    }
 }
 
 /// A run as the column holds it.

@@ -111,7 +111,7 @@ impl Fixture {
 pub async fn write(link: &Link, kind: Kind, arrivals: &[Arrival]) -> Result<Refused, GraphError> {
     let rules = Rules { cancel_after: None, sweep_owed: SweepOwed::Always };
     let noter = Noter { consumer: "graphinator".into(), rules };
-    let noting = Noting { kind, noter: &noter, now: Timestamp(0) };
+    let noting = Noting { kind, noter: Some(&noter), now: Timestamp(0) };
     discogs_extractor::graph::write(link, &noting, arrivals).await
 }
 

@@ -8,7 +8,7 @@ use discogs_extractor::model::{
     Body, Checkpoint, Delivery, Document, DumpName, Item, Kind, Limits, Ordinal, Parsed,
     Place as RecordPlace, Run, Sha256, SystemClock, Timestamp, Version,
 };
-use discogs_extractor::sink::{Lane, LaneStart, LeftOut, Opening, Postgres, Sink, Sweep, Swept};
+use discogs_extractor::sink::{Lane, LaneStart, LeftOut, Opening, Sink, Sweep, Swept, Target};
 use discogs_extractor::tables::postgres::{
     Connected, POSTGRES, Server, Writing, is_only_run, last_run, migrate, next_stretch, note_first,
     remember_sweep, remove_stale, write,
@@ -296,7 +296,7 @@ fn tables_of_an_earlier_release_get_their_order_without_a_rewrite() {
 }
 
 /// Delivers artists of these ids, which are also their titles, from record 1 on.
-fn deliver(sink: &Postgres, version: &str, run: u64, ids: &[&str]) {
+fn deliver(sink: &dyn Sink, version: &str, run: u64, ids: &[&str]) {
     let mut parsed = Parsed::default();
     for (ordinal, id) in (1..).zip(ids) {
         let begin = parsed.json.len();
@@ -332,7 +332,8 @@ fn a_sink_says_what_it_left_out_and_which_run_is_the_last() {
         prefix: String::new(),
         consumers: Vec::new(),
     };
-    let sink = Postgres::open(&database.url().parse().unwrap(), &opening).unwrap();
+    let target: Target = database.url().parse().unwrap();
+    let sink = target.open(&opening).unwrap();
     let sweep = |version, run, last, bad_records| {
         let (file, last) = (which(version, run).file, Ordinal(last));
         let sweep =
@@ -341,7 +342,7 @@ fn a_sink_says_what_it_left_out_and_which_run_is_the_last() {
     };
     let memory = "SELECT string_agg(concat_ws(' ', type, version, run), ',') FROM extractor_swept";
     let old = which("20260101", 0).file;
-    deliver(&sink, "20260101", 5, &["1", "2", "3"]);
+    deliver(&*sink, "20260101", 5, &["1", "2", "3"]);
     // Nothing else was ever written, so nothing is looked through; only proof is remembered.
     assert_eq!(sweep("20260101", 5, 3, 1), Swept::Removed(0));
     assert_eq!(database.value(memory), "");
@@ -349,17 +350,17 @@ fn a_sink_says_what_it_left_out_and_which_run_is_the_last() {
     assert_eq!(database.value(memory), "artists 20260101 5");
     assert_eq!(sink.last_run(old), Ok(Some(Run(5))));
 
-    deliver(&sink, "20260201", 4, &["1", "2"]);
+    deliver(&*sink, "20260201", 4, &["1", "2"]);
     assert!(matches!(sweep("20260201", 4, 3, 0), Swept::Refused(_)));
     assert_eq!(database.value(memory), "artists 20260101 5");
     assert_eq!(sweep("20260201", 4, 2, 0), Swept::Removed(1));
     assert_eq!(database.value(memory), "artists 20260201 4");
-    deliver(&sink, "20260101", 6, &["1", "2", "3"]);
+    deliver(&*sink, "20260101", 6, &["1", "2", "3"]);
     assert_eq!(sink.left_out(old), LeftOut { later: 2, swept: 1 });
     assert_eq!(sink.last_run(old), Ok(Some(Run(6))));
     assert_eq!(database.value("SELECT count(*) FROM artists WHERE run = 4"), "2");
     // A pass over it from its beginning counts anew.
-    deliver(&sink, "20260101", 7, &["1"]);
+    deliver(&*sink, "20260101", 7, &["1"]);
     assert_eq!(sink.left_out(old), LeftOut { later: 1, swept: 0 });
 }
 

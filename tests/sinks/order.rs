@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use discogs_extractor::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
-use discogs_extractor::sink::{LeftOut, Sink, Sqlite, Sweep, Swept};
+use discogs_extractor::sink::{LeftOut, Sink, Sweep, Swept};
 use discogs_extractor::tables::sqlite::{
     SQLITE, migrate, next_stretch, remember_sweep, remove_stale, write,
 };
@@ -27,7 +27,7 @@ fn swept(fixture: &Fixture) -> Vec<String> {
     fixture.strings("SELECT concat_ws(' ', type, version, run) FROM extractor_swept")
 }
 
-fn one(sink: &Sqlite, version: &str, run: u64, ordinal: u64, id: &str, title: &str) {
+fn one(sink: &dyn Sink, version: &str, run: u64, ordinal: u64, id: &str, title: &str) {
     let start = beginning(dump(version, "artists"), run);
     deliver_all(sink, &start, vec![batch(ordinal, &[Some((id, title))])]);
 }

@@ -1,17 +1,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use discogs_extractor::model::{Delivery, Ordinal, Parsed, Run, WaitsFor};
-use discogs_extractor::sink::{Outcome, Sink, Sqlite};
-use discogs_extractor::tables::sqlite::SQLITE;
+use discogs_extractor::sink::{Filled, Outcome, Sink};
+use discogs_extractor::tables::OpenError;
+use discogs_extractor::tables::sqlite::{SQLITE, Sqlite};
 use rusqlite::Connection;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     BAD, StoppedClock, artists, at, batch, beginning, deliver, deliver_all, dump, durable, hash,
     json, next, numbered, start,
 };
+
+/// Where lanes live.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 /// A database in a folder of its own.
 pub(super) struct Fixture {
@@ -29,8 +35,13 @@ impl Fixture {
         self.folder.path().join("discogs.db")
     }
 
-    pub(super) fn sink(&self) -> Sqlite {
-        Sqlite::open(&self.path(), self.clock.clone()).unwrap()
+    pub(super) fn sink(&self) -> Filled {
+        self.open(&self.path()).unwrap()
+    }
+
+    fn open(&self, path: &Path) -> Result<Filled, OpenError> {
+        let database = Sqlite::open(path, None, self.clock.clone())?;
+        Ok(Filled::new(Arc::new(database), RUNTIME.handle().clone(), CancellationToken::new()))
     }
 
     /// As someone else sees it.
@@ -320,7 +331,7 @@ fn a_schema_of_another_release_is_refused_in_words() {
         let fixture = Fixture::new();
         drop(fixture.sink());
         fixture.connection().execute_batch(damage).unwrap();
-        let error = Sqlite::open(&fixture.path(), fixture.clock.clone()).err().unwrap();
+        let error = fixture.open(&fixture.path()).err().unwrap();
         assert!(error.what.contains(part) && error.hint.is_some(), "{error}");
     }
 }
@@ -333,7 +344,7 @@ fn a_path_that_cannot_be_a_database_is_an_error_in_words() {
     fs::create_dir(folder.join("inner")).unwrap();
     for name in ["notes.txt", "inner", "missing/discogs.db"] {
         let path: &Path = &folder.join(name);
-        let error = Sqlite::open(path, fixture.clock.clone()).err().unwrap();
+        let error = fixture.open(path).err().unwrap();
         assert!(error.what.contains(name) && error.hint.is_some(), "{error}");
     }
     assert_eq!(fs::read(folder.join("notes.txt")).unwrap().len(), 1_600);

@@ -6,6 +6,7 @@ use tokio_postgres::{Client, Error, GenericClient, Row};
 use super::{Parameter, delivered, stored_run};
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
+use crate::tables::VersionEnd;
 
 const COLUMNS: &str = "version, run, last, bad_records, completed_at, cancel_at, cancelled_at,
                        sweep, sweep_words, swept_by, swept_until";
@@ -175,12 +176,11 @@ async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Resul
 ///
 /// # Errors
 /// What the server says.
-pub async fn extraction_complete(
+pub async fn version_ends(
     client: &Client,
     noter: &Noter,
     kind: Kind,
-    version: Version,
-    words: (Option<&str>, Option<&str>),
+    end: &VersionEnd,
     now: Timestamp,
 ) -> Result<(), Error> {
     let sql = "INSERT INTO extractor_announced
@@ -190,10 +190,10 @@ pub async fn extraction_complete(
                    started_at = excluded.started_at, record_counts = excluded.record_counts";
     let parameters: [Parameter<'_>; 6] = [
         (&noter.consumer, Type::TEXT),
-        (&version.to_string(), Type::TEXT),
+        (&end.version.to_string(), Type::TEXT),
         (&kind.name(), Type::TEXT),
-        (&words.0, Type::TEXT),
-        (&words.1, Type::TEXT),
+        (&end.started_at, Type::TEXT),
+        (&end.record_counts, Type::TEXT),
         (&stored(now), Type::INT8),
     ];
     client.execute_typed(sql, &parameters).await.map(drop)

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{Fault, fault};
 
 /// A short rest between two tries, for the kinds of busy at which SQLite itself does not wait.
-pub const BUSY_PAUSE: Duration = Duration::from_millis(10);
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Repeats a step for as long as the database is busy; none if told to stop meanwhile.
 ///

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::{delivered, stored_run};
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
+use crate::tables::VersionEnd;
 
 const COLUMNS: &str = "version, run, last, bad_records, completed_at, cancel_at, cancelled_at,
                        sweep, sweep_words, swept_by, swept_until";
@@ -130,12 +131,11 @@ fn store(
 ///
 /// # Errors
 /// If the database fails.
-pub fn extraction_complete(
+pub fn version_ends(
     connection: &Connection,
     noter: &Noter,
     kind: Kind,
-    version: Version,
-    words: (Option<&str>, Option<&str>),
+    end: &VersionEnd,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     connection.execute(
@@ -144,7 +144,14 @@ pub fn extraction_complete(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (consumer, version, type) DO UPDATE SET
              started_at = excluded.started_at, record_counts = excluded.record_counts",
-        params![noter.consumer, version.to_string(), kind.name(), words.0, words.1, stored(now)],
+        params![
+            noter.consumer,
+            end.version.to_string(),
+            kind.name(),
+            end.started_at,
+            end.record_counts,
+            stored(now)
+        ],
     )?;
     Ok(())
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 
-use super::link::hint;
+use super::session::hint;
+use super::{ConnectError, POSTGRES, Server, pending, words};
 use crate::model::{Clock, Finding};
-use crate::tables::postgres::{ConnectError, POSTGRES, Server, pending, words};
 use crate::tables::schema::SchemaError;
 
 /// How long one question may take, connecting included.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::explain;
+use super::target::cannot;
+use super::{SQLITE, pending};
 use crate::model::Finding;
 use crate::tables::schema::SchemaError;
-use crate::tables::sqlite::{SQLITE, pending};
 
 /// How long another program's transaction is waited for.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub fn checkup(path: &Path) -> Finding {
             "use the release that made it, or another path",
         ),
         Err(SchemaError::Database(error)) => {
-            let finding = Finding::of_error("sink", &explain(path, "use", &error));
+            let finding = Finding::of_error("sink", &cannot(path, "use", &error));
             match error.sqlite_error_code() {
                 // It is waited for, and may end by itself.
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => finding.as_warning(),

@@ -1,0 +1,217 @@
+//! `bolt://…` and `neo4j://…` as a database: a connection for each type, and one to sweep with.
+
+use std::sync::Arc;
+
+use super::delivered::{delivered, last_run, note_delivered};
+use super::fault::{Fault, GraphError};
+use super::link::{Address, Link};
+use super::model::Entity;
+use super::notes::{self, agree, is_last_swept};
+use super::{Arrival, Noting, Stamp, job, prepare, settle, sweep, write};
+use crate::model::agreement::{Completion, Event, Noter, Rules, SweepOwed};
+use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept};
+use crate::tables::{
+    After, Answer, Batch, Database, GoOn, OpenError, Outage, Passes, Patience, Row, Trouble,
+    VersionEnd, Written,
+};
+
+/// Records of one transaction: what records share is written once for all of them, so that more
+/// go faster (of releases 2,000 at 1,240 a second, 500 at 900).
+const BATCH: usize = 2_000;
+
+/// A graph on a server.
+pub struct Graph {
+    address: Address,
+    job: Job,
+    location: String,
+    noter: Option<Noter>,
+    clock: Arc<dyn Clock>,
+    links: [Link; 4],
+}
+
+impl Graph {
+    /// Waits for the server, and makes the constraints and indexes that are missing. With a `noter`
+    /// what is written is messages.
+    ///
+    /// # Errors
+    /// If the server does not let us in, or holds what breaks a constraint.
+    pub async fn open(
+        address: &Address,
+        noter: Option<Noter>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Graph, OpenError> {
+        let location = address.to_string();
+        let fatal = |why: GraphError, hint| {
+            OpenError::new(format!("cannot use {location}: {why}")).hint(hint)
+        };
+        let link = || {
+            let link = Link::new(address);
+            link.map_err(|why| fatal(why, "the certificates must be readable"))
+        };
+        let links = [link()?, link()?, link()?, link()?];
+        let mut patience = Patience::with(&Outage::of(location.clone()));
+        let job = loop {
+            let ready = async {
+                prepare(&links[0]).await?;
+                job(&links[0]).await
+            };
+            match ready.await {
+                Ok(job) => break job,
+                Err(error) if error.fault == Fault::Passing => patience.wait(&trouble(error)).await,
+                Err(error) => {
+                    let hint = "user and password must be right, and the user must be allowed to \
+                                make constraints and to write";
+                    return Err(fatal(error, hint));
+                }
+            }
+        };
+        patience.well();
+        let noter = noter.map(|noter| Noter {
+            rules: Rules { sweep_owed: SweepOwed::Always, ..noter.rules },
+            ..noter
+        });
+        Ok(Graph { address: address.clone(), job, location, noter, clock, links })
+    }
+
+    const fn link(&self, kind: Kind) -> &Link {
+        &self.links[kind as usize]
+    }
+
+    fn noter(&self) -> Result<&Noter, Trouble> {
+        let nobody = || Trouble::lasting("it was opened by somebody who notes nothing");
+        self.noter.as_ref().ok_or_else(nobody)
+    }
+
+    async fn write_batch(&self, batch: &Batch) -> Result<Written, Trouble> {
+        let now = self.clock.now();
+        let (mut arrivals, mut indices, mut written) = (Vec::new(), Vec::new(), Written::default());
+        for (index, row) in batch.rows.iter().enumerate() {
+            match arrival(batch, row, i64::from(now.year())) {
+                Ok(arrival) => {
+                    arrivals.push(arrival);
+                    indices.push(index);
+                }
+                Err(why) => {
+                    written.refused.insert(index, why);
+                }
+            }
+        }
+        let (link, noter) = (self.link(batch.kind), self.noter.as_ref());
+        let noting = Noting { kind: batch.kind, noter, now };
+        let refused = write(link, &noting, &arrivals).await.map_err(trouble)?;
+        if let (None, Some((file, run))) = (noter, batch.of()) {
+            // What was refused, or bad to begin with, is dealt with too.
+            note_delivered(link, file, run, &batch.ordinals).await.map_err(trouble)?;
+        }
+        written.refused.extend(refused.into_iter().map(|(at, why)| (indices[at], why)));
+        Ok(written)
+    }
+
+    async fn swept(
+        &self,
+        after: After,
+        go_on: &mut (dyn FnMut(u64) -> bool + Send),
+    ) -> Result<Swept, GraphError> {
+        let link = Link::new(&self.address)?;
+        let what = match after {
+            After::File(sweep) => Some(sweep),
+            After::Announced(announced, limits) => limits.sweep(&announced),
+        };
+        let swept = match &what {
+            Some(what) => sweep(&link, what, go_on).await?,
+            None => Swept::Removed(0),
+        };
+        if swept != Swept::Stopped && self.is_last(&link, after).await? {
+            tracing::info!("settling what many records say together");
+            if !settle(&link, go_on).await? {
+                return Ok(Swept::Stopped);
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Whether everything of the version is there by now. Who extracts goes type by type, and what
+    /// many records say is settled after each.
+    async fn is_last(&self, link: &Link, after: After) -> Result<bool, GraphError> {
+        match (after, &self.noter) {
+            (After::Announced(announced, _), Some(noter)) => {
+                is_last_swept(link, noter, &announced).await
+            }
+            (After::Announced(..), None) | (After::File(_), _) => Ok(true),
+        }
+    }
+}
+
+fn arrival(batch: &Batch, row: &Row, this_year: i64) -> Result<Arrival, String> {
+    let entity = Entity::read(batch.kind, &row.json, &row.hash.to_string(), this_year);
+    let stamp = batch.source.zip(row.ordinal);
+    let stamp = stamp.map(|((version, run), ordinal)| Stamp { version, run, ordinal });
+    entity.map(|entity| Arrival { stamp, entity }).map_err(|unfit| unfit.to_string())
+}
+
+fn trouble(error: GraphError) -> Trouble {
+    let passes = match error.fault {
+        Fault::Passing => Passes::Away,
+        Fault::Record | Fault::Database => Passes::Never,
+    };
+    Trouble { why: error.words, hint: None, passes }
+}
+
+impl Database for Graph {
+    fn job(&self) -> &Job {
+        &self.job
+    }
+
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    fn removes(&self) -> &'static str {
+        "nodes"
+    }
+
+    fn write(&self, batch: Arc<Batch>) -> Answer<'_, Written> {
+        Box::pin(async move { self.write_batch(&batch).await })
+    }
+
+    fn held(&self, file: DumpName, run: Run) -> Answer<'_, Ranges> {
+        Box::pin(async move { delivered(self.link(file.kind), file, run).await.map_err(trouble) })
+    }
+
+    fn last_run(&self, file: DumpName) -> Answer<'_, Option<Run>> {
+        Box::pin(async move { last_run(self.link(file.kind), file).await.map_err(trouble) })
+    }
+
+    fn sweep(&self, after: After, go_on: GoOn) -> Answer<'_, Swept> {
+        Box::pin(async move { self.swept(after, &mut |rows| go_on(rows)).await.map_err(trouble) })
+    }
+
+    fn answers(&self) -> Answer<'_, ()> {
+        Box::pin(async { self.link(Kind::Artists).ask().await.map_err(trouble) })
+    }
+
+    fn notes(&self, kind: Kind) -> Answer<'_, Completion> {
+        Box::pin(async move {
+            notes::notes(self.link(kind), self.noter()?, kind).await.map_err(trouble)
+        })
+    }
+
+    fn agree(&self, kind: Kind, event: Event) -> Answer<'_, (Completion, bool)> {
+        let now = self.clock.now();
+        Box::pin(async move {
+            agree(self.link(kind), self.noter()?, kind, &event, now).await.map_err(trouble)
+        })
+    }
+
+    fn version_ends(&self, kind: Kind, end: VersionEnd) -> Answer<'_, ()> {
+        let now = self.clock.now();
+        Box::pin(async move {
+            let link = self.link(kind);
+            notes::version_ends(link, self.noter()?, kind, &end, now).await.map_err(trouble)
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! What is said while a database does not do what it is asked: once when it begins and once when it is
+//! over, however many wait for it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Passes, Trouble};
+use crate::model::metric;
+
+/// Pauses between tries double from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two tries to get at what somebody else holds locked; the database waits by itself too.
+const LOCKED_PAUSE: Duration = Duration::from_millis(10);
+
+/// What all who wait for one database know of it.
+pub struct Outage {
+    location: String,
+    now: Mutex<Now>,
+}
+
+/// What is held up now, and what was said about it.
+#[derive(Default)]
+struct Now {
+    waiting: usize,
+    since: Option<Instant>,
+    away: bool,
+    refusing: bool,
+    locked: bool,
+}
+
+impl Outage {
+    /// Of a database that a person calls this.
+    pub fn of(location: impl Into<String>) -> Arc<Outage> {
+        Arc::new(Outage { location: location.into(), now: Mutex::default() })
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begins(&self, Trouble { why, hint, passes }: &Trouble, is_first: bool) {
+        let mut now = self.now();
+        now.since.get_or_insert_with(Instant::now);
+        now.waiting += usize::from(is_first);
+        let (database, hint) = (&self.location, hint.as_deref());
+        match passes {
+            Passes::Away | Passes::Never if !std::mem::replace(&mut now.away, true) => {
+                tracing::warn!(
+                    database,
+                    why,
+                    hint,
+                    "the database is away, trying until it is back"
+                );
+            }
+            Passes::Refusing if !std::mem::replace(&mut now.refusing, true) => {
+                tracing::warn!(
+                    database,
+                    why,
+                    hint,
+                    "the database refuses, trying until it does not"
+                );
+            }
+            Passes::Locked if !std::mem::replace(&mut now.locked, true) => {
+                tracing::warn!(why, "the sink holds records back");
+            }
+            Passes::Away | Passes::Never | Passes::Refusing | Passes::Locked => {}
+        }
+    }
+
+    /// One fewer waits. That it is over is said if that was the last.
+    fn ends(&self, is_well: bool) {
+        let ended = {
+            let mut now = self.now();
+            now.waiting = now.waiting.saturating_sub(1);
+            if now.waiting > 0 { Now::default() } else { std::mem::take(&mut *now) }
+        };
+        let Some(since) = ended.since.filter(|_| is_well) else { return };
+        if ended.away || ended.refusing {
+            metrics::counter!(metric::RECONNECTS).increment(1);
+            let (database, seconds) = (&self.location, since.elapsed().as_secs());
+            tracing::info!(database, seconds, "the database is back");
+        } else {
+            tracing::info!("the sink takes records again");
+        }
+    }
+}
+
+/// One who waits for a database, for as long as it takes.
+pub struct Patience {
+    outage: Arc<Outage>,
+    waiting: bool,
+    pause: Duration,
+}
+
+impl Patience {
+    /// One who does not have to wait yet.
+    pub fn with(outage: &Arc<Outage>) -> Patience {
+        Patience { outage: Arc::clone(outage), waiting: false, pause: FIRST_PAUSE }
+    }
+
+    /// Says what is the matter, if nobody has, and rests before the next try.
+    pub async fn wait(&mut self, trouble: &Trouble) {
+        self.outage.begins(trouble, !std::mem::replace(&mut self.waiting, true));
+        if trouble.passes == Passes::Locked {
+            return sleep(LOCKED_PAUSE).await;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(pause).await;
+    }
+
+    /// The database did what was asked.
+    pub fn well(&mut self) {
+        self.pause = FIRST_PAUSE;
+        if std::mem::take(&mut self.waiting) {
+            self.outage.ends(true);
+        }
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        if self.waiting {
+            self.outage.ends(false);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The one thread that writes to a file, in the order in which it is asked.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::fault::trouble;
+use super::write;
+use crate::model::agreement::Noter;
+use crate::model::{Clock, Limits};
+use crate::tables::{Batch, Notes, Trouble, Written};
+
+/// A transaction takes the batches that wait, up to about so many bytes of JSON or rows: enough
+/// that its own cost vanishes, few enough that a confirmation comes soon and the log stays short.
+const GROUP_BYTES: usize = 4 << 20;
+const GROUP_ROWS: usize = 5_000;
+
+/// How long dropping the handle waits for the thread.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Answer<T> = oneshot::Sender<Result<T, Trouble>>;
+
+enum Work {
+    Write(Arc<Batch>, Answer<Written>),
+    Other(Box<dyn FnOnce(&Connection) + Send>),
+}
+
+/// The handle to the thread. Whoever asks waits for the answer, so no more is queued than there are
+/// askers.
+pub(super) struct Thread {
+    work: Option<mpsc::Sender<Work>>,
+    /// Closes when the thread has ended.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Thread {
+    /// Starts it with the connection that writes.
+    pub(super) fn start(
+        connection: Connection,
+        noter: Option<Arc<Noter>>,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<Thread> {
+        let (work, queue) = mpsc::channel();
+        let (ending, ended) = mpsc::channel();
+        thread::Builder::new().name("sqlite".into()).spawn(move || {
+            run(&connection, noter.as_deref(), &*clock, &queue);
+            drop(connection);
+            drop(ending);
+        })?;
+        Ok(Thread { work: Some(work), ended: Mutex::new(ended) })
+    }
+
+    /// Writes a batch, together with those of others that wait.
+    pub(super) async fn write(&self, batch: Arc<Batch>) -> Result<Written, Trouble> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Work::Write(batch, answer))?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Does something with the connection.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Work::Other(Box::new(move |connection| {
+            // Whoever asked may have stopped waiting.
+            _ = answer.send(work(connection).map_err(|error| trouble(&error)));
+        })))?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    fn send(&self, work: Work) -> Result<(), Trouble> {
+        let sent = self.work.as_ref().map(|queue| queue.send(work));
+        sent.and_then(Result::ok).ok_or_else(gone)
+    }
+}
+
+fn gone() -> Trouble {
+    Trouble::lasting("the thread that writes to SQLite has ended")
+}
+
+impl Drop for Thread {
+    /// Lets the thread end, which closes the database and so moves the log into it.
+    fn drop(&mut self) {
+        self.work = None;
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: it ends by closing, or the time is up.
+        let _ = ended.recv_timeout(SETTLE_TIMEOUT);
+    }
+}
+
+fn run(
+    connection: &Connection,
+    noter: Option<&Noter>,
+    clock: &dyn Clock,
+    queue: &mpsc::Receiver<Work>,
+) {
+    let how = noter.map_or(Notes::Dealt, Notes::Messages);
+    let mut next = queue.recv().ok();
+    while let Some(work) = next {
+        let mut after = None;
+        match work {
+            Work::Other(work) => work(connection),
+            Work::Write(batch, answer) => {
+                let mut size = Limits { records: batch.rows.len(), bytes: bytes(&batch) };
+                let mut group = vec![(batch, answer)];
+                while size.records < GROUP_ROWS && size.bytes < GROUP_BYTES {
+                    match queue.try_recv() {
+                        Ok(Work::Write(batch, answer)) => {
+                            size.records += batch.rows.len();
+                            size.bytes += bytes(&batch);
+                            group.push((batch, answer));
+                        }
+                        Ok(other @ Work::Other(_)) => {
+                            after = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                write_group(connection, group, how, clock);
+            }
+        }
+        next = after.or_else(|| queue.recv().ok());
+    }
+}
+
+fn bytes(batch: &Batch) -> usize {
+    batch.rows.iter().map(|row| row.json.len()).sum()
+}
+
+/// Writes batches in one transaction. One that nobody waits for any more is left out: it must not be
+/// written after whoever gave it up has begun again.
+fn write_group(
+    connection: &Connection,
+    mut group: Vec<(Arc<Batch>, Answer<Written>)>,
+    notes: Notes<'_>,
+    clock: &dyn Clock,
+) {
+    group.retain(|(_, answer)| !answer.is_closed());
+    if group.is_empty() {
+        return;
+    }
+    let batches: Vec<&Batch> = group.iter().map(|(batch, _)| &**batch).collect();
+    match write(connection, &batches, notes, clock.now()) {
+        Ok(written) => {
+            for ((_, answer), written) in group.into_iter().zip(written) {
+                _ = answer.send(Ok(written));
+            }
+        }
+        Err(error) => {
+            let trouble = trouble(&error);
+            for (_, answer) in group {
+                _ = answer.send(Err(trouble.clone()));
+            }
+        }
+    }
+}
