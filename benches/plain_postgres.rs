@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
-use discogs_extractor::tables::postgres::{Connected, Server};
+use discogs_extractor::database::postgres::{Connected, Server};
 use futures_util::SinkExt;
 use rusqlite::Connection;
 

@@ -7,13 +7,13 @@
 pub mod model;
 // layer 1: siblings that know only `model`
 pub mod amqp;
+pub mod database;
 pub mod dump;
 pub mod graph;
 pub mod gzip;
 pub mod record;
 pub mod sample;
 pub mod state;
-pub mod tables;
 // layer 2
 pub mod observe;
 pub mod sink;

@@ -16,8 +16,8 @@ mod own;
 mod support;
 
 use database::{Database, sqlite_rows};
+use discogs_extractor::database::postgres::POSTGRES;
 use discogs_extractor::sample::Options;
-use discogs_extractor::tables::postgres::POSTGRES;
 use support::{Place, Ran, artists, gzip};
 
 /// The variable by which `tests/run` says where a server is; without it nothing is tested.

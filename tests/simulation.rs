@@ -27,12 +27,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use discogs_extractor::database::sqlite::Sqlite;
 use discogs_extractor::model::{
     Checkpoint, GzipOffset, Position, Sha256, SystemClock, Timestamp, fault,
 };
 use discogs_extractor::sink::{Filled, Jsonl, Sink};
 use discogs_extractor::state::{FileKey, StateError, Status};
-use discogs_extractor::tables::sqlite::Sqlite;
 use document::Document;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

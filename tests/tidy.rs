@@ -20,17 +20,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("record", &["model"]),
     ("sample", &["model"]),
     ("state", &["model"]),
-    ("tables", &["model"]),
+    ("database", &["model"]),
     ("amqp", &["model"]),
     ("graph", &["model"]),
     ("observe", &["model", "state"]),
-    ("sink", &["model", "tables", "amqp"]),
-    ("consume", &["model", "amqp", "tables", "graph", "state"]),
-    ("pipeline", &["model", "dump", "gzip", "record", "state", "tables", "amqp", "sink"]),
+    ("sink", &["model", "database", "amqp"]),
+    ("consume", &["model", "amqp", "database", "graph", "state"]),
+    ("pipeline", &["model", "dump", "gzip", "record", "state", "database", "amqp", "sink"]),
     (
         "daemon",
         &[
-            "model", "dump", "gzip", "record", "state", "tables", "amqp", "observe", "sink",
+            "model", "dump", "gzip", "record", "state", "database", "amqp", "observe", "sink",
             "graph", "pipeline", "consume",
         ],
     ),
@@ -38,14 +38,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "dump", "gzip", "record", "sample", "state", "tables", "amqp", "graph",
+            "model", "dump", "gzip", "record", "sample", "state", "database", "amqp", "graph",
             "observe", "sink", "pipeline", "consume", "daemon", "tui",
         ],
     ),
 ];
 
 /// Folders in which nothing waits: no runtime, no clock of their own.
-const WITHOUT_TOKIO: &[&str] = &["model", "gzip", "record", "sample", "tables", "observe", "tui"];
+const WITHOUT_TOKIO: &[&str] = &["model", "gzip", "record", "sample", "database", "observe", "tui"];
 
 const HARD_LIMIT: usize = 600;
 
@@ -129,8 +129,8 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("bincode", &["state"]),
         ("libz_rs_sys", &["gzip"]),
         ("quick_xml", &["record"]),
-        ("rusqlite", &["tables", "sink", "consume"]),
-        ("tokio_postgres", &["tables", "sink", "consume"]),
+        ("rusqlite", &["database", "sink", "consume"]),
+        ("tokio_postgres", &["database", "sink", "consume"]),
         ("lapin", &["amqp", "sink", "consume"]),
         ("neo4rs", &["graph"]),
         ("clap", &["cli"]),

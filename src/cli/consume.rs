@@ -21,13 +21,13 @@ use crate::amqp::{Broker, Topology};
 use crate::consume::{Consumed, Consumer, Said, Settings, ledger, replay};
 use crate::daemon::consumer::{self, Shown};
 use crate::daemon::notify;
+use crate::database::postgres::{Postgres, Server};
+use crate::database::sqlite::Sqlite;
+use crate::database::{Database, SweepLimits};
 use crate::graph::{Address, Graph, SCHEMES};
 use crate::model::agreement::Noter;
 use crate::model::{Clock, SystemClock};
 use crate::observe::{Metrics, lines};
-use crate::tables::postgres::{Postgres, Server};
-use crate::tables::sqlite::Sqlite;
-use crate::tables::{Database, SweepLimits};
 
 /// Docker kills after 10 s. What was read is written in 6 s at most, a goodbye takes 1 s.
 const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };

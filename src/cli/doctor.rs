@@ -16,13 +16,13 @@ use super::run::target;
 use super::{consume, store, versions};
 use crate::amqp::{self, Broker, Expected, Topology};
 use crate::daemon::doctor::{self, Next, Room, Wants};
+use crate::database::{postgres, sqlite};
 use crate::dump::Dump;
 use crate::graph;
 use crate::model::{Clock, Finding, Level, SystemClock, Timestamp};
 use crate::sink::Target;
 use crate::state::Inspection;
 use crate::state::view::FileEntry;
-use crate::tables::{postgres, sqlite};
 
 /// The platform's consumers, whose queues are looked for in any case.
 const CONSUMERS: [&str; 2] = ["tableinator", "graphinator"];

@@ -13,9 +13,9 @@ use super::cancel::{Act, Event, State, next};
 use super::round::in_time;
 use super::shared::Shared;
 use super::{Said, TypeNow};
+use crate::database::Trouble;
 use crate::model::agreement::{Completion, Due, Event as Told, Note, Sweep};
 use crate::model::{DumpName, Kind, Ordinal, Run, Version, metric};
-use crate::tables::Trouble;
 
 /// How often a type looks at what is agreed in the database.
 pub const LOOK: Duration = Duration::from_millis(500);

@@ -23,9 +23,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Broker, Topology};
+use crate::database::{Database, SweepLimits};
 use crate::model::agreement::Note;
 use crate::model::{Clock, Kind};
-use crate::tables::{Database, SweepLimits};
 
 use line::Line;
 use member::Member;

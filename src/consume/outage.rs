@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::tables::Trouble;
+use crate::database::Trouble;
 
 /// What all types know of the database.
 pub struct Outage {

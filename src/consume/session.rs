@@ -18,8 +18,8 @@ use super::member::{LOOK, Member, Next};
 use super::message::{self, Message};
 use super::round::{Handled, Item, Round};
 use crate::amqp::{Waiting, words};
+use crate::database::Trouble;
 use crate::model::metric;
-use crate::tables::Trouble;
 
 /// Bytes of one transaction: releases are small, but a few are not.
 const BATCH_BYTES: usize = 8 << 20;

@@ -10,9 +10,9 @@ use super::Said;
 use super::line::Line;
 use super::outage::Outage;
 use crate::amqp::Topology;
+use crate::database::Database;
 use crate::model::Clock;
 use crate::model::agreement::Note;
-use crate::tables::Database;
 
 /// What all types have in common.
 pub struct Shared {

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::round::in_time;
 use super::shared::Shared;
+use crate::database::{After, Database, SweepLimits, Trouble};
 use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
 use crate::model::{Clock, Swept};
-use crate::tables::{After, Database, SweepLimits, Trouble};
 
 /// How long a claim on a sweep lasts unless it is renewed, and how often it is.
 const CLAIM: Duration = Duration::from_mins(1);

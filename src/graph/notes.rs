@@ -9,9 +9,9 @@ use super::delivered::{self, delivered};
 use super::fault::GraphError;
 use super::link::{Link, Tx, patiently};
 use super::rows::{null, row};
+use crate::database::VersionEnd;
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp};
-use crate::tables::VersionEnd;
 
 const FIELDS: &str = "c.version AS version, c.run AS run, c.last AS last,
      c.bad_records AS bad_records, c.completed_at AS completed_at, c.cancel_at AS cancel_at,

@@ -8,12 +8,12 @@ use super::link::{Address, Link};
 use super::model::Entity;
 use super::notes::{self, agree, is_last_swept};
 use super::{Arrival, Noting, Stamp, job, prepare, settle, sweep, write};
-use crate::model::agreement::{Completion, Event, Noter, Rules, SweepOwed};
-use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept};
-use crate::tables::{
+use crate::database::{
     After, Answer, Batch, Database, GoOn, OpenError, Outage, Passes, Patience, Row, Trouble,
     VersionEnd, Written,
 };
+use crate::model::agreement::{Completion, Event, Noter, Rules, SweepOwed};
+use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept};
 
 /// Records of one transaction: what records share is written once for all of them, so that more
 /// go faster (of releases 2,000 at 1,240 a second, 500 at 900).

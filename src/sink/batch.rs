@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{Outcome, join};
+use crate::database::{Batch, Refused, Row};
 use crate::model::{Body, Delivery, DumpName, Item, Ordinal, Parsed, Ranges, Run, WaitsFor};
-use crate::tables::{Batch, Refused, Row};
 
 /// The documents of consecutive records of one dump as rows; bad records are dealt with by them.
 pub(super) fn batch(file: DumpName, run: Run, parsed: Vec<Parsed>) -> Batch {

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Lane, LaneEnds, LaneStart, LeftOut, Need, Outcome, Sink, SinkError, Sweep, Swept, batch,
 };
-use crate::model::{Checkpoint, DumpName, Job, Ordinal, Parsed, Run};
-use crate::tables::{
+use crate::database::{
     After, Answer, Batch, Database, GoOn, Outage, Passes, Patience, Refused, Trouble, Written,
 };
+use crate::model::{Checkpoint, DumpName, Job, Ordinal, Parsed, Run};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
 /// its own cost vanishes, few enough that a confirmation comes soon and what is lost costs little.

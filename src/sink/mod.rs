@@ -18,11 +18,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::{OpenError, hints};
 use crate::model::message::Announcement;
 use crate::model::{
     Checkpoint, Clock, Delivery, DumpName, Job, Limits, Ordinal, Parsed, Run, parted,
 };
-use crate::tables::{OpenError, hints};
 
 pub use amqp::Amqp;
 pub use database::Filled;
@@ -31,8 +31,8 @@ pub use lines::Lines;
 pub use null::Null;
 pub use target::{Target, TargetError};
 
-pub use crate::tables::sweep::{Sweep, Swept};
-pub use crate::tables::{LeftOut, Need};
+pub use crate::database::sweep::{Sweep, Swept};
+pub use crate::database::{LeftOut, Need};
 
 /// What opening a sink takes.
 #[derive(Clone)]

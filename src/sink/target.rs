@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::{Amqp, Filled, Jsonl, Lines, Need, Null, Opening, Sink, SinkError, jsonl};
 use crate::amqp::{Broker, BrokerError};
+use crate::database::postgres::{Postgres, Server, ServerError};
+use crate::database::sqlite::{Sqlite, need};
+use crate::database::{Database, OpenError};
 use crate::graph::{Address, AddressError, Graph, SCHEMES};
-use crate::tables::postgres::{Postgres, Server, ServerError};
-use crate::tables::sqlite::{Sqlite, need};
-use crate::tables::{Database, OpenError};
 
 /// A sink as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use discogs_extractor::tables::postgres::{Connected, Server};
+use discogs_extractor::database::postgres::{Connected, Server};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, SimpleQueryMessage};

@@ -4,16 +4,16 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use discogs_extractor::database::postgres::{
+    Connected, POSTGRES, Server, Writing, is_only_run, last_run, migrate, next_stretch, note_first,
+    remember_sweep, remove_stale, write,
+};
+use discogs_extractor::database::{Batch, Notes, Row, Which};
 use discogs_extractor::model::{
     Body, Checkpoint, Delivery, Document, DumpName, Item, Kind, Limits, Ordinal, Parsed,
     Place as RecordPlace, Run, Sha256, SystemClock, Timestamp, Version,
 };
 use discogs_extractor::sink::{Lane, LaneStart, LeftOut, Opening, Sink, Sweep, Swept, Target};
-use discogs_extractor::tables::postgres::{
-    Connected, POSTGRES, Server, Writing, is_only_run, last_run, migrate, next_stretch, note_first,
-    remember_sweep, remove_stale, write,
-};
-use discogs_extractor::tables::{Batch, Notes, Row, Which};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use discogs_extractor::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
-use discogs_extractor::sink::{LeftOut, Sink, Sweep, Swept};
-use discogs_extractor::tables::sqlite::{
+use discogs_extractor::database::sqlite::{
     SQLITE, migrate, next_stretch, remember_sweep, remove_stale, write,
 };
-use discogs_extractor::tables::{Batch, Notes, Row, Which};
+use discogs_extractor::database::{Batch, Notes, Row, Which};
+use discogs_extractor::model::{DumpName, Kind, Ordinal, Ranges, Run, Timestamp, Version};
+use discogs_extractor::sink::{LeftOut, Sink, Sweep, Swept};
 use proptest::prelude::*;
 use rusqlite::Connection;
 

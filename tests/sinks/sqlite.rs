@@ -2,10 +2,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use discogs_extractor::database::OpenError;
+use discogs_extractor::database::sqlite::{SQLITE, Sqlite};
 use discogs_extractor::model::{Delivery, Ordinal, Parsed, Run, WaitsFor};
 use discogs_extractor::sink::{Filled, Outcome, Sink};
-use discogs_extractor::tables::OpenError;
-use discogs_extractor::tables::sqlite::{SQLITE, Sqlite};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

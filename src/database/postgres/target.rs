@@ -19,14 +19,14 @@ use super::{
     last_run, migrate, missing, next_stretch, note_first, remember_sweep, remove_stale, words,
     write,
 };
-use crate::model::agreement::{Completion, Event, Noter};
-use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept, Version};
-use crate::tables::schema::SchemaError;
-use crate::tables::sweep::{self, Rows};
-use crate::tables::{
+use crate::database::schema::SchemaError;
+use crate::database::sweep::{self, Rows};
+use crate::database::{
     After, Answer, Batch, Database, GoOn, Notes, OpenError, Outage, Passes, Patience, Trouble,
     VersionEnd, Which, Written,
 };
+use crate::model::agreement::{Completion, Event, Noter};
+use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept, Version};
 
 /// How long asking a server to leave off may take.
 const CANCEL: Duration = Duration::from_secs(1);

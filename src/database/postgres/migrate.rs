@@ -3,8 +3,8 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, GenericClient};
 
+use crate::database::schema::{self, Applied, Migration, SchemaError};
 use crate::model::Timestamp;
-use crate::tables::schema::{self, Applied, Migration, SchemaError};
 
 /// The migrations of PostgreSQL in order; the first has number 1.
 pub const POSTGRES: &[Migration] = &[

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::stored_run;
+use crate::database::Which;
 use crate::model::{DumpName, Kind, Run, Version};
-use crate::tables::Which;
 
 /// The highest run of a version and type of which ordinals are noted.
 ///

@@ -5,8 +5,8 @@ use tokio_postgres::{Client, Error, Transaction};
 
 use super::order::Insert;
 use super::{Parameter, stored_run};
+use crate::database::{Batch, Which};
 use crate::model::{DumpName, Run};
-use crate::tables::{Batch, Which};
 
 /// The highest run of a version and type of which ordinals are noted.
 ///

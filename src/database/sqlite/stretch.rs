@@ -5,8 +5,8 @@ use rusqlite::Connection;
 
 use super::order::STALE;
 use super::stored_run;
-use crate::tables::Which;
-use crate::tables::sweep::{self, STEP};
+use crate::database::Which;
+use crate::database::sweep::{self, STEP};
 
 /// Consecutive rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

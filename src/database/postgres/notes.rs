@@ -4,9 +4,9 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, GenericClient, Row};
 
 use super::{Parameter, delivered, stored_run};
+use crate::database::VersionEnd;
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
-use crate::tables::VersionEnd;
 
 const COLUMNS: &str = "version, run, last, bad_records, completed_at, cancel_at, cancelled_at,
                        sweep, sweep_words, swept_by, swept_until";

@@ -7,8 +7,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
 use super::{ConnectError, Connected, Fault, Server, fault, identity_now, words};
+use crate::database::{Passes, Trouble, hints};
 use crate::model::parted;
-use crate::tables::{Passes, Trouble, hints};
 
 /// How long one try to connect may take, greetings included.
 const CONNECT: Duration = Duration::from_secs(15);

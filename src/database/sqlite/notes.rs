@@ -3,9 +3,9 @@
 use rusqlite::{Connection, Row, params};
 
 use super::{delivered, stored_run};
+use crate::database::VersionEnd;
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
-use crate::tables::VersionEnd;
 
 const COLUMNS: &str = "version, run, last, bad_records, completed_at, cancel_at, cancelled_at,
                        sweep, sweep_words, swept_by, swept_until";

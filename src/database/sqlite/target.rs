@@ -15,14 +15,14 @@ use super::{
     Stretch, connect, connect_reader, delivered, is_only_run, last_run, next_stretch, note_first,
     patiently, prepare, remember_sweep, remove_stale,
 };
-use crate::model::agreement::{Completion, Event, Noter};
-use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept};
-use crate::tables::schema::SchemaError;
-use crate::tables::sweep::{self, Rows};
-use crate::tables::{
+use crate::database::schema::SchemaError;
+use crate::database::sweep::{self, Rows};
+use crate::database::{
     After, Answer, Batch, Database, GoOn, Need, OpenError, Trouble, VersionEnd, Which, Written,
     hints,
 };
+use crate::model::agreement::{Completion, Event, Noter};
+use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept};
 
 /// Bytes of database for a byte of gzip, rounded up: the samples' releases come to 5.6.
 const DATABASE_PER_GZIP: u64 = 6;

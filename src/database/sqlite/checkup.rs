@@ -6,8 +6,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::target::cannot;
 use super::{SQLITE, pending};
+use crate::database::schema::SchemaError;
 use crate::model::Finding;
-use crate::tables::schema::SchemaError;
 
 /// How long another program's transaction is waited for.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -57,8 +57,8 @@ fn look(path: &Path) -> Result<usize, SchemaError<rusqlite::Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::sqlite::{connect, prepare};
     use crate::model::{Level, Timestamp};
-    use crate::tables::sqlite::{connect, prepare};
 
     #[test]
     fn what_is_said_of_a_database() {

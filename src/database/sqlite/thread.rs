@@ -9,9 +9,9 @@ use tokio::sync::oneshot;
 
 use super::fault::trouble;
 use super::write;
+use crate::database::{Batch, Notes, Trouble, Written};
 use crate::model::agreement::Noter;
 use crate::model::{Clock, Limits};
-use crate::tables::{Batch, Notes, Trouble, Written};
 
 /// A transaction takes the batches that wait, up to about so many bytes of JSON or rows: enough
 /// that its own cost vanishes, few enough that a confirmation comes soon and the log stays short.

@@ -5,9 +5,9 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Error, Transaction};
 
 use super::{Numbered, Parameter, Writing, millis, stored_run};
+use crate::database::year::{dated_by, with_year, year_of};
+use crate::database::{Batch, LeftOut};
 use crate::model::Kind;
-use crate::tables::year::{dated_by, with_year, year_of};
-use crate::tables::{Batch, LeftOut};
 
 /// Whether a row goes in a sweep of this run ($2) of the version ($1).
 pub(super) const STALE: &str =

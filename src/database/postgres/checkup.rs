@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 
 use super::session::hint;
 use super::{ConnectError, POSTGRES, Server, pending, words};
+use crate::database::schema::SchemaError;
 use crate::model::{Clock, Finding};
-use crate::tables::schema::SchemaError;
 
 /// How long one question may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(15);

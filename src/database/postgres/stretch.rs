@@ -6,8 +6,8 @@ use tokio_postgres::{Client, Error};
 
 use super::order::STALE;
 use super::{Parameter, stored_run};
-use crate::tables::Which;
-use crate::tables::sweep::{self, STEP};
+use crate::database::Which;
+use crate::database::sweep::{self, STEP};
 
 /// Consecutive rows of a table, in the order of its primary key.
 #[derive(Clone, Debug, PartialEq, Eq)]

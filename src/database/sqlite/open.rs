@@ -7,8 +7,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use uuid::Uuid;
 
 use super::{SQLITE, migrate};
+use crate::database::schema::SchemaError;
 use crate::model::{Job, Timestamp};
-use crate::tables::schema::SchemaError;
 
 /// How long SQLite itself waits for a lock before it says that it is busy. Short, so that whoever
 /// waits can be stopped.

@@ -5,8 +5,8 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::runs::is_older_than_sweep;
 use super::stored_run;
+use crate::database::{Batch, Row};
 use crate::model::{Kind, Timestamp};
-use crate::tables::{Batch, Row};
 
 /// Whether a row goes in a sweep of this run (?2) of the version (?1).
 pub(super) const STALE: &str =

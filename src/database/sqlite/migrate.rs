@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 
+use crate::database::schema::{self, Applied, Migration, SchemaError};
 use crate::model::Timestamp;
-use crate::tables::schema::{self, Applied, Migration, SchemaError};
 
 /// The migrations of SQLite in order; the first has number 1.
 pub const SQLITE: &[Migration] = &[

@@ -2,7 +2,7 @@
 
 use rusqlite::{Error, ErrorCode};
 
-use crate::tables::{Passes, Trouble, hints};
+use crate::database::{Passes, Trouble, hints};
 
 /// Where the reason of an error lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
