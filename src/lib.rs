@@ -9,12 +9,12 @@ pub mod model;
 pub mod amqp;
 pub mod database;
 pub mod dump;
-pub mod graph;
 pub mod gzip;
 pub mod record;
 pub mod sample;
 pub mod state;
 // layer 2
+pub mod graph;
 pub mod observe;
 pub mod sink;
 // layer 3

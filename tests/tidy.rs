@@ -22,11 +22,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("state", &["model"]),
     ("database", &["model"]),
     ("amqp", &["model"]),
-    ("graph", &["model"]),
+    ("graph", &["model", "database"]),
     ("observe", &["model", "state"]),
-    ("sink", &["model", "database", "amqp"]),
-    ("consume", &["model", "amqp", "database", "graph", "state"]),
-    ("pipeline", &["model", "dump", "gzip", "record", "state", "database", "amqp", "sink"]),
+    ("sink", &["model", "database", "amqp", "graph"]),
+    ("consume", &["model", "amqp", "database", "state"]),
+    ("pipeline", &["model", "dump", "gzip", "record", "state", "sink"]),
     (
         "daemon",
         &[
@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders in which nothing waits: no runtime, no clock of their own.
-const WITHOUT_TOKIO: &[&str] = &["model", "gzip", "record", "sample", "database", "observe", "tui"];
+const WITHOUT_TOKIO: &[&str] = &["model", "gzip", "record", "sample", "observe", "tui"];
 
 const HARD_LIMIT: usize = 600;
 
@@ -129,8 +129,8 @@ fn what_each_library_is_for_stays_behind_its_door() {
         ("bincode", &["state"]),
         ("libz_rs_sys", &["gzip"]),
         ("quick_xml", &["record"]),
-        ("rusqlite", &["database", "sink", "consume"]),
-        ("tokio_postgres", &["database", "sink", "consume"]),
+        ("rusqlite", &["database"]),
+        ("tokio_postgres", &["database"]),
         ("lapin", &["amqp", "sink", "consume"]),
         ("neo4rs", &["graph"]),
         ("clap", &["cli"]),

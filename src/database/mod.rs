@@ -1,8 +1,8 @@
 //! Databases: what all of them are to whoever writes to them, and the two that hold rows, each with
 //! everything that knows its SQL, over `migrations/`.
 
+mod ask;
 mod batch;
-mod database;
 pub mod hints;
 mod order;
 mod outage;
@@ -10,11 +10,11 @@ pub mod postgres;
 pub mod schema;
 pub mod sqlite;
 pub mod sweep;
+mod trouble;
 mod year;
 
+pub use ask::{After, Answer, Database, GoOn, Need, SweepLimits, VersionEnd};
 pub use batch::{Batch, Notes, Refused, Row, Written};
-pub use database::{
-    After, Answer, Database, GoOn, Need, OpenError, Passes, SweepLimits, Trouble, VersionEnd,
-};
 pub use order::{LeftOut, Which};
 pub use outage::{Outage, Patience};
+pub use trouble::{OpenError, Passes, Trouble};

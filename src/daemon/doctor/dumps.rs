@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::may_write;
+use super::access::may_write;
 use crate::dump::{self, Dump, Needs, RemoteVersion, Site, Wanted, choose, pick};
 use crate::model::{Finding, Kind, Version, parted};
 use crate::observe;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::may_write;
+use super::access::may_write;
 use crate::model::{Finding, Timestamp};
 use crate::state::{FORMAT, Inspection, StateError, Status, view};
 

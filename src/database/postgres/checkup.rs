@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 
+use super::connect::{ConnectError, Server};
+use super::fault::words;
+use super::migrate::{POSTGRES, pending};
 use super::session::hint;
-use super::{ConnectError, POSTGRES, Server, pending, words};
 use crate::database::schema::SchemaError;
 use crate::model::{Clock, Finding};
 

@@ -3,6 +3,7 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, GenericClient};
 
+use super::column::millis;
 use crate::database::schema::{self, Applied, Migration, SchemaError};
 use crate::model::Timestamp;
 
@@ -73,7 +74,7 @@ pub async fn migrate(
                         (&number, Type::INT8),
                         (&next.name, Type::TEXT),
                         (&next.sha256(), Type::TEXT),
-                        (&super::millis(now), Type::FLOAT8),
+                        (&millis(now), Type::FLOAT8),
                     ],
                 )
                 .await?;

@@ -3,7 +3,8 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, GenericClient, Row};
 
-use super::{Parameter, delivered, stored_run};
+use super::column::{Parameter, stored_run};
+use super::delivered::delivered;
 use crate::database::VersionEnd;
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};

@@ -4,10 +4,13 @@ use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Error, Transaction};
 
-use super::{Numbered, Parameter, Writing, millis, stored_run};
+use super::column::{Parameter, millis, stored_run};
 use crate::database::year::{dated_by, with_year, year_of};
-use crate::database::{Batch, LeftOut};
-use crate::model::Kind;
+use crate::database::{Batch, LeftOut, Row};
+use crate::model::{Kind, Timestamp};
+
+/// A row and its index in its batch.
+pub(super) type Numbered<'a> = (usize, &'a Row);
 
 /// Whether a row goes in a sweep of this run ($2) of the version ($1).
 pub(super) const STALE: &str =
@@ -67,11 +70,11 @@ pub(super) async fn stamp(
 /// looked for.
 pub(super) async fn upsert(
     transaction: &Transaction<'_>,
-    writing: &Writing<'_>,
+    batch: &Batch,
+    now: Timestamp,
     rows: &[Numbered<'_>],
     insert: Insert,
 ) -> Result<u64, Error> {
-    let Writing { batch, now, .. } = writing;
     let kind = batch.kind;
     let table = kind.name();
     let new = "(SELECT unnest($1) AS id, unnest($2) AS hash, unnest($3) AS data,
@@ -125,7 +128,7 @@ pub(super) async fn upsert(
         (&ordinals(rows), Type::INT8_ARRAY),
         (&version.map(|version| version.to_string()), Type::TEXT),
         (&run.map(stored_run), Type::INT8),
-        (&millis(*now), Type::FLOAT8),
+        (&millis(now), Type::FLOAT8),
     ];
     transaction.execute_typed(&sql, &parameters).await
 }

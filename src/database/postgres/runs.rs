@@ -3,8 +3,8 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Transaction};
 
+use super::column::{Parameter, stored_run};
 use super::order::Insert;
-use super::{Parameter, stored_run};
 use crate::database::{Batch, Which};
 use crate::model::{DumpName, Run};
 

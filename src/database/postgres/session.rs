@@ -6,7 +6,9 @@ use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
-use super::{ConnectError, Connected, Fault, Server, fault, identity_now, words};
+use super::connect::{ConnectError, Connected, Server};
+use super::fault::{Fault, fault, words};
+use super::identity::identity_now;
 use crate::database::{Passes, Trouble, hints};
 use crate::model::parted;
 

@@ -4,8 +4,8 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
+use super::column::{Parameter, stored_run};
 use super::order::STALE;
-use super::{Parameter, stored_run};
 use crate::database::Which;
 use crate::database::sweep::{self, STEP};
 

@@ -12,13 +12,17 @@ use tokio_postgres::{Client, Error};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::connect::Server;
+use super::delivered::delivered;
+use super::fault::{Fault, fault, words};
+use super::identity::identity;
+use super::indexes::{create, missing};
+use super::migrate::{POSTGRES, migrate};
 use super::notes::{self, agree};
+use super::rows::{Writing, write};
+use super::runs::{is_only_run, last_run, note_first, remember_sweep};
 use super::session::Session;
-use super::{
-    Fault, POSTGRES, Server, Stretch, Writing, create, delivered, fault, identity, is_only_run,
-    last_run, migrate, missing, next_stretch, note_first, remember_sweep, remove_stale, words,
-    write,
-};
+use super::stretch::{Stretch, next_stretch, remove_stale};
 use crate::database::schema::SchemaError;
 use crate::database::sweep::{self, Rows};
 use crate::database::{

@@ -13,7 +13,7 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::ServerError;
+use super::unusable::ServerError;
 
 /// What the URL says of TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Fault, fault};
+use super::fault::{Fault, fault};
 
 /// A short rest between two tries, for the kinds of busy at which SQLite itself does not wait.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);

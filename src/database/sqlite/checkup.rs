@@ -4,8 +4,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::migrate::{SQLITE, pending};
 use super::target::cannot;
-use super::{SQLITE, pending};
 use crate::database::schema::SchemaError;
 use crate::model::Finding;
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{delivered, stored_run};
+use super::delivered::{delivered, stored_run};
 use crate::database::VersionEnd;
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};

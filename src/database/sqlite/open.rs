@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use uuid::Uuid;
 
-use super::{SQLITE, migrate};
+use super::migrate::{SQLITE, migrate};
 use crate::database::schema::SchemaError;
 use crate::model::{Job, Timestamp};
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::stored_run;
+use super::delivered::stored_run;
 use crate::database::Which;
 use crate::model::{DumpName, Kind, Run, Version};
 

@@ -3,8 +3,8 @@
 
 use rusqlite::Connection;
 
+use super::delivered::stored_run;
 use super::order::STALE;
-use super::stored_run;
 use crate::database::Which;
 use crate::database::sweep::{self, STEP};
 

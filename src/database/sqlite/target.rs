@@ -8,13 +8,14 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
+use super::busy::patiently;
+use super::delivered::delivered;
 use super::fault::{Fault, fault, trouble, words};
 use super::notes::{self, agree};
+use super::open::{connect, connect_reader, prepare};
+use super::runs::{is_only_run, last_run, note_first, remember_sweep};
+use super::stretch::{Stretch, next_stretch, remove_stale};
 use super::thread::Thread;
-use super::{
-    Stretch, connect, connect_reader, delivered, is_only_run, last_run, next_stretch, note_first,
-    patiently, prepare, remember_sweep, remove_stale,
-};
 use crate::database::schema::SchemaError;
 use crate::database::sweep::{self, Rows};
 use crate::database::{

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::trouble;
-use super::write;
+use super::rows::write;
 use crate::database::{Batch, Notes, Trouble, Written};
 use crate::model::agreement::Noter;
 use crate::model::{Clock, Limits};
