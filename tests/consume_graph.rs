@@ -171,6 +171,38 @@ fn kills_of_two_replicas_and_two_versions_end_as_the_graph_of_one_clean_pass() {
     assert!(!said.contains("panicked") && !said.contains(" ERROR "), "{said}");
 }
 
+/// Without a broker in between: `extract --to bolt://…`.
+#[test]
+fn an_extraction_that_is_killed_again_and_again_ends_as_the_graph_of_one_clean_pass() {
+    let Some(fixture) = wait(Fixture::new(GRAPH)) else { return };
+    let (mut random, place) = (StdRng::seed_from_u64(seed()), Place::new());
+    dumps(&place, "old", 400, 2, "20260101");
+    dumps(&place, "new", 300, 5, "20260201");
+    let newer = clean(&fixture, &place.path("new"), "20260201");
+    let older = clean(&fixture, &place.path("old"), "20260101");
+    for (folder, expected) in [("old", &older), ("new", &newer)] {
+        let extract = || {
+            let mut command = place.program();
+            command.args(["extract", folder, "--to", &fixture.url]);
+            command.args(["--purge-max-delete-fraction", "1"]);
+            command
+        };
+        for _ in 0..6 {
+            let killed = Daemon::start(&mut extract());
+            std::thread::sleep(Duration::from_millis(random.random_range(50..900)));
+            killed.signal(Signal::KILL);
+            drop(killed);
+        }
+        let ended = extract().output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{said}");
+        same(expected, &all(&fixture));
+        // It is asked, not remembered, whether there is anything to do.
+        assert!(extract().status().unwrap().success());
+        same(expected, &all(&fixture));
+    }
+}
+
 #[test]
 fn a_server_that_is_away_is_waited_for_and_said_once() {
     let Some(mut fixture) = wait(Fixture::mortal()) else { return };

@@ -17,7 +17,7 @@ use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
 use crate::model::{Clock, Swept};
 
 /// How long a claim on a sweep lasts unless it is renewed, and how often it is.
-const CLAIM: Duration = Duration::from_mins(1);
+const CLAIM: Duration = Duration::from_secs(30);
 const RENEW: Duration = Duration::from_secs(10);
 
 /// Between two tries to note how a sweep ended.

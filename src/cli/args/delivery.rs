@@ -13,6 +13,8 @@ Sinks:
   sqlite:PATH   tables in an SQLite database
   postgres://USER:PASSWORD@HOST:PORT/DATABASE
                 the same tables in PostgreSQL; ?sslmode=verify-full&sslrootcert=FILE with TLS
+  bolt://USER:PASSWORD@HOST:PORT
+                the graph of `consume graph`, in Neo4j and what speaks Bolt; neo4j+s:// with TLS
   jsonl:DIR     DIR/VERSION/TYPE.jsonl, a record a line
   jsonl:-       the same lines on standard output; keeps no state
   amqp://USER:PASSWORD@HOST:PORT/VHOST
@@ -24,6 +26,7 @@ Examples:
   discogs-extractor extract dumps/ --to sqlite:discogs.db --types artists,labels
   discogs-extractor extract discogs_20260101_labels.xml.gz --to jsonl:out
   discogs-extractor extract dumps/ --to postgres://discogs:secret@localhost/discogs
+  discogs-extractor extract dumps/ --to bolt://neo4j:secret@localhost
   discogs-extractor extract dumps/ --to null: --force-reprocess
 
 Stop it at any time, by any means: the same command goes on where it was.";
@@ -109,7 +112,7 @@ pub struct RunArgs {
 
 #[derive(Args, Debug)]
 pub struct DeliveryArgs {
-    /// Where records go: sqlite:PATH, postgres://…, jsonl:DIR, jsonl:-, amqp://… or null:
+    /// Where records go: sqlite:PATH, postgres://…, bolt://…, jsonl:DIR, jsonl:-, amqp://… or null:
     #[arg(long, value_name = "SINK", env = "DISCOGS_TO", hide_env_values = true)]
     pub to: Option<String>,
 
