@@ -111,7 +111,7 @@ fn next(lane: &mut Lane) -> Option<Result<Outcome, SinkError>> {
 /// Sends batches, closes the lane and gives everything that came out.
 fn deliver(mut lane: Lane, batches: Vec<Parsed>) -> Result<Vec<Outcome>, SinkError> {
     for parsed in batches {
-        lane.batches.blocking_send(parsed).unwrap();
+        lane.batches.blocking_send(parsed.documents()).unwrap();
     }
     let (closed, _) = tokio::sync::mpsc::channel(1);
     lane.batches = closed;

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Document, DumpName, Kind, Ordinal, Parsed, Run, Sha256, Timestamp, Version};
+use super::{Document, DumpName, Kind, Ordinal, Run, Sha256, Timestamp, Version};
 
 /// What is told to whoever reads from the sink, beside the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,16 +139,15 @@ struct RecordCounts {
     releases: u64,
 }
 
-/// Appends the data message of one document to `out`:
+/// Appends the data message of one document, which lies in `json`, to `out`:
 /// `{"type":"data","id":"…","sha256":"…", the record's other keys}`.
-pub fn write_data(parsed: &Parsed, document: &Document, out: &mut Vec<u8>) {
+pub fn write_data(json: &[u8], document: &Document, out: &mut Vec<u8>) {
     out.reserve(document.json.len() + 128);
     out.extend_from_slice(br#"{"type":"data","id":"#);
-    write_id(parsed, document, out);
+    write_id(json, document, out);
     out.extend_from_slice(br#","sha256":""#);
     out.extend_from_slice(&document.hash.hex());
     out.push(b'"');
-    let json = &parsed.json;
     let inner = document.json.start + 1..document.json.end - 1;
     let (before, after) = match &document.id_member {
         Some(id) => (&json[inner.start..id.start], &json[id.end..inner.end]),
@@ -166,9 +165,9 @@ pub fn write_data(parsed: &Parsed, document: &Document, out: &mut Vec<u8>) {
 }
 
 /// The id as a JSON string. A record whose id is a child or a stripped attribute has it ready.
-fn write_id(parsed: &Parsed, document: &Document, out: &mut Vec<u8>) {
+fn write_id(json: &[u8], document: &Document, out: &mut Vec<u8>) {
     const KEY: &[u8] = br#""id":"#;
-    let value = document.id_member.as_ref().map(|id| &parsed.json[id.start + KEY.len()..id.end]);
+    let value = document.id_member.as_ref().map(|id| &json[id.start + KEY.len()..id.end]);
     match value {
         Some(string) if string.starts_with(b"\"") => out.extend_from_slice(string),
         Some(_) | None => {
@@ -194,9 +193,8 @@ mod tests {
     fn message(json: &str, id: &str, id_member: Option<std::ops::Range<usize>>) -> String {
         let document =
             Document { json: 0..json.len(), id: id.into(), hash: Sha256([0xab; 32]), id_member };
-        let parsed = Parsed { json: json.into(), items: Vec::new() };
         let mut out = Vec::new();
-        write_data(&parsed, &document, &mut out);
+        write_data(json.as_bytes(), &document, &mut out);
         String::from_utf8(out).unwrap().replace(&"ab".repeat(32), "H")
     }
 

@@ -32,7 +32,7 @@ pub use kind::{Kind, UnknownKind};
 pub use live::{Live, Phase, WaitsFor};
 pub use position::{Ending, GzipOffset, Ordinal, Position, Run, XmlOffset};
 pub use ranges::Ranges;
-pub use record::{BadRecord, Body, Document, Item, Parsed, Place};
+pub use record::{BadRecord, Body, Document, Documents, Item, Parsed, Place};
 pub use sha256::Sha256;
 pub use sweep::{Sweep, Swept};
 pub use window::{Confirmed, Delivery, Limits, Window, WindowError};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{MemberCheck, Ordinal, Sha256, XmlOffset};
+use super::{MemberCheck, Ordinal, Ranges, Sha256, XmlOffset};
 
 /// Where a record stands in its dump. Places touch: each begins `from` where the one before ended,
 /// so that every byte of the text up to the last `end` belongs to exactly one of them.
@@ -40,6 +40,33 @@ pub struct Parsed {
     pub items: Vec<Item>,
 }
 
+/// What of consecutive records of one dump goes into a sink: their documents.
+#[derive(Clone, Debug, Default)]
+pub struct Documents {
+    /// The canonical JSON of all.
+    pub json: Vec<u8>,
+    /// The documents in order, and which records they are.
+    pub all: Vec<(Ordinal, Document)>,
+    /// The records that are dealt with once these are delivered: bad ones among them too.
+    pub ordinals: Ranges,
+}
+
+impl Parsed {
+    /// The documents. Of its bad records only their ordinals are left.
+    pub fn documents(self) -> Documents {
+        let Parsed { json, items } = self;
+        let mut ordinals = Ranges::default();
+        if let Some((first, last)) = items.first().zip(items.last()) {
+            ordinals.insert(first.place.ordinal..=last.place.ordinal);
+        }
+        let document = |Item { place, body }| match body {
+            Body::Document(document) => Some((place.ordinal, document)),
+            Body::Bad(_) => None,
+        };
+        Documents { json, all: items.into_iter().filter_map(document).collect(), ordinals }
+    }
+}
+
 /// One record of a batch.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -58,7 +85,7 @@ pub enum Body {
     Bad(BadRecord),
 }
 
-/// A canonical record inside [`Parsed::json`].
+/// A canonical record inside the JSON of its batch.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// Where its JSON lies.
@@ -67,7 +94,7 @@ pub struct Document {
     pub id: Box<str>,
     /// SHA-256 of the JSON.
     pub hash: Sha256,
-    /// Where the member `"id":…` lies in [`Parsed::json`], without the commas around it, if the
+    /// Where the member `"id":…` lies in that JSON, without the commas around it, if the
     /// record has one.
     pub id_member: Option<Range<usize>>,
 }

@@ -213,9 +213,14 @@ impl Window {
     }
 
     /// Where a record that is in flight stands.
-    pub fn place(&self, ordinal: Ordinal) -> Option<Place> {
-        let index = ordinal.0.checked_sub(self.mark.ordinal().next().0)?;
-        self.flight.get(usize::try_from(index).ok()?).map(|flight| flight.place)
+    ///
+    /// # Errors
+    /// If it is not in flight.
+    pub fn place(&self, ordinal: Ordinal) -> Result<Place, WindowError> {
+        let index = ordinal.0.checked_sub(self.mark.ordinal().next().0);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let flight = index.and_then(|index| self.flight.get(index));
+        flight.map(|flight| flight.place).ok_or(WindowError::NotInFlight(ordinal..=ordinal))
     }
 
     /// The last step, after the input ended as the reader says and everything is confirmed.

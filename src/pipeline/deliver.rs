@@ -28,8 +28,8 @@ use super::reading::Reading;
 use super::reorder::InOrder;
 use super::workers::Done;
 use crate::model::{
-    BadRecord, Body, Confirmed, Delivery, Item, Ordinal, Parsed, Phase, WaitsFor, Window,
-    WindowError, XmlOffset, metric,
+    BadRecord, Body, Confirmed, Delivery, Documents, Item, Ordinal, Phase, WaitsFor, Window,
+    WindowError, metric,
 };
 use crate::sink::{Lane, Outcome};
 use crate::state::StateError;
@@ -198,7 +198,7 @@ impl DeliveryLoop<'_> {
 
     /// The next batch, noted in the window; its bad records are set aside. Nothing if there is
     /// nothing in it for the sink.
-    async fn take_ready(&mut self) -> Result<Option<Parsed>, FileError> {
+    async fn take_ready(&mut self) -> Result<Option<Documents>, FileError> {
         let Some(done) = self.ready.pop_front() else { return Ok(None) };
         let died = |words| FileError::died(self.file.name(), "parse", words);
         let mut parsed = done.parsed.map_err(died)?;
@@ -227,7 +227,7 @@ impl DeliveryLoop<'_> {
                 self.pass_over(place.ordinal)?;
             }
         }
-        Ok(Some(parsed))
+        Ok(Some(parsed.documents()))
     }
 
     /// Lets the mark pass a bad record that is kept.
@@ -250,14 +250,14 @@ impl DeliveryLoop<'_> {
                 Ok(())
             }
             Delivery::Refused { why, document } => {
-                let place = self.window.place(*outcome.ordinals.start());
+                let ordinal = *outcome.ordinals.start();
+                let place = self.window.place(ordinal).map_err(|cause| self.window_error(cause))?;
                 let bad = BadRecord {
                     reason: format!("refused by the sink: {why}"),
-                    start: place.map_or(XmlOffset(0), |place| place.start),
+                    start: place.start,
                     length: document.len() as u64,
                     raw: document,
                 };
-                let ordinal = *outcome.ordinals.start();
                 self.set_aside.keep(ordinal, &bad).await?;
                 self.set_aside.count(ordinal, &bad.reason)?;
                 self.pass_over(ordinal)
@@ -345,7 +345,7 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-async fn room(batches: Option<&mpsc::Sender<Parsed>>) -> Option<mpsc::Permit<'_, Parsed>> {
+async fn room(batches: Option<&mpsc::Sender<Documents>>) -> Option<mpsc::Permit<'_, Documents>> {
     match batches {
         Some(batches) => batches.reserve().await.ok(),
         None => pending().await,

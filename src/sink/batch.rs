@@ -4,28 +4,23 @@ use bytes::Bytes;
 
 use super::{Outcome, join};
 use crate::database::{Batch, Refused, Row};
-use crate::model::{Body, Delivery, DumpName, Item, Ordinal, Parsed, Ranges, Run, WaitsFor};
+use crate::model::{Delivery, Documents, DumpName, Ordinal, Ranges, Run, WaitsFor};
 
-/// The documents of consecutive records of one dump as rows; bad records are dealt with by them.
-pub(super) fn batch(file: DumpName, run: Run, parsed: Vec<Parsed>) -> Batch {
-    let mut rows = Vec::with_capacity(parsed.iter().map(|parsed| parsed.items.len()).sum());
-    let mut ordinals = Ranges::default();
-    for Parsed { json, items } in parsed {
-        if let Some((first, last)) = items.first().zip(items.last()) {
-            ordinals.insert(first.place.ordinal..=last.place.ordinal);
-        }
+/// Documents of one dump as rows.
+pub(super) fn batch(file: DumpName, run: Run, groups: Vec<Documents>) -> Batch {
+    let mut rows = Vec::with_capacity(groups.iter().map(|documents| documents.all.len()).sum());
+    let mut dealt_with = Ranges::default();
+    for Documents { json, all, ordinals } in groups {
+        ordinals.iter().for_each(|range| dealt_with.insert(range));
         let json = Bytes::from(json);
-        rows.extend(items.into_iter().filter_map(|Item { place, body }| match body {
-            Body::Document(document) => Some(Row {
-                id: document.id,
-                ordinal: Some(place.ordinal),
-                hash: document.hash,
-                json: json.slice(document.json),
-            }),
-            Body::Bad(_) => None,
+        rows.extend(all.into_iter().map(|(ordinal, document)| Row {
+            id: document.id,
+            ordinal: Some(ordinal),
+            hash: document.hash,
+            json: json.slice(document.json),
         }));
     }
-    Batch { kind: file.kind, source: Some((file.version, run)), rows, ordinals }
+    Batch { kind: file.kind, source: Some((file.version, run)), rows, ordinals: dealt_with }
 }
 
 /// What became of a batch that was written.

@@ -16,7 +16,7 @@ use super::{
 use crate::database::{
     After, Answer, Batch, Database, GoOn, Outage, Passes, Patience, Refused, Trouble, Written,
 };
-use crate::model::{Checkpoint, DumpName, Job, Ordinal, Parsed, Run};
+use crate::model::{Checkpoint, Documents, DumpName, Job, Ordinal, Run};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
 /// its own cost vanishes, few enough that a confirmation comes soon and what is lost costs little.
@@ -224,14 +224,14 @@ impl Filling {
     }
 
     /// What has come by now; nothing at the end.
-    async fn next_group(&mut self) -> Option<Vec<Parsed>> {
+    async fn next_group(&mut self) -> Option<Vec<Documents>> {
         let first = self.ends.batches.recv().await?;
-        let (mut bytes, mut records) = (first.json.len(), first.items.len());
+        let (mut bytes, mut records) = (first.json.len(), first.all.len());
         let mut group = vec![first];
         while bytes < GROUP_BYTES && records < GROUP_RECORDS {
             let Ok(next) = self.ends.batches.try_recv() else { break };
             bytes += next.json.len();
-            records += next.items.len();
+            records += next.all.len();
             group.push(next);
         }
         Some(group)

@@ -276,9 +276,9 @@ fn write(
 ) {
     let mut position = length;
     let mut lines = Vec::new();
-    while let Some(parsed) = ends.batches.blocking_recv() {
-        let outcomes = write_lines(&parsed, Some(position), &mut lines);
-        drop(parsed);
+    while let Some(documents) = ends.batches.blocking_recv() {
+        let outcomes = write_lines(&documents, Some(position), &mut lines);
+        drop(documents);
         position += lines.len() as u64;
         let result = part
             .write_all(&lines)

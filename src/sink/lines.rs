@@ -4,22 +4,24 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Lane, LaneEnds, LaneStart, Outcome, Sink, SinkError, join, spawn};
-use crate::model::{Body, Job, Parsed, message};
+use crate::model::{Documents, Job, message};
 
 /// Appends the line of every document of a batch to `out`, each ended by a line feed, and returns
 /// what is durable once all that was written: with positions if `at` says where the first of the
 /// lines will stand.
-pub(super) fn write_lines(parsed: &Parsed, at: Option<u64>, out: &mut Vec<u8>) -> Vec<Outcome> {
+pub(super) fn write_lines(
+    documents: &Documents,
+    at: Option<u64>,
+    out: &mut Vec<u8>,
+) -> Vec<Outcome> {
     let begin = out.len();
-    out.reserve(parsed.json.len() + parsed.items.len() * 128);
+    out.reserve(documents.json.len() + documents.all.len() * 128);
     let mut outcomes = Vec::new();
-    for item in &parsed.items {
-        if let Body::Document(document) = &item.body {
-            message::write_data(parsed, document, out);
-            out.push(b'\n');
-            let position = at.map(|at| at + (out.len() - begin) as u64);
-            join(&mut outcomes, Outcome::durable(item.place.ordinal, position));
-        }
+    for (ordinal, document) in &documents.all {
+        message::write_data(&documents.json, document, out);
+        out.push(b'\n');
+        let position = at.map(|at| at + (out.len() - begin) as u64);
+        join(&mut outcomes, Outcome::durable(*ordinal, position));
     }
     outcomes
 }
@@ -69,9 +71,9 @@ impl Sink for Lines {
 
 fn write_all(mut ends: LaneEnds, output: &Mutex<dyn Write + Send>) {
     let mut lines = Vec::new();
-    while let Some(parsed) = ends.batches.blocking_recv() {
-        let outcomes = write_lines(&parsed, None, &mut lines);
-        drop(parsed);
+    while let Some(documents) = ends.batches.blocking_recv() {
+        let outcomes = write_lines(&documents, None, &mut lines);
+        drop(documents);
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
         let written = output.write_all(&lines).and_then(|()| output.flush());
         drop(output);

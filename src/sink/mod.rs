@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::database::{OpenError, hints};
 use crate::model::message::Announcement;
 use crate::model::{
-    Checkpoint, Clock, Delivery, DumpName, Job, Limits, Ordinal, Parsed, Run, parted,
+    Checkpoint, Clock, Delivery, Documents, DumpName, Job, Limits, Ordinal, Run, parted,
 };
 
 pub use amqp::Amqp;
@@ -168,7 +168,7 @@ pub struct Lane {
     /// `holds` again; 0 means from the beginning.
     pub holds: Ordinal,
     /// Takes batches in order.
-    pub batches: mpsc::Sender<Parsed>,
+    pub batches: mpsc::Sender<Documents>,
     /// Gives what became of them; they must be taken while batches are being sent. An error is
     /// the lane's end. Dropping the receiver abandons the lane.
     pub outcomes: mpsc::Receiver<Result<Outcome, SinkError>>,
@@ -176,7 +176,7 @@ pub struct Lane {
 
 /// What a sink keeps of a lane.
 struct LaneEnds {
-    batches: mpsc::Receiver<Parsed>,
+    batches: mpsc::Receiver<Documents>,
     outcomes: mpsc::Sender<Result<Outcome, SinkError>>,
 }
 

@@ -1,5 +1,5 @@
 use super::{Lane, LaneEnds, LaneStart, Outcome, Sink, SinkError, join, spawn};
-use crate::model::{Body, Job, Parsed};
+use crate::model::Job;
 
 /// `null:`, which takes everything and keeps nothing.
 pub struct Null {
@@ -36,20 +36,13 @@ impl Sink for Null {
 }
 
 fn confirm_all(mut ends: LaneEnds) {
-    while let Some(parsed) = ends.batches.blocking_recv() {
-        if !ends.send(documents(&parsed)) {
+    while let Some(documents) = ends.batches.blocking_recv() {
+        let mut outcomes = Vec::new();
+        for (ordinal, _) in &documents.all {
+            join(&mut outcomes, Outcome::durable(*ordinal, None));
+        }
+        if !ends.send(outcomes) {
             return;
         }
     }
-}
-
-/// The documents of a batch as durable outcomes.
-fn documents(parsed: &Parsed) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for item in &parsed.items {
-        if let Body::Document(_) = item.body {
-            join(&mut outcomes, Outcome::durable(item.place.ordinal, None));
-        }
-    }
-    outcomes
 }

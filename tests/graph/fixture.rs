@@ -8,7 +8,7 @@ use discogs_extractor::graph::model::{Entity, Label};
 use discogs_extractor::graph::{Arrival, GraphError, Link, Noting, Refused, Stamp, prepare};
 use discogs_extractor::model::agreement::{Noter, Rules, SweepOwed};
 use discogs_extractor::model::message::write_data;
-use discogs_extractor::model::{DumpName, Kind, Ordinal, Parsed, Run, Timestamp};
+use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Timestamp};
 use discogs_extractor::record::{Parser, Split, Splitter};
 use neo4rs::{ConfigBuilder, Graph, Query};
 use tokio::sync::{Mutex, MutexGuard};
@@ -126,10 +126,10 @@ pub fn sample(folder: &Path, kind: Kind, version: &str) -> Vec<Arrival> {
     loop {
         match splitter.next(&xml, true).unwrap() {
             Split::Record(range) => {
-                let mut parsed = Parsed::default();
-                let document = parser.parse(kind, &xml[range], &mut parsed.json).unwrap();
+                let mut json = Vec::new();
+                let document = parser.parse(kind, &xml[range], &mut json).unwrap();
                 let mut message = Vec::new();
-                write_data(&parsed, &document, &mut message);
+                write_data(&json, &document, &mut message);
                 let hash = document.hash.to_string();
                 let entity = Entity::read(kind, &message, &hash, YEAR).unwrap();
                 let ordinal = Ordinal(arrivals.len() as u64 + 1);

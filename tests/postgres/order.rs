@@ -10,8 +10,8 @@ use discogs_extractor::database::postgres::{
 };
 use discogs_extractor::database::{Batch, Notes, Row, Which};
 use discogs_extractor::model::{
-    Body, Checkpoint, Delivery, Document, DumpName, Item, Kind, Limits, Ordinal, Parsed,
-    Place as RecordPlace, Run, Sha256, SystemClock, Timestamp, Version,
+    Checkpoint, Delivery, Document, Documents, DumpName, Kind, Limits, Ordinal, Run, Sha256,
+    SystemClock, Timestamp, Version,
 };
 use discogs_extractor::sink::{Lane, LaneStart, LeftOut, Opening, Sink, Sweep, Swept, Target};
 use proptest::prelude::*;
@@ -297,14 +297,14 @@ fn tables_of_an_earlier_release_get_their_order_without_a_rewrite() {
 
 /// Delivers artists of these ids, which are also their titles, from record 1 on.
 fn deliver(sink: &dyn Sink, version: &str, run: u64, ids: &[&str]) {
-    let mut parsed = Parsed::default();
-    for (ordinal, id) in (1..).zip(ids) {
-        let begin = parsed.json.len();
-        parsed.json.extend_from_slice(format!(r#"{{"t":"{id}"}}"#).as_bytes());
-        let json = begin..parsed.json.len();
+    let mut documents = Documents::default();
+    for (ordinal, id) in (1..).map(Ordinal).zip(ids) {
+        let begin = documents.json.len();
+        documents.json.extend_from_slice(format!(r#"{{"t":"{id}"}}"#).as_bytes());
+        let json = begin..documents.json.len();
         let document = Document { json, id: (*id).into(), hash: Sha256([0; 32]), id_member: None };
-        let place = RecordPlace::counted(Ordinal(ordinal), 100);
-        parsed.items.push(Item { place, body: Body::Document(document) });
+        documents.all.push((ordinal, document));
+        documents.ordinals.insert(ordinal..=ordinal);
     }
     let start = LaneStart {
         file: which(version, run).file,
@@ -314,7 +314,7 @@ fn deliver(sink: &dyn Sink, version: &str, run: u64, ids: &[&str]) {
         window: Limits { records: 100, bytes: 1 << 20 },
     };
     let Lane { batches, mut outcomes, .. } = sink.open(&start).unwrap();
-    batches.blocking_send(parsed).unwrap();
+    batches.blocking_send(documents).unwrap();
     drop(batches);
     while let Some(outcome) = outcomes.blocking_recv() {
         assert_eq!(outcome.unwrap().delivery, Delivery::Durable);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use discogs_extractor::model::{
-    Body, Delivery, DumpName, Job, Ordinal, Parsed, Ranges, Run, Sha256, Sweep, Swept, Version,
+    Delivery, Documents, DumpName, Job, Ordinal, Ranges, Run, Sha256, Sweep, Swept, Version,
 };
 use discogs_extractor::sink::{Lane, LaneStart, Outcome, Sink, SinkError};
 use rand::rngs::StdRng;
@@ -214,33 +214,36 @@ impl Memory {
         file: DumpName,
         run: Run,
         mut random: StdRng,
-        mut batches: mpsc::Receiver<Parsed>,
+        mut batches: mpsc::Receiver<Documents>,
         outcomes: &mpsc::Sender<Result<Outcome, SinkError>>,
     ) {
         let mut unsaid = VecDeque::new();
         while let Some(batch) = batches.blocking_recv() {
-            let mut items = batch.items.iter().peekable();
-            while items.peek().is_some() {
-                let step: Vec<_> = items.by_ref().take(random.random_range(1..4)).collect();
+            let Some(range) = batch.ordinals.iter().next() else { continue };
+            let (mut first, end) = range.into_inner();
+            let mut documents = batch.all.iter().peekable();
+            while first <= end {
                 let mut rows = Vec::new();
-                for item in &step {
-                    let Body::Document(document) = &item.body else { continue };
-                    let ordinal = item.place.ordinal;
+                let mut last = end;
+                for (ordinal, document) in documents.by_ref().take(random.random_range(1..4)) {
                     let json = &batch.json[document.json.clone()];
                     let refused = json.windows(7).any(|word| word == b"REFUSED");
                     let delivery = if refused {
                         Delivery::Refused { why: "no".to_owned(), document: json.to_vec() }
                     } else {
-                        rows.push((document.id.to_string(), ordinal, document.hash));
+                        rows.push((document.id.to_string(), *ordinal, document.hash));
                         Delivery::Durable
                     };
-                    let ordinals = ordinal..=ordinal;
+                    let ordinals = *ordinal..=*ordinal;
                     unsaid.push_back(Outcome { ordinals, delivery, position: None });
+                    last = *ordinal;
                 }
-                if let (Some(first), Some(last)) = (step.first(), step.last()) {
-                    let (first, last) = (first.place.ordinal, last.place.ordinal);
-                    self.step(Step::Written { file, run, first, last, rows });
+                // What comes after the last document is dealt with too.
+                if documents.peek().is_none() {
+                    last = end;
                 }
+                self.step(Step::Written { file, run, first, last, rows });
+                first = last.next();
                 while unsaid.len() > random.random_range(0..4) {
                     let next = random.random_range(0..unsaid.len().min(2));
                     let Some(outcome) = unsaid.remove(next) else { break };

@@ -205,7 +205,9 @@ fn a_locked_database_is_waited_for_and_said_once() {
     let other = fixture.connection();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut lane = sink.open(&beginning(artists(), 1)).unwrap();
-    lane.batches.blocking_send(batch(1, &[BAD, Some(("2", "a")), Some(("3", "b"))])).unwrap();
+    lane.batches
+        .blocking_send(batch(1, &[BAD, Some(("2", "a")), Some(("3", "b"))]).documents())
+        .unwrap();
     let waiting = next(&mut lane).unwrap().unwrap();
     assert_eq!(
         waiting.delivery,
@@ -224,7 +226,7 @@ fn a_lane_that_waits_can_be_abandoned_and_opened_again() {
     let other = fixture.connection();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut lane = sink.open(&beginning(artists(), 1)).unwrap();
-    lane.batches.blocking_send(batch(1, &[Some(("1", "old"))])).unwrap();
+    lane.batches.blocking_send(batch(1, &[Some(("1", "old"))]).documents()).unwrap();
     assert!(matches!(next(&mut lane).unwrap().unwrap().delivery, Delivery::Retry(_)));
     drop(lane);
     let lane = sink.open(&beginning(artists(), 2)).unwrap();
@@ -256,7 +258,7 @@ fn lanes_of_several_files_are_written_side_by_side() {
     for ordinal in 1..=20_u64 {
         let id = ordinal.to_string();
         for lane in [&mut first, &mut second] {
-            lane.batches.blocking_send(batch(ordinal, &[Some((&id, "t"))])).unwrap();
+            lane.batches.blocking_send(batch(ordinal, &[Some((&id, "t"))]).documents()).unwrap();
             assert_eq!(*next(lane).unwrap().unwrap().ordinals.end(), Ordinal(ordinal));
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Body, Document, Limits, Ordinal, Parsed};
+use crate::model::{Document, Documents, Limits, Ordinal};
 
 /// The documents of one file that the broker has not confirmed, and what is to be sent next. Pure:
 /// sockets and time are the lane's.
@@ -31,8 +31,8 @@ pub struct Flight {
 /// One document of a batch.
 #[derive(Clone, Debug)]
 pub struct Letter {
-    batch: Arc<Parsed>,
-    item: usize,
+    batch: Arc<Documents>,
+    index: usize,
     sent_before: bool,
 }
 
@@ -45,11 +45,9 @@ struct Narrowed {
 
 impl Letter {
     /// The batch and the document in it.
-    pub fn document(&self) -> Option<(&Parsed, &Document)> {
-        match &self.batch.items.get(self.item)?.body {
-            Body::Document(document) => Some((&self.batch, document)),
-            Body::Bad(_) => None,
-        }
+    pub fn document(&self) -> Option<(&Documents, &Document)> {
+        let (_, document) = self.batch.all.get(self.index)?;
+        Some((&self.batch, document))
     }
 
     /// Whether it was sent before.
@@ -82,14 +80,12 @@ impl Flight {
     }
 
     /// Takes a batch over.
-    pub fn add(&mut self, batch: Parsed) {
+    pub fn add(&mut self, batch: Documents) {
         let batch = Arc::new(batch);
-        for (item, found) in batch.items.iter().enumerate() {
-            if let Body::Document(_) = found.body {
-                let letter = Letter { batch: Arc::clone(&batch), item, sent_before: false };
-                self.letters.insert(found.place.ordinal, letter);
-                self.to_send.insert(found.place.ordinal);
-            }
+        for (index, (ordinal, _)) in batch.all.iter().enumerate() {
+            let letter = Letter { batch: Arc::clone(&batch), index, sent_before: false };
+            self.letters.insert(*ordinal, letter);
+            self.to_send.insert(*ordinal);
         }
     }
 
@@ -203,21 +199,15 @@ impl Flight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Item, Place, Sha256};
+    use crate::model::Sha256;
     use proptest::prelude::*;
 
     fn flight(ordinals: std::ops::RangeInclusive<u64>) -> Flight {
-        let items = ordinals.map(|n| Item {
-            place: Place::counted(Ordinal(n), 1),
-            body: Body::Document(Document {
-                json: 0..10,
-                id: "1".into(),
-                hash: Sha256([0; 32]),
-                id_member: None,
-            }),
-        });
+        let hash = Sha256([0; 32]);
+        let document = Document { json: 0..10, id: "1".into(), hash, id_member: None };
+        let all = ordinals.map(|n| (Ordinal(n), document.clone())).collect();
         let mut flight = Flight::new(Limits { records: 250, bytes: 1_000 });
-        flight.add(Parsed { json: vec![b' '; 10], items: items.collect() });
+        flight.add(Documents { json: vec![b' '; 10], all, ..Documents::default() });
         flight
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::flight::{Flight, Letter};
 use super::post;
 use crate::amqp::{Declared, Link, Standing, Topology, words};
-use crate::model::{Clock, Delivery, DumpName, Ordinal, Parsed, WaitsFor};
+use crate::model::{Clock, Delivery, Documents, DumpName, Ordinal, WaitsFor};
 use crate::sink::{LaneEnds, LaneStart, Outcome, SinkError, join};
 
 /// Pauses before what came back is tried again, and before a channel is opened again, double from
@@ -85,7 +85,7 @@ impl Lane {
         }
     }
 
-    pub(super) fn take(&mut self, batch: Option<Parsed>) {
+    pub(super) fn take(&mut self, batch: Option<Documents>) {
         match batch {
             Some(batch) => self.flight.add(batch),
             None => self.ended = true,

@@ -48,7 +48,7 @@ impl Envelope {
     ) -> Option<(Range<usize>, BasicProperties)> {
         let (batch, document) = letter.document()?;
         let start = out.len();
-        write_data(batch, document, out);
+        write_data(&batch.json, document, out);
         let mut headers = self.headers.clone();
         headers.insert(ORDINAL.into(), number(ordinal.0));
         let id = message_id(self.file.version, self.file.kind, ordinal, &document.hash);
