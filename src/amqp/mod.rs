@@ -3,11 +3,13 @@
 
 mod broker;
 mod checkup;
+mod header;
 mod link;
 mod management;
 mod topology;
 
 pub use broker::{Broker, BrokerError};
 pub use checkup::{Expected, checkup};
+pub use header::{header, table};
 pub use link::{Link, Standing};
 pub use topology::{Declared, Topology, TopologyError, Waiting, words};

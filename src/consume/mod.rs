@@ -4,7 +4,6 @@ pub mod cancel;
 pub mod ledger;
 mod line;
 mod member;
-pub mod message;
 mod outage;
 mod replay;
 mod round;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::message::{ExtractionComplete, FileComplete, Message, Proof, Record};
 use crate::database::{Batch, Database, Row, Trouble, VersionEnd};
 use crate::model::agreement::{Announced, Event};
+use crate::model::message::{ExtractionComplete, FileComplete, Message, Proof, Record};
 use crate::model::{Kind, Ranges, Run, Version};
 
 /// How long the database may take for anything before it counts as away.

@@ -9,16 +9,16 @@ use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
 };
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Connection, Consumer, Error};
+use lapin::{BasicProperties, Channel, Connection, Consumer, Error};
 use metrics::{counter, histogram};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::member::{LOOK, Member, Next};
-use super::message::{self, Message};
 use super::round::{Handled, Item, Round};
-use crate::amqp::{Waiting, words};
+use crate::amqp::{Waiting, header, words};
 use crate::database::Trouble;
+use crate::model::message::{Message, Value, read};
 use crate::model::metric;
 
 /// Bytes of one transaction: releases are small, but a few are not.
@@ -41,6 +41,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long what was read may take to be written after a stop; inside Docker's 10 s.
 const DRAIN: Duration = Duration::from_secs(6);
+
+/// Where a quorum queue says how often it has delivered a message before.
+const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// From so many earlier deliveries on a message is worth a warning: at 20 it is a dead letter.
 const MANY_DELIVERIES: u64 = 15;
@@ -206,7 +209,7 @@ impl<'a> Session<'a> {
     }
 
     fn gather(&mut self, delivery: &lapin::message::Delivery) {
-        let deliveries = message::delivery_count(&delivery.properties);
+        let deliveries = delivery_count(&delivery.properties);
         let kind = self.member.kind;
         if deliveries >= MANY_DELIVERIES {
             counter!(metric::MANY_DELIVERIES, "type" => kind.name()).increment(1);
@@ -214,7 +217,7 @@ impl<'a> Session<'a> {
             tracing::warn!(r#type = %kind, deliveries, id, "a message comes again and again");
         }
         self.troubled.0 |= deliveries >= TROUBLED;
-        let message = message::read(&delivery.properties, &delivery.data);
+        let message = read(|name| header(&delivery.properties, name), &delivery.data);
         self.bytes += delivery.data.len();
         self.quiet = 0;
         let source = match &message {
@@ -391,5 +394,13 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T,
     match timeout(OPEN, answer).await {
         Ok(answer) => answer.map_err(|error| Ended::Lost(words(&error))),
         Err(_) => Err(Ended::Lost("the broker does not answer".into())),
+    }
+}
+
+/// How often the broker has delivered a message before.
+fn delivery_count(properties: &BasicProperties) -> u64 {
+    match header(properties, DELIVERY_COUNT) {
+        Some(Value::Number(number)) => u64::try_from(number).unwrap_or(0),
+        Some(Value::Text(_)) | None => 0,
     }
 }

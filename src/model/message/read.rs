@@ -4,21 +4,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use lapin::BasicProperties;
-use lapin::types::AMQPValue;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::Digest;
 
+use super::header::{BAD_RECORDS, Headers, LAST_ORDINAL, ORDINAL, Value};
 use crate::model::{DumpName, Ordinal, Run, Sha256, Version};
-
-const VERSION: &str = "x-version";
-const RUN: &str = "x-run";
-const ORDINAL: &str = "x-ordinal";
-const LAST_ORDINAL: &str = "x-last-ordinal";
-const BAD_RECORDS: &str = "x-bad-records";
-const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// A message as it is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,14 +82,14 @@ pub struct ExtractionComplete {
     pub record_counts: Option<String>,
 }
 
-/// Reads a message.
-pub fn read(properties: &BasicProperties, body: &[u8]) -> Message {
+/// Reads a message; `header` says what stands under a name beside its body.
+pub fn read(header: impl Fn(&str) -> Option<Value>, body: &[u8]) -> Message {
     let Ok(text) = std::str::from_utf8(body) else { return poison("it is not UTF-8") };
     let members = match serde_json::from_str::<Members<'_>>(text) {
         Ok(Members(members)) => members,
         Err(error) => return poison(format!("it is no JSON object: {error}")),
     };
-    let headers = Headers(properties);
+    let headers = Headers(header);
     match string(&members, "type").as_deref() {
         Some("file_complete") => match headers.run() {
             Ok(_) => Message::FileComplete(file_complete(&headers, &members)),
@@ -118,16 +110,14 @@ pub fn read(properties: &BasicProperties, body: &[u8]) -> Message {
     }
 }
 
-/// How often the broker has delivered a message before.
-pub fn delivery_count(properties: &BasicProperties) -> u64 {
-    Headers(properties).number(DELIVERY_COUNT).unwrap_or(0)
-}
-
 fn poison(why: impl Into<String>) -> Message {
     Message::Poison(why.into())
 }
 
-fn file_complete(headers: &Headers<'_>, members: &[Member<'_>]) -> FileComplete {
+fn file_complete<F: Fn(&str) -> Option<Value>>(
+    headers: &Headers<F>,
+    members: &[Member<'_>],
+) -> FileComplete {
     let file = string(members, "file").and_then(|name| name.parse::<DumpName>().ok());
     let proof = || {
         Some(Proof {
@@ -145,7 +135,10 @@ fn file_complete(headers: &Headers<'_>, members: &[Member<'_>]) -> FileComplete 
     }
 }
 
-fn record(headers: &Headers<'_>, members: &[Member<'_>]) -> Result<Record, String> {
+fn record<F: Fn(&str) -> Option<Value>>(
+    headers: &Headers<F>,
+    members: &[Member<'_>],
+) -> Result<Record, String> {
     let id = match raw(members, "id") {
         None => return Err("it has no id".into()),
         Some(raw) => serde_json::from_str::<String>(raw).map_err(|_| "its id is no string")?,
@@ -274,55 +267,6 @@ impl<'de> Deserialize<'de> for Members<'de> {
         }
 
         from.deserialize_map(Each)
-    }
-}
-
-struct Headers<'a>(&'a BasicProperties);
-
-impl Headers<'_> {
-    fn get(&self, name: &str) -> Option<&AMQPValue> {
-        self.0.headers().as_ref()?.inner().get(name)
-    }
-
-    fn number(&self, name: &str) -> Option<u64> {
-        match self.get(name)? {
-            AMQPValue::ShortShortInt(number) => u64::try_from(*number).ok(),
-            AMQPValue::ShortShortUInt(number) => Some((*number).into()),
-            AMQPValue::ShortInt(number) => u64::try_from(*number).ok(),
-            AMQPValue::ShortUInt(number) => Some((*number).into()),
-            AMQPValue::LongInt(number) => u64::try_from(*number).ok(),
-            AMQPValue::LongUInt(number) => Some((*number).into()),
-            AMQPValue::LongLongInt(number) => u64::try_from(*number).ok(),
-            _ => None,
-        }
-    }
-
-    /// The run, if there is one. A number that can be none would win over every run to come.
-    fn run(&self) -> Result<Option<Run>, String> {
-        let is_number = matches!(
-            self.get(RUN),
-            Some(
-                AMQPValue::ShortShortInt(_)
-                    | AMQPValue::ShortShortUInt(_)
-                    | AMQPValue::ShortInt(_)
-                    | AMQPValue::ShortUInt(_)
-                    | AMQPValue::LongInt(_)
-                    | AMQPValue::LongUInt(_)
-                    | AMQPValue::LongLongInt(_)
-            )
-        );
-        match self.number(RUN).and_then(Run::checked) {
-            None if is_number => Err(format!("its {RUN} is no run: that is 0 to 2^62")),
-            run => Ok(run),
-        }
-    }
-
-    fn version(&self) -> Option<Version> {
-        match self.get(VERSION)? {
-            AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?.parse().ok(),
-            AMQPValue::ShortString(text) => text.as_str().parse().ok(),
-            _ => None,
-        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! What goes over the wire: one JSON object a message. Its order of keys is part of the contract
-//! with consumers that are older than this program.
+//! What is told beside the records. The order of keys is part of the contract with consumers that are
+//! older than this program.
 
 use serde::Serialize;
 
-use super::{Document, DumpName, Kind, Ordinal, Run, Sha256, Timestamp, Version};
+use super::header::{BAD_RECORDS, LAST_ORDINAL, Value, headers};
+use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 
 /// What is told to whoever reads from the sink, beside the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +99,17 @@ impl Announcement {
         }
     }
 
+    /// What stands beside the body.
+    pub fn headers(&self) -> Vec<(&'static str, Value)> {
+        match self {
+            Announcement::FileComplete { file, run, last, bad_records, .. } => {
+                let numbers = [(LAST_ORDINAL, last.0), (BAD_RECORDS, *bad_records)];
+                headers(file.version, Some(*run), &numbers)
+            }
+            Announcement::ExtractionComplete { version, .. } => headers(*version, None, &[]),
+        }
+    }
+
     /// The message's id, the same at every repeat: `{version}-{type}-{what}-{run or time}`.
     pub fn message_id(&self, kind: Kind) -> String {
         let (version, name) = (self.version(), self.name());
@@ -139,79 +151,9 @@ struct RecordCounts {
     releases: u64,
 }
 
-/// Appends the data message of one document, which lies in `json`, to `out`:
-/// `{"type":"data","id":"…","sha256":"…", the record's other keys}`.
-pub fn write_data(json: &[u8], document: &Document, out: &mut Vec<u8>) {
-    out.reserve(document.json.len() + 128);
-    out.extend_from_slice(br#"{"type":"data","id":"#);
-    write_id(json, document, out);
-    out.extend_from_slice(br#","sha256":""#);
-    out.extend_from_slice(&document.hash.hex());
-    out.push(b'"');
-    let inner = document.json.start + 1..document.json.end - 1;
-    let (before, after) = match &document.id_member {
-        Some(id) => (&json[inner.start..id.start], &json[id.end..inner.end]),
-        None => (&json[inner], &json[..0]),
-    };
-    let before = before.strip_suffix(b",").unwrap_or(before);
-    let after = after.strip_prefix(b",").unwrap_or(after);
-    for part in [before, after] {
-        if !part.is_empty() {
-            out.push(b',');
-            out.extend_from_slice(part);
-        }
-    }
-    out.push(b'}');
-}
-
-/// The id as a JSON string. A record whose id is a child or a stripped attribute has it ready.
-fn write_id(json: &[u8], document: &Document, out: &mut Vec<u8>) {
-    const KEY: &[u8] = br#""id":"#;
-    let value = document.id_member.as_ref().map(|id| &json[id.start + KEY.len()..id.end]);
-    match value {
-        Some(string) if string.starts_with(b"\"") => out.extend_from_slice(string),
-        Some(_) | None => {
-            let string = serde_json::Value::from(&*document.id).to_string();
-            out.extend_from_slice(string.as_bytes());
-        }
-    }
-}
-
-/// The id of a data message, the same at every repeat:
-/// `{version}-{type}-{ordinal}-{first 8 of sha256}`.
-pub fn message_id(version: Version, kind: Kind, ordinal: Ordinal, hash: &Sha256) -> String {
-    let hex = hash.hex();
-    let short = std::str::from_utf8(&hex[..8]).unwrap_or_default();
-    format!("{version}-{kind}-{ordinal}-{short}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Sha256;
-
-    fn message(json: &str, id: &str, id_member: Option<std::ops::Range<usize>>) -> String {
-        let document =
-            Document { json: 0..json.len(), id: id.into(), hash: Sha256([0xab; 32]), id_member };
-        let mut out = Vec::new();
-        write_data(json.as_bytes(), &document, &mut out);
-        String::from_utf8(out).unwrap().replace(&"ab".repeat(32), "H")
-    }
-
-    #[test]
-    fn the_id_appears_once_wherever_it_stood() {
-        let rows = [
-            (r#"{"a":"1","id":"7","z":null}"#, Some(9..17), r#","a":"1","z":null}"#),
-            (r#"{"id":"7","z":null}"#, Some(1..9), r#","z":null}"#),
-            (r#"{"a":"1","id":"7"}"#, Some(9..17), r#","a":"1"}"#),
-            (r#"{"id":"7"}"#, Some(1..9), "}"),
-            (r#"{"@id":"7"}"#, None, r#","@id":"7"}"#),
-        ];
-        for (json, id_member, rest) in rows {
-            let expected = format!(r#"{{"type":"data","id":"7","sha256":"H"{rest}"#);
-            assert_eq!(message(json, "7", id_member), expected, "{json}");
-        }
-    }
 
     #[test]
     fn announcements_are_the_contracts_to_the_byte() {
@@ -234,13 +176,5 @@ mod tests {
             r#"{"type":"extraction_complete","version":"20260101","timestamp":"2026-01-02T03:04:05.006Z","started_at":"2026-01-02T03:04:05.000Z","record_counts":{"artists":1,"labels":2,"masters":3,"releases":4}}"#
         );
         assert_eq!(all.kinds(), Kind::ALL);
-    }
-
-    #[test]
-    fn an_id_that_is_no_string_in_the_record_is_quoted() {
-        let sent = message(r#"{"id":null}"#, "unknown", Some(1..10));
-        assert_eq!(sent, r#"{"type":"data","id":"unknown","sha256":"H"}"#);
-        let sent = message(r#"{"@id":"a\"b"}"#, "a\"b", None);
-        assert_eq!(sent, r#"{"type":"data","id":"a\"b","sha256":"H","@id":"a\"b"}"#);
     }
 }
