@@ -74,6 +74,11 @@ pub trait Database: Send + Sync {
         500
     }
 
+    /// What people call it.
+    fn noun(&self) -> &'static str {
+        "database"
+    }
+
     /// What a sweep removes.
     fn removes(&self) -> &'static str {
         "rows"

@@ -18,6 +18,7 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(10);
 
 /// What all who wait for one database know of it.
 pub struct Outage {
+    noun: &'static str,
     location: String,
     now: Mutex<Now>,
 }
@@ -33,9 +34,15 @@ struct Now {
 }
 
 impl Outage {
-    /// Of a database that a person calls this.
-    pub fn of(location: impl Into<String>) -> Arc<Outage> {
-        Arc::new(Outage { location: location.into(), now: Mutex::default() })
+    /// Of a `database`, or a `graph`, at a place as a person names it.
+    pub fn of(noun: &'static str, location: impl Into<String>) -> Arc<Outage> {
+        Arc::new(Outage { noun, location: location.into(), now: Mutex::default() })
+    }
+
+    /// The place, under the name that it has in the log.
+    fn places(&self) -> (Option<&str>, Option<&str>) {
+        let place = Some(&*self.location);
+        if self.noun == "graph" { (None, place) } else { (place, None) }
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
@@ -46,22 +53,24 @@ impl Outage {
         let mut now = self.now();
         now.since.get_or_insert_with(Instant::now);
         now.waiting += usize::from(is_first);
-        let (database, hint) = (&self.location, hint.as_deref());
+        let ((database, graph), hint, noun) = (self.places(), hint.as_deref(), self.noun);
         match passes {
             Passes::Away | Passes::Never if !std::mem::replace(&mut now.away, true) => {
                 tracing::warn!(
                     database,
+                    graph,
                     why,
                     hint,
-                    "the database is away, trying until it is back"
+                    "the {noun} is away, trying until it is back"
                 );
             }
             Passes::Refusing if !std::mem::replace(&mut now.refusing, true) => {
                 tracing::warn!(
                     database,
+                    graph,
                     why,
                     hint,
-                    "the database refuses, trying until it does not"
+                    "the {noun} refuses, trying until it does not"
                 );
             }
             Passes::Locked if !std::mem::replace(&mut now.locked, true) => {
@@ -81,8 +90,9 @@ impl Outage {
         let Some(since) = ended.since.filter(|_| is_well) else { return };
         if ended.away || ended.refusing {
             metrics::counter!(metric::RECONNECTS).increment(1);
-            let (database, seconds) = (&self.location, since.elapsed().as_secs());
-            tracing::info!(database, seconds, "the database is back");
+            let ((database, graph), noun) = (self.places(), self.noun);
+            let seconds = since.elapsed().as_secs();
+            tracing::info!(database, graph, seconds, "the {noun} is back");
         } else {
             tracing::info!("the sink takes records again");
         }

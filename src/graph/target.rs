@@ -19,6 +19,9 @@ use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept};
 /// go faster (of releases 2,000 at 1,240 a second, 500 at 900).
 const BATCH: usize = 2_000;
 
+/// What people call it.
+const NOUN: &str = "graph";
+
 /// A graph on a server.
 pub struct Graph {
     address: Address,
@@ -49,7 +52,7 @@ impl Graph {
             link.map_err(|why| fatal(why, "the certificates must be readable"))
         };
         let links = [link()?, link()?, link()?, link()?];
-        let mut patience = Patience::with(&Outage::of(location.clone()));
+        let mut patience = Patience::with(&Outage::of(NOUN, location.clone()));
         let job = loop {
             let ready = async {
                 prepare(&links[0]).await?;
@@ -168,6 +171,10 @@ impl Database for Graph {
 
     fn batch(&self) -> usize {
         BATCH
+    }
+
+    fn noun(&self) -> &'static str {
+        NOUN
     }
 
     fn removes(&self) -> &'static str {

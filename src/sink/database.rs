@@ -44,7 +44,7 @@ pub struct Filled {
 impl Filled {
     /// A sink over an open database, whose tasks live in `runtime`, until `stop`.
     pub fn new(database: Arc<dyn Database>, runtime: Handle, stop: CancellationToken) -> Filled {
-        let outage = Outage::of(database.location());
+        let outage = Outage::of(database.noun(), database.location());
         let (lane, lanes) = mpsc::channel();
         let (lane, lanes) = (Some(lane), Mutex::new(lanes));
         Filled { database, runtime, stop, outage, left_out: Arc::default(), lane, lanes }

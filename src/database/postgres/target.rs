@@ -68,7 +68,7 @@ impl Postgres {
         stop: CancellationToken,
     ) -> Result<Postgres, OpenError> {
         server.check().map_err(|error| OpenError::of(&error))?;
-        let mut patience = Patience::with(&Outage::of(server.to_string()));
+        let mut patience = Patience::with(&Outage::of("database", server.to_string()));
         let identity = loop {
             match prepared(server, &*clock).await {
                 Ok(identity) => break identity,
