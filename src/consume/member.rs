@@ -13,7 +13,7 @@ use super::cancel::{Act, Event, State, next};
 use super::round::in_time;
 use super::shared::Shared;
 use super::{Said, TypeNow};
-use crate::database::Trouble;
+use crate::database::Obstacle;
 use crate::model::agreement::{Completion, Due, Event as Told, Note, Sweep};
 use crate::model::{DumpName, Kind, Ordinal, Run, Version, metric};
 
@@ -73,7 +73,7 @@ impl Member {
     }
 
     /// Whether the database can be written to.
-    pub async fn reach(&self) -> Result<(), Trouble> {
+    pub async fn reach(&self) -> Result<(), Obstacle> {
         in_time(self.shared.database.answers()).await
     }
 
@@ -87,7 +87,7 @@ impl Member {
     ///
     /// # Errors
     /// If the database cannot be used now.
-    pub async fn look(&mut self) -> Result<Next, Trouble> {
+    pub async fn look(&mut self) -> Result<Next, Obstacle> {
         self.fetch().await?;
         for note in self.agreed.notes.clone() {
             if note.completed_at.is_none() && note.missing() == Some(0) {
@@ -110,7 +110,7 @@ impl Member {
     }
 
     /// Counts what is written of the run that is being read, until its end is announced.
-    async fn follow(&mut self) -> Result<(), Trouble> {
+    async fn follow(&mut self) -> Result<(), Obstacle> {
         let announced = |(version, run): &(Version, Run)| {
             self.agreed.notes.iter().any(|note| {
                 note.announced.version == Some(*version)
@@ -129,12 +129,12 @@ impl Member {
         Ok(())
     }
 
-    async fn fetch(&mut self) -> Result<(), Trouble> {
+    async fn fetch(&mut self) -> Result<(), Obstacle> {
         self.agreed = in_time(self.shared.database.notes(self.kind)).await?;
         Ok(())
     }
 
-    async fn complete(&mut self, note: Note) -> Result<(), Trouble> {
+    async fn complete(&mut self, note: Note) -> Result<(), Obstacle> {
         let complete = Told::Complete(note.announced);
         let (_, is_new) = in_time(self.shared.database.agree(self.kind, complete)).await?;
         if is_new {
@@ -209,7 +209,7 @@ impl Member {
     ///
     /// # Errors
     /// If the database cannot be used now.
-    pub async fn complete_without_proof(&mut self) -> Result<(), Trouble> {
+    pub async fn complete_without_proof(&mut self) -> Result<(), Obstacle> {
         match self.silent() {
             Some(note) => self.complete(note).await,
             None => Ok(()),

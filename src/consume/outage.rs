@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::database::Trouble;
+use crate::database::Obstacle;
 
 /// What all types know of the database.
 pub struct Outage {
@@ -18,7 +18,7 @@ impl Default for Outage {
 
 impl Outage {
     /// The database cannot be used.
-    pub fn begins(&self, why: &Trouble) {
+    pub fn begins(&self, why: &Obstacle) {
         self.since.send_if_modified(|since| {
             if since.is_some() {
                 return false;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::database::{Batch, Database, Row, Trouble, VersionEnd};
+use crate::database::{Batch, Database, Obstacle, Row, VersionEnd};
 use crate::model::agreement::{Announced, Event};
 use crate::model::message::{ExtractionComplete, FileComplete, Message, Proof, Record};
 use crate::model::{Kind, Ranges, Run, Version};
@@ -81,7 +81,7 @@ impl Round {
     ///
     /// # Errors
     /// If the database cannot be used now.
-    pub async fn handle(&self, database: &dyn Database) -> Result<Handled, Trouble> {
+    pub async fn handle(&self, database: &dyn Database) -> Result<Handled, Obstacle> {
         let mut poison = self.poison.clone();
         let mut records = 0;
         for Part { batch, tags } in &self.parts {
@@ -140,7 +140,7 @@ fn version_end(end: &ExtractionComplete) -> Option<VersionEnd> {
 ///
 /// # Errors
 /// If it cannot be used now.
-pub async fn in_time<T>(answer: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-    let late = || Trouble::away(format!("no answer within {} s", PATIENCE.as_secs()));
+pub async fn in_time<T>(answer: impl Future<Output = Result<T, Obstacle>>) -> Result<T, Obstacle> {
+    let late = || Obstacle::away(format!("no answer within {} s", PATIENCE.as_secs()));
     timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(late()))
 }

@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::member::{LOOK, Member, Next};
 use super::round::{Handled, Item, Round};
 use crate::amqp::{Waiting, header, words};
-use crate::database::Trouble;
+use crate::database::Obstacle;
 use crate::model::message::{Message, Value, read};
 use crate::model::metric;
 
@@ -71,7 +71,7 @@ pub enum Ended {
 }
 
 /// A task of its own: while it waits for the database, so may a look.
-type Handling = AbortOnDropHandle<(Round, Result<Handled, Trouble>)>;
+type Handling = AbortOnDropHandle<(Round, Result<Handled, Obstacle>)>;
 
 /// One channel and what came over it.
 pub struct Session<'a> {
@@ -301,7 +301,7 @@ impl<'a> Session<'a> {
     }
 
     /// The database said no: wait, then stop consuming, then give everything back.
-    async fn failed(&mut self, round: Round, away: &Trouble) -> Result<(), Ended> {
+    async fn failed(&mut self, round: Round, away: &Obstacle) -> Result<(), Ended> {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= GRACE {
             self.outage(away).await?;
@@ -313,7 +313,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn outage(&mut self, away: &Trouble) -> Result<(), Ended> {
+    async fn outage(&mut self, away: &Obstacle) -> Result<(), Ended> {
         self.member.shared.outage.begins(away);
         self.cancel(Ended::Outage).await
     }

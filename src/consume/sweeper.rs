@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::round::in_time;
 use super::shared::Shared;
-use crate::database::{After, Database, SweepLimits, Trouble};
+use crate::database::{After, Database, Obstacle, SweepLimits};
 use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
 use crate::model::{Clock, Swept};
 
@@ -75,7 +75,7 @@ async fn sweep(
     me: &str,
     announced: Announced,
     limits: SweepLimits,
-) -> Result<Swept, Trouble> {
+) -> Result<Swept, Obstacle> {
     let Shared { database, clock, stop, .. } = shared;
     if !claim(&**database, &**clock, me, announced).await? {
         return Ok(Swept::Stopped);
@@ -117,7 +117,7 @@ async fn claim(
     clock: &dyn Clock,
     me: &str,
     announced: Announced,
-) -> Result<bool, Trouble> {
+) -> Result<bool, Obstacle> {
     let claim = Claim { by: me.to_owned(), until: clock.now().after(CLAIM) };
     let event = Event::Sweeps(announced, claim);
     let (completion, _) = in_time(database.agree(announced.kind, event)).await?;

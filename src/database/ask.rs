@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Batch, Trouble, Written};
+use super::{Batch, Obstacle, Written};
 use crate::model::agreement::{Announced, Completion, Event};
 use crate::model::{DumpName, Job, Kind, Ranges, Run, Sweep, Swept, Version};
 
 /// What a database answers; it may take as long as the database takes.
-pub type Answer<'a, T> = BoxFuture<'a, Result<T, Trouble>>;
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Obstacle>>;
 
 /// Is told how many rows a step of a sweep looked at or removed, 0 while it waits, and says whether
 /// to go on.

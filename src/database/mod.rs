@@ -4,17 +4,17 @@
 mod ask;
 mod batch;
 pub mod hints;
+mod obstacle;
 mod order;
 mod outage;
 pub mod postgres;
 pub mod schema;
 pub mod sqlite;
 pub mod sweep;
-mod trouble;
 mod year;
 
 pub use ask::{After, Answer, Database, GoOn, Need, SweepLimits, VersionEnd};
 pub use batch::{Batch, Notes, Refused, Row, Written};
+pub use obstacle::{Obstacle, OpenError, Passes};
 pub use order::{LeftOut, Which};
 pub use outage::{Outage, Patience};
-pub use trouble::{OpenError, Passes, Trouble};

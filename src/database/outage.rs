@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Passes, Trouble};
+use super::{Obstacle, Passes};
 use crate::model::metric;
 
 /// Pauses between tries double from the first to the longest.
@@ -49,7 +49,7 @@ impl Outage {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begins(&self, Trouble { why, hint, passes }: &Trouble, is_first: bool) {
+    fn begins(&self, Obstacle { why, hint, passes }: &Obstacle, is_first: bool) {
         let mut now = self.now();
         now.since.get_or_insert_with(Instant::now);
         now.waiting += usize::from(is_first);
@@ -113,9 +113,9 @@ impl Patience {
     }
 
     /// Says what is the matter, if nobody has, and rests before the next try.
-    pub async fn wait(&mut self, trouble: &Trouble) {
-        self.outage.begins(trouble, !std::mem::replace(&mut self.waiting, true));
-        if trouble.passes == Passes::Locked {
+    pub async fn wait(&mut self, obstacle: &Obstacle) {
+        self.outage.begins(obstacle, !std::mem::replace(&mut self.waiting, true));
+        if obstacle.passes == Passes::Locked {
             return sleep(LOCKED_PAUSE).await;
         }
         let pause = self.pause;

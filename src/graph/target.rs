@@ -9,7 +9,7 @@ use super::model::Entity;
 use super::notes::{self, agree, is_last_swept};
 use super::{Arrival, Noting, Stamp, job, prepare, settle, sweep, write};
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, OpenError, Outage, Passes, Patience, Row, Trouble,
+    After, Answer, Batch, Database, GoOn, Obstacle, OpenError, Outage, Passes, Patience, Row,
     VersionEnd, Written,
 };
 use crate::model::agreement::{Completion, Event, Noter, Rules, SweepOwed};
@@ -60,7 +60,9 @@ impl Graph {
             };
             match ready.await {
                 Ok(job) => break job,
-                Err(error) if error.fault == Fault::Passing => patience.wait(&trouble(error)).await,
+                Err(error) if error.fault == Fault::Passing => {
+                    patience.wait(&obstacle(error)).await
+                }
                 Err(error) => {
                     let hint = "user and password must be right, and the user must be allowed to \
                                 make constraints and to write";
@@ -80,12 +82,12 @@ impl Graph {
         &self.links[kind as usize]
     }
 
-    fn noter(&self) -> Result<&Noter, Trouble> {
-        let nobody = || Trouble::lasting("it was opened by somebody who notes nothing");
+    fn noter(&self) -> Result<&Noter, Obstacle> {
+        let nobody = || Obstacle::lasting("it was opened by somebody who notes nothing");
         self.noter.as_ref().ok_or_else(nobody)
     }
 
-    async fn write_batch(&self, batch: &Batch) -> Result<Written, Trouble> {
+    async fn write_batch(&self, batch: &Batch) -> Result<Written, Obstacle> {
         let now = self.clock.now();
         let (mut arrivals, mut indices, mut written) = (Vec::new(), Vec::new(), Written::default());
         for (index, row) in batch.rows.iter().enumerate() {
@@ -101,10 +103,10 @@ impl Graph {
         }
         let (link, noter) = (self.link(batch.kind), self.noter.as_ref());
         let noting = Noting { kind: batch.kind, noter, now };
-        let refused = write(link, &noting, &arrivals).await.map_err(trouble)?;
+        let refused = write(link, &noting, &arrivals).await.map_err(obstacle)?;
         if let (None, Some((file, run))) = (noter, batch.of()) {
             // What was refused, or bad to begin with, is dealt with too.
-            note_delivered(link, file, run, &batch.ordinals).await.map_err(trouble)?;
+            note_delivered(link, file, run, &batch.ordinals).await.map_err(obstacle)?;
         }
         written.refused.extend(refused.into_iter().map(|(at, why)| (indices[at], why)));
         Ok(written)
@@ -152,12 +154,12 @@ fn arrival(batch: &Batch, row: &Row, this_year: i64) -> Result<Arrival, String> 
     entity.map(|entity| Arrival { stamp, entity }).map_err(|unfit| unfit.to_string())
 }
 
-fn trouble(error: GraphError) -> Trouble {
+fn obstacle(error: GraphError) -> Obstacle {
     let passes = match error.fault {
         Fault::Passing => Passes::Away,
         Fault::Record | Fault::Database => Passes::Never,
     };
-    Trouble { why: error.words, hint: None, passes }
+    Obstacle { why: error.words, hint: None, passes }
 }
 
 impl Database for Graph {
@@ -186,31 +188,31 @@ impl Database for Graph {
     }
 
     fn held(&self, file: DumpName, run: Run) -> Answer<'_, Ranges> {
-        Box::pin(async move { delivered(self.link(file.kind), file, run).await.map_err(trouble) })
+        Box::pin(async move { delivered(self.link(file.kind), file, run).await.map_err(obstacle) })
     }
 
     fn last_run(&self, file: DumpName) -> Answer<'_, Option<Run>> {
-        Box::pin(async move { last_run(self.link(file.kind), file).await.map_err(trouble) })
+        Box::pin(async move { last_run(self.link(file.kind), file).await.map_err(obstacle) })
     }
 
     fn sweep(&self, after: After, go_on: GoOn) -> Answer<'_, Swept> {
-        Box::pin(async move { self.swept(after, &mut |rows| go_on(rows)).await.map_err(trouble) })
+        Box::pin(async move { self.swept(after, &mut |rows| go_on(rows)).await.map_err(obstacle) })
     }
 
     fn answers(&self) -> Answer<'_, ()> {
-        Box::pin(async { self.link(Kind::Artists).ask().await.map_err(trouble) })
+        Box::pin(async { self.link(Kind::Artists).ask().await.map_err(obstacle) })
     }
 
     fn notes(&self, kind: Kind) -> Answer<'_, Completion> {
         Box::pin(async move {
-            notes::notes(self.link(kind), self.noter()?, kind).await.map_err(trouble)
+            notes::notes(self.link(kind), self.noter()?, kind).await.map_err(obstacle)
         })
     }
 
     fn agree(&self, kind: Kind, event: Event) -> Answer<'_, (Completion, bool)> {
         let now = self.clock.now();
         Box::pin(async move {
-            agree(self.link(kind), self.noter()?, kind, &event, now).await.map_err(trouble)
+            agree(self.link(kind), self.noter()?, kind, &event, now).await.map_err(obstacle)
         })
     }
 
@@ -218,7 +220,7 @@ impl Database for Graph {
         let now = self.clock.now();
         Box::pin(async move {
             let link = self.link(kind);
-            notes::version_ends(link, self.noter()?, kind, &end, now).await.map_err(trouble)
+            notes::version_ends(link, self.noter()?, kind, &end, now).await.map_err(obstacle)
         })
     }
 }

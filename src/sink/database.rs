@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,20 +16,20 @@ use super::{
     Lane, LaneEnds, LaneStart, LeftOut, Need, Outcome, Sink, SinkError, Sweep, Swept, batch,
 };
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, Outage, Passes, Patience, Refused, Trouble, Written,
+    After, Answer, Batch, Database, GoOn, Obstacle, Outage, Passes, Patience, Refused,
 };
-use crate::model::{Checkpoint, Documents, DumpName, Job, Ordinal, Run};
+use crate::model::{Checkpoint, Documents, DumpName, Job, Ordinal, Ranges, Run};
 
 /// A transaction takes what is there, up to about so many bytes of JSON or records: enough that
 /// its own cost vanishes, few enough that a confirmation comes soon and what is lost costs little.
 const GROUP_BYTES: usize = 4 << 20;
 const GROUP_RECORDS: usize = 5_000;
 
+/// Batches that are given to the database and not written yet.
+const UNDER_WAY: usize = 2;
+
 /// How long dropping the sink waits for its lanes.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Steps of a sweep that are done and not looked at yet.
-const STEPS: usize = 16;
 
 /// A database that is extracted into.
 pub struct Filled {
@@ -68,10 +70,10 @@ impl Filled {
                         patience.well();
                         return Ok(answer);
                     }
-                    Err(trouble) if trouble.passes == Passes::Never => {
-                        return Err(fatal(&*self.database, doing, trouble));
+                    Err(obstacle) if obstacle.passes == Passes::Never => {
+                        return Err(fatal(&*self.database, doing, obstacle));
                     }
-                    Err(trouble) => patience.wait(&trouble).await,
+                    Err(obstacle) => patience.wait(&obstacle).await,
                 }
             }
         };
@@ -80,10 +82,10 @@ impl Filled {
     }
 }
 
-/// Trouble that does not pass, for the person who reads it.
-fn fatal(database: &dyn Database, doing: &str, trouble: Trouble) -> SinkError {
-    let what = format!("cannot {doing} {}: {}", database.location(), trouble.why);
-    SinkError { hint: trouble.hint, ..SinkError::new(what) }
+/// Obstacle that does not pass, for the person who reads it.
+fn fatal(database: &dyn Database, doing: &str, obstacle: Obstacle) -> SinkError {
+    let what = format!("cannot {doing} {}: {}", database.location(), obstacle.why);
+    SinkError { hint: obstacle.hint, ..SinkError::new(what) }
 }
 
 impl Sink for Filled {
@@ -103,16 +105,16 @@ impl Sink for Filled {
         }
         let holds = held.prefix().min(start.from.ordinal());
         let (lane, ends) = Lane::new(holds, start.depth);
-        let filling = Filling {
+        let writing = Writing {
             file,
             run,
             database: Arc::clone(&self.database),
-            patience: Patience::with(&self.outage),
+            outage: Arc::clone(&self.outage),
             left_out: Arc::clone(&self.left_out),
-            ends,
-            confirmed: holds,
-            _lane: self.lane.clone(),
+            outcomes: ends.outcomes.clone(),
+            confirmed: Mutex::new([Ordinal::FIRST..=holds].into_iter().collect()),
         };
+        let filling = Filling { writing: Arc::new(writing), ends, _lane: self.lane.clone() };
         self.runtime.spawn(filling.run());
         Ok(lane)
     }
@@ -138,29 +140,24 @@ impl Sink for Filled {
     }
 
     fn sweep(&self, sweep: &Sweep, go_on: &mut dyn FnMut(u64) -> bool) -> Result<Swept, SinkError> {
-        // The database sweeps on threads of its own; whoever is told of it is here.
-        let stopped = Arc::new(AtomicBool::new(false));
+        // The database sweeps on threads of its own, and is told here after every step whether to go on.
         let after = After::File(*sweep);
         std::thread::scope(|scope| {
-            let (steps, done) = mpsc::sync_channel(STEPS);
-            let told = Arc::clone(&stopped);
-            let step: GoOn = Arc::new(move |rows| {
-                // Nobody listens any more only if it is over.
-                _ = steps.send(rows);
-                !told.load(Ordering::Relaxed)
+            let (step, steps) = mpsc::sync_channel(0);
+            let (answer, answers) = mpsc::sync_channel(0);
+            let answers = Mutex::new(answers);
+            let ask: GoOn = Arc::new(move |rows| {
+                let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                step.send(rows).is_ok() && answers.recv().unwrap_or(false)
             });
             let sweeping = scope.spawn(move || {
-                let swept = self.ask("sweep", |database| database.sweep(after, Arc::clone(&step)));
-                drop(step);
-                swept
+                self.ask("sweep", |database| database.sweep(after, Arc::clone(&ask)))
             });
-            for rows in done {
-                if !go_on(rows) {
-                    stopped.store(true, Ordering::Relaxed);
-                }
+            for rows in steps {
+                // If nobody waits for it, it is over.
+                _ = answer.send(go_on(rows));
             }
-            let swept = sweeping.join();
-            swept.unwrap_or_else(|died| std::panic::resume_unwind(died))
+            sweeping.join().unwrap_or_else(|died| std::panic::resume_unwind(died))
         })
         .or_else(|error| match error.end {
             super::SinkEnd::Stopped => Ok(Swept::Stopped),
@@ -185,16 +182,29 @@ impl Drop for Filled {
 
 /// One file on its way into its table.
 struct Filling {
+    writing: Arc<Writing>,
+    ends: LaneEnds,
+    _lane: Option<mpsc::Sender<Infallible>>,
+}
+
+/// What writing one of its batches takes.
+struct Writing {
     file: DumpName,
     run: Run,
     database: Arc<dyn Database>,
-    patience: Patience,
+    outage: Arc<Outage>,
     left_out: Arc<Mutex<BTreeMap<DumpName, LeftOut>>>,
-    ends: LaneEnds,
-    /// The last ordinal that the database must still know of after it was away.
-    confirmed: Ordinal,
-    _lane: Option<mpsc::Sender<Infallible>>,
+    outcomes: Outcomes,
+    /// What the database must still know of after it was away, as far as it has no gap: one batch
+    /// may be written before the one before it.
+    confirmed: Mutex<Ranges>,
 }
+
+/// Where a lane tells what became of its records.
+type Outcomes = tokio::sync::mpsc::Sender<Result<Outcome, SinkError>>;
+
+/// A batch, and what became of it.
+type Tried = (Arc<Batch>, Result<Refused, SinkError>);
 
 impl Filling {
     /// Writes until there is no more or nobody wants to know.
@@ -206,24 +216,35 @@ impl Filling {
         }
     }
 
+    /// While one batch is being written the next waits at the database: whoever writes there need not
+    /// wait until somebody here was woken. In which order they are done does not matter: rows are
+    /// ordered by their ordinals, confirmations by the window.
     async fn write_all(&mut self) {
-        while let Some(group) = self.next_group().await {
-            let batch = Arc::new(batch::batch(self.file, self.run, group));
-            let is_wanted = match self.write(&batch).await {
-                Ok(refused) => self.report(&batch, &refused).await,
-                Err(error) => {
-                    // Whoever dropped the receiver has given up already.
-                    _ = self.ends.outcomes.send(Err(error)).await;
-                    false
+        let mut under_way = FuturesUnordered::<BoxFuture<'static, Tried>>::new();
+        let mut is_over = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some((batch, written)) = under_way.next() => {
+                    if !self.report(&batch, written).await {
+                        return;
+                    }
                 }
-            };
-            if !is_wanted {
-                return;
+                group = self.next_group(), if !is_over && under_way.len() < UNDER_WAY => {
+                    match group {
+                        Some(group) => under_way.push(Box::pin(Arc::clone(&self.writing).write(group))),
+                        None => is_over = true,
+                    }
+                }
+                else => return,
             }
         }
     }
 
     /// What has come by now; nothing at the end.
+    ///
+    /// # Cancel safety
+    /// What was received is only handed out where nothing is waited for any more.
     async fn next_group(&mut self) -> Option<Vec<Documents>> {
         let first = self.ends.batches.recv().await?;
         let (mut bytes, mut records) = (first.json.len(), first.all.len());
@@ -237,26 +258,42 @@ impl Filling {
         Some(group)
     }
 
+    /// Tells what became of a batch; false if that is the end, or nobody wants to know any more.
+    async fn report(&self, batch: &Batch, written: Result<Refused, SinkError>) -> bool {
+        match written {
+            Ok(refused) => tell(&self.ends.outcomes, batch::outcomes(batch, &refused)).await,
+            Err(error) => {
+                // Whoever dropped the receiver has given up already.
+                _ = self.ends.outcomes.send(Err(error)).await;
+                false
+            }
+        }
+    }
+}
+
+impl Writing {
     /// Writes a batch, for as long as it takes.
-    async fn write(&mut self, batch: &Arc<Batch>) -> Result<Refused, SinkError> {
+    async fn write(self: Arc<Writing>, group: Vec<Documents>) -> Tried {
+        let batch = Arc::new(batch::batch(self.file, self.run, group));
+        let mut patience = Patience::with(&self.outage);
         let mut is_held_up = false;
         loop {
-            let trouble = match self.try_write(batch, is_held_up).await? {
-                Ok(Written { refused, left_out }) => {
-                    self.patience.well();
-                    let mut all = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
-                    *all.entry(self.file).or_default() += left_out;
-                    return Ok(refused);
+            let obstacle = match self.try_write(&batch, is_held_up).await {
+                Ok(Ok(refused)) => {
+                    patience.well();
+                    return (batch, Ok(refused));
                 }
-                Err(trouble) => trouble,
+                Ok(Err(obstacle)) if obstacle.passes == Passes::Never => {
+                    let error = fatal(&*self.database, "write to", obstacle);
+                    return (batch, Err(error));
+                }
+                Ok(Err(obstacle)) => obstacle,
+                Err(error) => return (batch, Err(error)),
             };
-            if trouble.passes == Passes::Never {
-                return Err(fatal(&*self.database, "write to", trouble));
-            }
             if !std::mem::replace(&mut is_held_up, true) {
-                self.tell(batch::waiting(batch, &trouble.why)).await;
+                tell(&self.outcomes, batch::waiting(&batch, &obstacle.why)).await;
             }
-            self.patience.wait(&trouble).await;
+            patience.wait(&obstacle).await;
         }
     }
 
@@ -265,14 +302,14 @@ impl Filling {
         &self,
         batch: &Arc<Batch>,
         was_away: bool,
-    ) -> Result<Result<Written, Trouble>, SinkError> {
+    ) -> Result<Result<Refused, Obstacle>, SinkError> {
         if was_away {
             let held = match self.database.held(self.file, self.run).await {
                 Ok(held) => held.prefix(),
-                Err(trouble) => return Ok(Err(trouble)),
+                Err(obstacle) => return Ok(Err(obstacle)),
             };
-            if held < self.confirmed {
-                let confirmed = self.confirmed;
+            let confirmed = self.confirmed().prefix();
+            if held < confirmed {
                 let what = format!(
                     "the database has lost records that it had confirmed: it knows of those up to \
                      {held}, and {confirmed} were"
@@ -281,24 +318,27 @@ impl Filling {
                 return Err(SinkError::new(what).hint(hint));
             }
         }
-        Ok(self.database.write(Arc::clone(batch)).await)
+        let written = match self.database.write(Arc::clone(batch)).await {
+            Ok(written) => written,
+            Err(obstacle) => return Ok(Err(obstacle)),
+        };
+        batch.ordinals.iter().for_each(|range| self.confirmed().insert(range));
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        *left_out.entry(self.file).or_default() += written.left_out;
+        Ok(Ok(written.refused))
     }
 
-    /// Tells what became of a batch; false if nobody wants to know any more.
-    async fn report(&mut self, batch: &Batch, refused: &Refused) -> bool {
-        if let Some(range) = batch.ordinals.iter().last() {
-            // A gap before it is one that the store knows of.
-            self.confirmed = *range.end();
-        }
-        self.tell(batch::outcomes(batch, refused)).await
+    fn confirmed(&self) -> MutexGuard<'_, Ranges> {
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    async fn tell(&self, outcomes: impl IntoIterator<Item = Outcome>) -> bool {
-        for outcome in outcomes {
-            if self.ends.outcomes.send(Ok(outcome)).await.is_err() {
-                return false;
-            }
+/// Hands outcomes over; false if nobody wants them any more.
+async fn tell(outcomes: &Outcomes, told: impl IntoIterator<Item = Outcome>) -> bool {
+    for outcome in told {
+        if outcomes.send(Ok(outcome)).await.is_err() {
+            return false;
         }
-        true
     }
+    true
 }

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Error};
 use super::connect::{ConnectError, Connected, Server};
 use super::fault::{Fault, fault, words};
 use super::identity::identity_now;
-use crate::database::{Passes, Trouble, hints};
+use crate::database::{Obstacle, Passes, hints};
 use crate::model::parted;
 
 /// How long one try to connect may take, greetings included.
@@ -24,52 +24,52 @@ pub(super) struct Session {
 
 impl Session {
     /// A connection: the one that there was, if it still is one, or one try to make another.
-    pub(super) async fn client(&self, there: Option<Client>) -> Result<Client, Trouble> {
+    pub(super) async fn client(&self, there: Option<Client>) -> Result<Client, Obstacle> {
         if let Some(client) = there.filter(|client| !client.is_closed()) {
             return Ok(client);
         }
         let connected = match timeout(CONNECT, self.server.connect()).await {
             Ok(Ok(connected)) => connected,
-            Ok(Err(ConnectError::Server(error))) => return Err(self.trouble(&error)),
+            Ok(Err(ConnectError::Server(error))) => return Err(self.obstacle(&error)),
             Ok(Err(ConnectError::Configuration(error))) => {
                 return Err(unconfigured(&error.to_string()));
             }
             Err(_) => {
-                return Err(Trouble::away(format!("no answer within {} s", CONNECT.as_secs())));
+                return Err(Obstacle::away(format!("no answer within {} s", CONNECT.as_secs())));
             }
         };
         let Connected { client, talking } = connected;
         tokio::spawn(talking);
         let Some(identity) = &self.identity else { return Ok(client) };
-        let now = identity_now(&client).await.map_err(|error| self.trouble(&error))?;
+        let now = identity_now(&client).await.map_err(|error| self.obstacle(&error))?;
         if now.as_ref() == Some(identity) {
             return Ok(client);
         }
-        Err(Trouble::lasting("it is not the database that it was: it was made anew")
+        Err(Obstacle::lasting("it is not the database that it was: it was made anew")
             .hint("start again: what is there now is a job of its own, and gets everything"))
     }
 
     /// What an error means.
-    pub(super) fn trouble(&self, error: &Error) -> Trouble {
+    pub(super) fn obstacle(&self, error: &Error) -> Obstacle {
         let why = self.server.without_user(&words(error));
         let passes = match fault(error) {
             Fault::Passing => Passes::Away,
             Fault::Refusing => Passes::Refusing,
             Fault::Record | Fault::Schema => {
-                return Trouble::lasting(why).hint(
+                return Obstacle::lasting(why).hint(
                     "its tables are not as this program made them: give it a database or a schema \
                      (?options=-csearch_path%3DNAME) of its own",
                 );
             }
         };
-        Trouble { why, hint: hint(error.code()).map(Into::into), passes }
+        Obstacle { why, hint: hint(error.code()).map(Into::into), passes }
     }
 }
 
-fn unconfigured(words: &str) -> Trouble {
+fn unconfigured(words: &str) -> Obstacle {
     let (why, hint) = parted(words);
-    let trouble = Trouble::away(why);
-    if hint.is_some() { trouble.hint("the database's URL names it for TLS") } else { trouble }
+    let obstacle = Obstacle::away(why);
+    if hint.is_some() { obstacle.hint("the database's URL names it for TLS") } else { obstacle }
 }
 
 /// What to do about an error of the server's.

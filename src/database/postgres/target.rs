@@ -26,7 +26,7 @@ use super::stretch::{Stretch, next_stretch, remove_stale};
 use crate::database::schema::SchemaError;
 use crate::database::sweep::{self, Rows};
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, Notes, OpenError, Outage, Passes, Patience, Trouble,
+    After, Answer, Batch, Database, GoOn, Notes, Obstacle, OpenError, Outage, Passes, Patience,
     VersionEnd, Which, Written,
 };
 use crate::model::agreement::{Completion, Event, Noter};
@@ -77,11 +77,11 @@ impl Postgres {
                     let hint = "use the release that made it, or another database";
                     return Err(OpenError::new(what).hint(hint));
                 }
-                Err(SchemaError::Database(trouble)) if trouble.passes == Passes::Never => {
-                    let what = format!("cannot prepare {server}: {}", trouble.why);
-                    return Err(OpenError { what, hint: trouble.hint });
+                Err(SchemaError::Database(obstacle)) if obstacle.passes == Passes::Never => {
+                    let what = format!("cannot prepare {server}: {}", obstacle.why);
+                    return Err(OpenError { what, hint: obstacle.hint });
                 }
-                Err(SchemaError::Database(trouble)) => patience.wait(&trouble).await,
+                Err(SchemaError::Database(obstacle)) => patience.wait(&obstacle).await,
             }
         };
         patience.well();
@@ -100,16 +100,16 @@ impl Postgres {
         &self,
         kind: Kind,
         work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, Obstacle> {
         let mut line = self.line(kind).await;
         // One that was in use when somebody stopped waiting is not put back.
         let mut client = self.session.client(line.client.take()).await?;
         let done = work(&mut client).await;
         line.client = Some(client);
-        done.map_err(|error| self.session.trouble(&error))
+        done.map_err(|error| self.session.obstacle(&error))
     }
 
-    async fn write_batch(&self, batch: &Batch) -> Result<Written, Trouble> {
+    async fn write_batch(&self, batch: &Batch) -> Result<Written, Obstacle> {
         let mut line = self.line(batch.kind).await;
         let mut client = self.session.client(line.client.take()).await?;
         let only_run = match batch.of() {
@@ -120,7 +120,7 @@ impl Postgres {
         let notes = self.noter.as_ref().map_or(Notes::Dealt, Notes::Messages);
         let written = write(&mut client, &Writing { batch, now, only_run, notes }).await;
         line.client = Some(client);
-        written.map_err(|error| self.session.trouble(&error))
+        written.map_err(|error| self.session.obstacle(&error))
     }
 
     /// Whether no other run is known to have written to a table.
@@ -130,7 +130,7 @@ impl Postgres {
         client: &Client,
         file: DumpName,
         run: Run,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, Obstacle> {
         let key = (file.version, run);
         if let Some(only) = line.only.get(&key) {
             return Ok(*only);
@@ -142,21 +142,21 @@ impl Postgres {
             }
             is_only_run(client, file, run).await
         };
-        let only = look.await.map_err(|error: Error| self.session.trouble(&error))?;
+        let only = look.await.map_err(|error: Error| self.session.obstacle(&error))?;
         // Whatever was known of others is no longer true.
         line.only.clear();
         line.only.insert(key, only);
         Ok(only)
     }
 
-    fn noter(&self) -> Result<&Noter, Trouble> {
-        let nobody = || Trouble::lasting("it was opened by somebody who notes nothing");
+    fn noter(&self) -> Result<&Noter, Obstacle> {
+        let nobody = || Obstacle::lasting("it was opened by somebody who notes nothing");
         self.noter.as_ref().ok_or_else(nobody)
     }
 
-    async fn swept(&self, after: After, go_on: GoOn) -> Result<Swept, Trouble> {
+    async fn swept(&self, after: After, go_on: GoOn) -> Result<Swept, Obstacle> {
         let client = self.session.client(None).await?;
-        let failed = |error: Error| self.session.trouble(&error);
+        let failed = |error: Error| self.session.obstacle(&error);
         let (sweep, held) = match after {
             After::File(sweep) => {
                 let held = delivered(&client, sweep.file, sweep.run).await.map_err(failed)?;
@@ -190,12 +190,12 @@ impl Postgres {
             }
             Ok(swept)
         });
-        let swept = sweeping.await.map_err(|died| Trouble::lasting(died.to_string()))?;
+        let swept = sweeping.await.map_err(|died| Obstacle::lasting(died.to_string()))?;
         swept.map_err(failed)
     }
 }
 
-async fn prepared(server: &Server, clock: &dyn Clock) -> Result<String, SchemaError<Trouble>> {
+async fn prepared(server: &Server, clock: &dyn Clock) -> Result<String, SchemaError<Obstacle>> {
     let session = Session { server: server.clone(), identity: None };
     let mut client = session.client(None).await.map_err(SchemaError::Database)?;
     let prepared = async {
@@ -204,7 +204,7 @@ async fn prepared(server: &Server, clock: &dyn Clock) -> Result<String, SchemaEr
     };
     prepared.await.map_err(|error| match error {
         SchemaError::Mismatch(mismatch) => SchemaError::Mismatch(mismatch),
-        SchemaError::Database(error) => SchemaError::Database(session.trouble(&error)),
+        SchemaError::Database(error) => SchemaError::Database(session.obstacle(&error)),
     })
 }
 
@@ -323,7 +323,7 @@ impl Database for Postgres {
                 client.query_typed_one(sql, &[]).await?.try_get::<_, bool>(0)
             };
             if self.ask(Kind::Artists, look).await? {
-                return Err(Trouble::away("the server may only be read"));
+                return Err(Obstacle::away("the server may only be read"));
             }
             Ok(())
         })

@@ -2,7 +2,7 @@
 
 use rusqlite::{Error, ErrorCode};
 
-use crate::database::{Passes, Trouble, hints};
+use crate::database::{Obstacle, Passes, hints};
 
 /// Where the reason of an error lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub fn words(error: &Error) -> String {
 }
 
 /// The error for whoever asked the database for something.
-pub fn trouble(error: &Error) -> Trouble {
+pub fn obstacle(error: &Error) -> Obstacle {
     let hint = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Some(hints::FULL),
         Some(ErrorCode::ReadOnly) => Some(hints::READ_ONLY),
@@ -70,5 +70,5 @@ pub fn trouble(error: &Error) -> Trouble {
         Fault::Busy => Passes::Locked,
         Fault::Record | Fault::Database => Passes::Never,
     };
-    Trouble { why: words(error), hint: hint.map(Into::into), passes }
+    Obstacle { why: words(error), hint: hint.map(Into::into), passes }
 }

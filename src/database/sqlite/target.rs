@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::busy::patiently;
 use super::delivered::delivered;
-use super::fault::{Fault, fault, trouble, words};
+use super::fault::{Fault, fault, obstacle, words};
 use super::notes::{self, agree};
 use super::open::{connect, connect_reader, prepare};
 use super::runs::{is_only_run, last_run, note_first, remember_sweep};
@@ -19,7 +19,7 @@ use super::thread::Thread;
 use crate::database::schema::SchemaError;
 use crate::database::sweep::{self, Rows};
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, Need, OpenError, Trouble, VersionEnd, Which, Written,
+    After, Answer, Batch, Database, GoOn, Need, Obstacle, OpenError, VersionEnd, Which, Written,
     hints,
 };
 use crate::model::agreement::{Completion, Event, Noter};
@@ -81,12 +81,12 @@ impl Sqlite {
 
 /// An error of SQLite's while doing something to the file.
 pub fn cannot(path: &Path, doing: &str, error: &rusqlite::Error) -> OpenError {
-    let Trouble { why, hint, .. } = trouble(error);
+    let Obstacle { why, hint, .. } = obstacle(error);
     OpenError { what: format!("cannot {doing} {}: {why}", path.display()), hint }
 }
 
-fn no_noter() -> Trouble {
-    Trouble::lasting("it was opened by somebody who notes nothing")
+fn no_noter() -> Obstacle {
+    Obstacle::lasting("it was opened by somebody who notes nothing")
 }
 
 /// Brings the schema up to date and returns the database's identity.
@@ -161,8 +161,8 @@ impl Database for Sqlite {
         Box::pin(async move {
             // Reading a whole table takes minutes, so it is done beside the thread that writes.
             let swept = spawn_blocking(move || swept(&path, after, &go_on)).await;
-            let swept = swept.map_err(|died| Trouble::lasting(died.to_string()))?;
-            let swept = swept.map_err(|error| trouble(&error))?;
+            let swept = swept.map_err(|died| Obstacle::lasting(died.to_string()))?;
+            let swept = swept.map_err(|error| obstacle(&error))?;
             if let (After::File(_), Swept::Removed(1..)) = (after, &swept) {
                 self.settle().await?;
             }
@@ -175,7 +175,7 @@ impl Database for Sqlite {
         Box::pin(async move {
             self.thread.ask(moved).await?;
             let synced = spawn_blocking(move || sync_log(&path)).await;
-            synced.map_err(|died| Trouble::lasting(died.to_string()))?
+            synced.map_err(|died| Obstacle::lasting(died.to_string()))?
         })
     }
 
@@ -224,13 +224,13 @@ fn moved(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Makes durable what could not be moved.
-fn sync_log(path: &Path) -> Result<(), Trouble> {
+fn sync_log(path: &Path) -> Result<(), Obstacle> {
     let mut log = path.to_owned().into_os_string();
     log.push("-wal");
     match File::open(&log).and_then(|log| log.sync_data()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             let why = format!("cannot sync {}: {error}", Path::new(&log).display());
-            Err(Trouble::lasting(why))
+            Err(Obstacle::lasting(why))
         }
         _ => Ok(()),
     }

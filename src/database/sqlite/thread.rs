@@ -7,9 +7,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::fault::trouble;
+use super::fault::obstacle;
 use super::rows::write;
-use crate::database::{Batch, Notes, Trouble, Written};
+use crate::database::{Batch, Notes, Obstacle, Written};
 use crate::model::agreement::Noter;
 use crate::model::{Clock, Limits};
 
@@ -21,7 +21,7 @@ const GROUP_ROWS: usize = 5_000;
 /// How long dropping the handle waits for the thread.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Answer<T> = oneshot::Sender<Result<T, Trouble>>;
+type Answer<T> = oneshot::Sender<Result<T, Obstacle>>;
 
 enum Work {
     Write(Arc<Batch>, Answer<Written>),
@@ -54,7 +54,7 @@ impl Thread {
     }
 
     /// Writes a batch, together with those of others that wait.
-    pub(super) async fn write(&self, batch: Arc<Batch>) -> Result<Written, Trouble> {
+    pub(super) async fn write(&self, batch: Arc<Batch>) -> Result<Written, Obstacle> {
         let (answer, answered) = oneshot::channel();
         self.send(Work::Write(batch, answer))?;
         answered.await.unwrap_or_else(|_| Err(gone()))
@@ -64,23 +64,23 @@ impl Thread {
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, Obstacle> {
         let (answer, answered) = oneshot::channel();
         self.send(Work::Other(Box::new(move |connection| {
             // Whoever asked may have stopped waiting.
-            _ = answer.send(work(connection).map_err(|error| trouble(&error)));
+            _ = answer.send(work(connection).map_err(|error| obstacle(&error)));
         })))?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    fn send(&self, work: Work) -> Result<(), Trouble> {
+    fn send(&self, work: Work) -> Result<(), Obstacle> {
         let sent = self.work.as_ref().map(|queue| queue.send(work));
         sent.and_then(Result::ok).ok_or_else(gone)
     }
 }
 
-fn gone() -> Trouble {
-    Trouble::lasting("the thread that writes to SQLite has ended")
+fn gone() -> Obstacle {
+    Obstacle::lasting("the thread that writes to SQLite has ended")
 }
 
 impl Drop for Thread {
@@ -153,9 +153,9 @@ fn write_group(
             }
         }
         Err(error) => {
-            let trouble = trouble(&error);
+            let obstacle = obstacle(&error);
             for (_, answer) in group {
-                _ = answer.send(Err(trouble.clone()));
+                _ = answer.send(Err(obstacle.clone()));
             }
         }
     }

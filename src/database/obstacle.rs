@@ -8,7 +8,7 @@ use crate::model::parted;
 /// lost at the very end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub struct Trouble {
+pub struct Obstacle {
     /// In the database's own words, without secrets.
     pub why: String,
     /// What to do next.
@@ -17,7 +17,7 @@ pub struct Trouble {
     pub passes: Passes,
 }
 
-/// Whether trouble passes.
+/// Whether an obstacle passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passes {
     /// By itself: the database is away, stopping, full or a standby.
@@ -30,21 +30,21 @@ pub enum Passes {
     Never,
 }
 
-impl Trouble {
+impl Obstacle {
     /// Of a database that is away.
-    pub fn away(why: impl Into<String>) -> Trouble {
-        Trouble { why: why.into(), hint: None, passes: Passes::Away }
+    pub fn away(why: impl Into<String>) -> Obstacle {
+        Obstacle { why: why.into(), hint: None, passes: Passes::Away }
     }
 
     /// Of what does not get better by waiting.
-    pub fn lasting(why: impl Into<String>) -> Trouble {
-        Trouble { why: why.into(), hint: None, passes: Passes::Never }
+    pub fn lasting(why: impl Into<String>) -> Obstacle {
+        Obstacle { why: why.into(), hint: None, passes: Passes::Never }
     }
 
     /// The same with a hint.
     #[must_use]
-    pub fn hint(self, hint: impl Into<Cow<'static, str>>) -> Trouble {
-        Trouble { hint: Some(hint.into()), ..self }
+    pub fn hint(self, hint: impl Into<Cow<'static, str>>) -> Obstacle {
+        Obstacle { hint: Some(hint.into()), ..self }
     }
 }
 
