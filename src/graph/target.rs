@@ -61,7 +61,7 @@ impl Graph {
             match ready.await {
                 Ok(job) => break job,
                 Err(error) if error.fault == Fault::Passing => {
-                    patience.wait(&obstacle(error)).await
+                    patience.wait(&obstacle(error)).await;
                 }
                 Err(error) => {
                     let hint = "user and password must be right, and the user must be allowed to \
