@@ -82,7 +82,7 @@ impl Filled {
     }
 }
 
-/// Obstacle that does not pass, for the person who reads it.
+/// What hinders for good, for the person who reads it.
 fn fatal(database: &dyn Database, doing: &str, obstacle: Obstacle) -> SinkError {
     let what = format!("cannot {doing} {}: {}", database.location(), obstacle.why);
     SinkError { hint: obstacle.hint, ..SinkError::new(what) }
