@@ -160,3 +160,81 @@ fn write_group(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::sync_channel;
+
+    use futures_util::future::join3;
+
+    use super::*;
+    use crate::database::Row;
+    use crate::database::sqlite::{connect, prepare};
+    use crate::model::{Kind, Ordinal, Run, Sha256, SystemClock, Timestamp};
+
+    fn batch(kind: Kind, ordinal: u64) -> Arc<Batch> {
+        let ordinal = Ordinal(ordinal);
+        let (id, hash) = (ordinal.to_string().into(), Sha256([7; 32]));
+        let row = Row { id, ordinal: Some(ordinal), hash, json: "{}".into() };
+        let source = Some(("20260101".parse().unwrap(), Run(1)));
+        let ordinals = [ordinal..=ordinal].into_iter().collect();
+        Arc::new(Batch { kind, source, rows: vec![row], ordinals })
+    }
+
+    /// How many transactions the log holds: <https://www.sqlite.org/fileformat2.html#walformat>, the
+    /// last frame of each has the size of the database.
+    fn commits(database: &Path) -> usize {
+        let log = std::fs::read(database.with_extension("db-wal")).unwrap();
+        let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+        let page = number(&log[8..12]) as usize;
+        log[32..].chunks(24 + page).filter(|frame| number(&frame[4..8]) > 0).count()
+    }
+
+    #[test]
+    fn batches_that_wait_together_go_in_one_transaction_and_an_abandoned_one_in_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.db");
+        let connection = connect(&path).unwrap();
+        prepare(&connection, Timestamp(0)).unwrap();
+        let thread = Thread::start(connection, None, Arc::new(SystemClock::new())).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let before = commits(&path);
+        runtime.block_on(async {
+            let (go_on, held_up) = sync_channel::<()>(0);
+            let busy = thread.ask(move |_| {
+                held_up.recv().unwrap();
+                Ok(())
+            });
+            let abandoned = {
+                let (answer, _) = oneshot::channel();
+                Work::Write(batch(Kind::Masters, 1), answer)
+            };
+            let queued = async {
+                // The thread is held up first; the others come while it is.
+                tokio::task::yield_now().await;
+                thread.send(abandoned).unwrap();
+                let both = futures_util::future::join(
+                    thread.write(batch(Kind::Artists, 1)),
+                    thread.write(batch(Kind::Labels, 1)),
+                );
+                both.await
+            };
+            let release = async {
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+                go_on.send(()).unwrap();
+            };
+            let (busy, (artists, labels), ()) = join3(busy, queued, release).await;
+            busy.unwrap();
+            assert_eq!((artists.unwrap(), labels.unwrap()), Default::default());
+        });
+        assert_eq!(commits(&path) - before, 1);
+        let count = |kind: Kind| {
+            let reader = connect(&path).unwrap();
+            let sql = format!("SELECT count(*) FROM {kind}");
+            reader.query_row(&sql, (), |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!(Kind::ALL.map(count), [1, 1, 0, 0]);
+    }
+}
