@@ -16,12 +16,13 @@ pub mod state;
 // layer 2
 pub mod graph;
 pub mod observe;
-pub mod sink;
 // layer 3
 pub mod consume;
-pub mod pipeline;
+pub mod sink;
 // layer 4
-pub mod daemon;
+pub mod pipeline;
 pub mod tui;
 // layer 5
+pub mod daemon;
+// layer 6
 pub mod cli;

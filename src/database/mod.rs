@@ -10,6 +10,7 @@ mod outage;
 pub mod postgres;
 pub mod schema;
 pub mod sqlite;
+mod stored;
 pub mod sweep;
 mod year;
 

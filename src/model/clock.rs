@@ -1,3 +1,5 @@
+//! Moments, and where they come from.
+
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

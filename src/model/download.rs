@@ -1,3 +1,5 @@
+//! What of a file on disk or at a site tells whether it is the one it was.
+
 use std::fmt;
 
 use serde::de::Error as _;

@@ -1,3 +1,5 @@
+//! Which dump a file is: its version, its type, and what tells it from another.
+
 use std::fmt;
 use std::str::FromStr;
 

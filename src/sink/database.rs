@@ -244,7 +244,7 @@ impl Filling {
     /// What has come by now; nothing at the end.
     ///
     /// # Cancel safety
-    /// What was received is only handed out where nothing is waited for any more.
+    /// Only the first receive waits, and a channel gives up only what is received.
     async fn next_group(&mut self) -> Option<Vec<Documents>> {
         let first = self.ends.batches.recv().await?;
         let (mut bytes, mut records) = (first.json.len(), first.all.len());

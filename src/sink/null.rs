@@ -1,3 +1,5 @@
+//! Nowhere, as a sink.
+
 use super::{Lane, LaneEnds, LaneStart, Outcome, Sink, SinkError, join, spawn};
 use crate::model::Job;
 

@@ -1,3 +1,5 @@
+//! Sinks by the words that name them: what the scheme of a URL opens.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;

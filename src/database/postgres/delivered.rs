@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Transaction};
 
-use super::column::stored_run;
+use crate::database::stored::stored_run;
 use crate::model::{DumpName, Ordinal, Ranges, Run};
 
 /// Notes a range of a run's ordinals as dealt with, joined to the ranges that it touches.

@@ -3,24 +3,12 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, GenericClient, Row};
 
-use super::column::{Parameter, stored_run};
+use super::column::Parameter;
 use super::delivered::delivered;
 use crate::database::VersionEnd;
+use crate::database::stored::{NOTE, note_key, stored_time};
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
-
-const COLUMNS: &str = "version, run, last, bad_records, completed_at, cancel_at, cancelled_at,
-                       sweep, sweep_words, swept_by, swept_until";
-
-/// What names a note beside the consumer and the type, as the table holds it.
-fn key(announced: &Announced) -> (String, i64) {
-    let (version, run) = announced.key();
-    (version.map(|version| version.to_string()).unwrap_or_default(), stored_run(run))
-}
-
-fn stored(at: Timestamp) -> i64 {
-    at.0.cast_signed()
-}
 
 /// Everything that is noted of a type, and how much of each run is written.
 ///
@@ -45,7 +33,7 @@ async fn agreed(
     locked: &str,
 ) -> Result<Completion, Error> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM extractor_complete WHERE consumer = $1 AND type = $2
+        "SELECT {NOTE} FROM extractor_complete WHERE consumer = $1 AND type = $2
          ORDER BY version, run {locked}"
     );
     let parameters: [Parameter<'_>; 2] =
@@ -129,7 +117,7 @@ async fn make(
     announced: &Announced,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let (version, run) = key(announced);
+    let (version, run) = note_key(announced);
     let (last, bad_records) = announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
     let sql = "INSERT INTO extractor_complete
                    (consumer, type, version, run, last, bad_records, announced_at)
@@ -141,20 +129,21 @@ async fn make(
         (&run, Type::INT8),
         (&last.map(u64::cast_signed), Type::INT8),
         (&bad_records.map(u64::cast_signed), Type::INT8),
-        (&stored(now), Type::INT8),
+        (&stored_time(now), Type::INT8),
     ];
     client.execute_typed(sql, &parameters).await.map(drop)
 }
 
 async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Result<(), Error> {
-    let (version, run) = key(&note.announced);
+    let (version, run) = note_key(&note.announced);
     let (last, bad_records) = note.announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
     let sql = "UPDATE extractor_complete
                SET last = $5, bad_records = $6, completed_at = $7, cancel_at = $8,
                    cancelled_at = $9, sweep = $10, sweep_words = $11, swept_by = $12,
                    swept_until = $13
                WHERE consumer = $1 AND type = $2 AND version = $3 AND run = $4";
-    let (by, until) = note.claim.as_ref().map(|claim| (&*claim.by, stored(claim.until))).unzip();
+    let (by, until) =
+        note.claim.as_ref().map(|claim| (&*claim.by, stored_time(claim.until))).unzip();
     let parameters: [Parameter<'_>; 13] = [
         (&noter.consumer, Type::TEXT),
         (&note.announced.kind.name(), Type::TEXT),
@@ -162,9 +151,9 @@ async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Resul
         (&run, Type::INT8),
         (&last.map(u64::cast_signed), Type::INT8),
         (&bad_records.map(u64::cast_signed), Type::INT8),
-        (&note.completed_at.map(stored), Type::INT8),
-        (&note.cancel_at.map(stored), Type::INT8),
-        (&note.cancelled_at.map(stored), Type::INT8),
+        (&note.completed_at.map(stored_time), Type::INT8),
+        (&note.cancel_at.map(stored_time), Type::INT8),
+        (&note.cancelled_at.map(stored_time), Type::INT8),
         (&note.sweep.map(Sweep::name), Type::TEXT),
         (&note.sweep_words, Type::TEXT),
         (&by, Type::TEXT),
@@ -195,7 +184,7 @@ pub async fn version_ends(
         (&kind.name(), Type::TEXT),
         (&end.started_at, Type::TEXT),
         (&end.record_counts, Type::TEXT),
-        (&stored(now), Type::INT8),
+        (&stored_time(now), Type::INT8),
     ];
     client.execute_typed(sql, &parameters).await.map(drop)
 }

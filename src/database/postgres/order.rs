@@ -4,7 +4,8 @@ use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Error, Transaction};
 
-use super::column::{Parameter, millis, stored_run};
+use super::column::{Parameter, millis};
+use crate::database::stored::stored_run;
 use crate::database::year::{dated_by, with_year, year_of};
 use crate::database::{Batch, LeftOut, Row};
 use crate::model::{Kind, Timestamp};

@@ -3,8 +3,9 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Transaction};
 
-use super::column::{Parameter, stored_run};
+use super::column::Parameter;
 use super::order::Insert;
+use crate::database::stored::stored_run;
 use crate::database::{Batch, Which};
 use crate::model::{DumpName, Run};
 

@@ -4,9 +4,10 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error};
 
-use super::column::{Parameter, stored_run};
+use super::column::Parameter;
 use super::order::STALE;
 use crate::database::Which;
+use crate::database::stored::stored_run;
 use crate::database::sweep::{self, STEP};
 
 /// Consecutive rows of a table, in the order of its primary key.

@@ -4,12 +4,8 @@ use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, Error};
 
+use crate::database::stored::stored_run;
 use crate::model::{DumpName, Ordinal, Ranges, Run};
-
-/// A run as the column holds it.
-pub(super) const fn stored_run(run: Run) -> i64 {
-    run.0.cast_signed()
-}
 
 /// Notes a range of a run's ordinals as dealt with, joined to the ranges that it touches. Within
 /// a transaction only.

@@ -2,23 +2,11 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::delivered::{delivered, stored_run};
+use super::delivered::delivered;
 use crate::database::VersionEnd;
+use crate::database::stored::{NOTE, note_key, stored_time};
 use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
-
-const COLUMNS: &str = "version, run, last, bad_records, completed_at, cancel_at, cancelled_at,
-                       sweep, sweep_words, swept_by, swept_until";
-
-/// What names a note beside the consumer and the type, as the table holds it.
-fn key(announced: &Announced) -> (String, i64) {
-    let (version, run) = announced.key();
-    (version.map(|version| version.to_string()).unwrap_or_default(), stored_run(run))
-}
-
-fn stored(at: Timestamp) -> i64 {
-    at.0.cast_signed()
-}
 
 /// Everything that is noted of a type, and how much of each run is written.
 ///
@@ -38,7 +26,7 @@ pub fn notes(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Re
 }
 
 fn agreed(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Result<Completion> {
-    let sql = format!("SELECT {COLUMNS} FROM extractor_complete WHERE consumer = ?1 AND type = ?2");
+    let sql = format!("SELECT {NOTE} FROM extractor_complete WHERE consumer = ?1 AND type = ?2");
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement.query_map((&noter.consumer, kind.name()), |row| read(row, kind))?;
     Ok(Completion { notes: found.collect::<rusqlite::Result<_>>()? })
@@ -96,10 +84,10 @@ fn store(
     note: &Note,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let (version, run) = key(&note.announced);
+    let (version, run) = note_key(&note.announced);
     let (last, bad_records) = note.announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
     let sql = format!(
-        "INSERT INTO extractor_complete (consumer, type, announced_at, {COLUMNS})
+        "INSERT INTO extractor_complete (consumer, type, announced_at, {NOTE})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (consumer, type, version, run) DO UPDATE SET
              last = excluded.last, bad_records = excluded.bad_records,
@@ -111,18 +99,18 @@ fn store(
     connection.prepare_cached(&sql)?.execute(params![
         noter.consumer,
         note.announced.kind.name(),
-        stored(now),
+        stored_time(now),
         version,
         run,
         last.map(u64::cast_signed),
         bad_records.map(u64::cast_signed),
-        note.completed_at.map(stored),
-        note.cancel_at.map(stored),
-        note.cancelled_at.map(stored),
+        note.completed_at.map(stored_time),
+        note.cancel_at.map(stored_time),
+        note.cancelled_at.map(stored_time),
         note.sweep.map(Sweep::name),
         note.sweep_words,
         note.claim.as_ref().map(|claim| &claim.by),
-        note.claim.as_ref().map(|claim| stored(claim.until)),
+        note.claim.as_ref().map(|claim| stored_time(claim.until)),
     ])?;
     Ok(())
 }
@@ -150,7 +138,7 @@ pub fn version_ends(
             kind.name(),
             end.started_at,
             end.record_counts,
-            stored(now)
+            stored_time(now)
         ],
     )?;
     Ok(())

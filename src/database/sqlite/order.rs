@@ -3,8 +3,8 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
 
-use super::delivered::stored_run;
 use super::runs::is_older_than_sweep;
+use crate::database::stored::stored_run;
 use crate::database::{Batch, Row};
 use crate::model::{Kind, Timestamp};
 

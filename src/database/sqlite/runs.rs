@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::delivered::stored_run;
 use crate::database::Which;
+use crate::database::stored::stored_run;
 use crate::model::{DumpName, Kind, Run, Version};
 
 /// The highest run of a version and type of which ordinals are noted.

@@ -3,9 +3,9 @@
 
 use rusqlite::Connection;
 
-use super::delivered::stored_run;
 use super::order::STALE;
 use crate::database::Which;
+use crate::database::stored::stored_run;
 use crate::database::sweep::{self, STEP};
 
 /// Consecutive rows of a table.

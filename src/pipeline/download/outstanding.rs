@@ -1,3 +1,5 @@
+//! How much the downloads under way will still bring, so that each knows whether there is room.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
