@@ -216,7 +216,7 @@ fn a_server_that_is_away_is_waited_for_and_said_once() {
     });
     fixture.server.as_mut().unwrap().kill();
     Ran::of(rabbit.extract(&place, "dumps").output().unwrap()).ends(0, &[]);
-    consumer.says("the database is away");
+    consumer.says("the graph is away");
     // Longer than messages are held.
     for kind in Kind::ALL {
         until("nobody reads", || rabbit.queue(kind).consumers == 0);
@@ -228,8 +228,8 @@ fn a_server_that_is_away_is_waited_for_and_said_once() {
     same(&clean, &all(&fixture));
     nothing_is_left(&rabbit);
     let said = consumer.stops();
-    assert_eq!(said.matches("the database is away").count(), 1, "{said}");
-    assert_eq!(said.matches("the database is back").count(), 1, "{said}");
+    assert_eq!(said.matches("the graph is away").count(), 1, "{said}");
+    assert_eq!(said.matches("the graph is back").count(), 1, "{said}");
 }
 
 #[test]

@@ -10,10 +10,11 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::cancel::{Act, Event, State, next};
-use super::round::in_time;
+use super::portion::{self, Portion};
+use super::round::{Round, in_time};
 use super::shared::Shared;
 use super::{Said, TypeNow};
-use crate::database::Obstacle;
+use crate::database::{Obstacle, Passes, Patience};
 use crate::model::agreement::{Completion, Due, Event as Told, Note, Sweep};
 use crate::model::{DumpName, Kind, Ordinal, Run, Version, metric};
 
@@ -41,18 +42,27 @@ pub struct Member {
     agreed: Completion,
     /// Where the last record came from.
     source: Option<(Version, Run)>,
+    portion: Portion,
+    patience: Patience,
+    /// The batch that could not be written when its messages were given back.
+    unwritten: Option<Arc<Round>>,
     now: watch::Sender<TypeNow>,
 }
 
 impl Member {
     /// A consumer that does nothing yet.
     pub fn new(kind: Kind, shared: Arc<Shared>, now: watch::Sender<TypeNow>) -> Member {
+        let patience = Patience::with(&shared.outage);
+        let portion = Portion::new(shared.database.batch());
         Member {
             kind,
             shared,
             state: State::Consuming,
             agreed: Completion::default(),
             source: None,
+            portion,
+            patience,
+            unwritten: None,
             now,
         }
     }
@@ -60,9 +70,9 @@ impl Member {
     /// Learns what is agreed, however long the database takes.
     pub async fn begin(&mut self) {
         while let Err(away) = self.fetch().await {
-            self.shared.outage.begins(&away);
-            sleep(LOOK).await;
+            self.wait(&away).await;
         }
+        self.well();
         self.state = State::begin(self.agreed.due());
         self.picture();
     }
@@ -72,9 +82,75 @@ impl Member {
         self.state.reads()
     }
 
-    /// Whether the database can be written to.
+    /// Whether the database can be reached.
     pub async fn reach(&self) -> Result<(), Obstacle> {
         in_time(self.shared.database.answers()).await
+    }
+
+    /// How many messages are taken at once.
+    pub const fn portion(&self) -> Portion {
+        self.portion
+    }
+
+    /// From now on so many are.
+    pub const fn portion_is(&mut self, portion: Portion) {
+        self.portion = portion;
+    }
+
+    /// Something was learnt of how many may be.
+    pub fn take(&mut self, event: portion::Event) {
+        self.portion = portion::next(self.portion, event);
+    }
+
+    /// Keeps a batch that could not be written, after its messages were given back.
+    pub fn keep(&mut self, round: Arc<Round>) {
+        self.unwritten = Some(round);
+    }
+
+    /// Waits until the database takes what it did not take before, for as long as that lasts. One
+    /// that answers may be full, or let us only read: that is found out by the write that failed,
+    /// and not by messages, each of which the broker delivers 20 times at most.
+    pub async fn wait_for_database(&mut self) {
+        loop {
+            let tried = match self.unwritten.clone() {
+                // Its messages come again, and change nothing then.
+                Some(round) => round.handle(&*self.shared.database).await.map(|_| ()),
+                None => self.reach().await,
+            };
+            match tried {
+                Ok(()) => break,
+                Err(away) => self.wait(&away).await,
+            }
+        }
+        self.unwritten = None;
+        self.well();
+    }
+
+    /// Says that the database does not do what it is asked, if nobody has. A lock that somebody
+    /// holds for so long that this is called is no better than one that is away.
+    pub fn held_up(&mut self, obstacle: &Obstacle) {
+        let passes = match obstacle.passes {
+            Passes::Locked => Passes::Away,
+            passes @ (Passes::Away | Passes::Refusing | Passes::Never) => passes,
+        };
+        self.patience.held_up(&Obstacle { passes, ..obstacle.clone() });
+        self.now.send_if_modified(|now| now.held_up.replace(obstacle.why.clone()).is_none());
+    }
+
+    /// How long to rest before it is asked again.
+    pub fn rest(&mut self, away: &Obstacle) -> Duration {
+        self.patience.rest(away)
+    }
+
+    async fn wait(&mut self, away: &Obstacle) {
+        self.held_up(away);
+        sleep(self.rest(away)).await;
+    }
+
+    /// The database did what it was asked.
+    pub fn well(&mut self) {
+        self.patience.well();
+        self.now.send_if_modified(|now| now.held_up.take().is_some());
     }
 
     /// There are messages for a type whose consumers are cancelled.

@@ -1,10 +1,11 @@
 //! The other end of the broker: reads the queues of the four types and fills a database.
 
 pub mod cancel;
+mod intake;
 pub mod ledger;
 mod line;
 mod member;
-mod outage;
+mod portion;
 mod replay;
 mod round;
 mod session;
@@ -12,6 +13,7 @@ mod shared;
 mod sweeper;
 mod tell;
 mod worker;
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +24,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::amqp::{Broker, Topology};
-use crate::database::{Database, SweepLimits};
+use crate::database::{Database, Outage, SweepLimits};
 use crate::model::agreement::Note;
 use crate::model::{Clock, Kind};
 
 use line::Line;
 use member::Member;
-use outage::Outage;
 use shared::Shared;
 
 pub use replay::{ReplayError, replay};
@@ -80,13 +81,13 @@ impl Consumer {
         let (to_sweeper, sweeps) = mpsc::channel(SWEEPS);
         let Settings { consumer, broker, topology, check_interval, sweep, say } = settings;
         let shared = Arc::new(Shared {
+            outage: Outage::of(database.noun(), database.location()),
             database,
             line: Line::new(broker, format!("discogs-extractor {consumer}"), Handle::current()),
             consumer,
             topology,
             clock,
             stop,
-            outage: Outage::default(),
             check_interval,
             say,
             sweeps: to_sweeper,

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::OptionFuture;
+use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
 };
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Connection, Consumer, Error};
+use lapin::{BasicProperties, Channel, Connection, Error};
 use metrics::{counter, histogram};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
+use super::intake::Intake;
 use super::member::{LOOK, Member, Next};
+use super::portion::{self, Portion};
 use super::round::{Handled, Item, Round};
+use super::writing::{Gathered, Writing};
 use crate::amqp::{Waiting, header, words};
 use crate::database::Obstacle;
 use crate::model::message::{Message, Value, read};
@@ -36,9 +38,6 @@ const GRACE: Duration = Duration::from_secs(2);
 /// allows 30 minutes.
 const HOLD: Duration = Duration::from_secs(10);
 
-/// Between two tries to write.
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// How long what was read may take to be written after a stop; inside Docker's 10 s.
 const DRAIN: Duration = Duration::from_secs(6);
 
@@ -47,11 +46,6 @@ const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// From so many earlier deliveries on a message is worth a warning: at 20 it is a dead letter.
 const MANY_DELIVERIES: u64 = 15;
-
-/// Messages of one transaction until it is known that the queue's head does not kill whoever reads
-/// it. The broker counts a death against every message that was handed out, 20 of them make a dead
-/// letter, and a consumer that is killed over and over must get through meanwhile.
-const CAREFUL: usize = 100;
 
 /// Messages that were handed out so often before are written in small company.
 const TROUBLED: u64 = 2;
@@ -64,36 +58,30 @@ pub enum Ended {
     Stopped,
     /// The database is away, and everything was given back or done.
     Outage,
+    /// More bytes came than may wait: what found no room was given back.
+    Overflowed,
     /// The channel or the connection is gone.
     Lost(String),
     /// It will not get better by itself.
     Wrong(String),
 }
 
-/// A task of its own: while it waits for the database, so may a look.
-type Handling = AbortOnDropHandle<(Round, Result<Handled, Obstacle>)>;
-
 /// One channel and what came over it.
 pub struct Session<'a> {
     member: &'a mut Member,
     channel: Channel,
-    consumer: Consumer,
-    /// Messages of one transaction at most.
-    batch: usize,
-    /// Whether the consumer was cancelled to be given more at once.
-    widening: bool,
-    gathered: Vec<Item>,
-    bytes: usize,
-    /// Whether one that was gathered was handed out often before, and one of those in the round.
-    troubled: (bool, bool),
-    /// Whether a batch without such went through.
-    proven: bool,
-    round: Option<Handling>,
-    round_began: Instant,
-    /// Messages of the round.
-    handling: usize,
+    intake: Intake,
+    /// The consumer's name at the broker, and how many there were on this channel.
+    tag: ShortString,
+    consumers: u32,
+    /// What is taken at once once the consumer that was cancelled for it is.
+    next_portion: Option<Portion>,
+    gathered: Gathered,
+    writing: Option<Writing>,
     /// Since when the database has said no.
     failing_since: Option<Instant>,
+    /// The batch that it did not take.
+    failed: Option<Arc<Round>>,
     /// Why the consumer was cancelled, if it was.
     ending: Option<Ended>,
     /// Nothing more comes from the broker.
@@ -111,37 +99,34 @@ impl<'a> Session<'a> {
         member: &'a mut Member,
         connection: &Connection,
     ) -> Result<Session<'a>, Ended> {
-        let batch = member.shared.database.batch().min(CAREFUL);
+        member.take(portion::Event::Opened);
         let opening = async {
             let channel = connection.create_channel().await?;
             match member.shared.topology.consumer(&channel, member.kind).await? {
                 Waiting::Messages(_) => {}
                 Waiting::Different(why) => return Ok(Err(Ended::Wrong(why))),
             }
-            let tag = format!("{}-careful", member.tag()).into();
-            let consumer = consume(member, &channel, batch, tag).await?;
-            Ok(Ok((channel, consumer)))
+            let tag = member.tag();
+            let intake = consume(member, &channel, tag.clone()).await?;
+            Ok(Ok((channel, intake, tag)))
         };
         let opened: Result<Result<_, Ended>, Error> = match timeout(OPEN, opening).await {
             Ok(opened) => opened,
             Err(_) => return Err(Ended::Lost("the broker opens no channel".into())),
         };
-        let (channel, consumer) = opened.map_err(|error| Ended::Lost(words(&error)))??;
+        let (channel, intake, tag) = opened.map_err(|error| Ended::Lost(words(&error)))??;
         member.reads(true);
         Ok(Session {
             member,
             channel,
-            consumer,
-            batch,
-            widening: false,
-            gathered: Vec::new(),
-            bytes: 0,
-            troubled: (false, false),
-            proven: false,
-            round: None,
-            round_began: Instant::now(),
-            handling: 0,
+            intake,
+            tag,
+            consumers: 1,
+            next_portion: None,
+            gathered: Gathered::default(),
+            writing: None,
             failing_since: None,
+            failed: None,
             ending: None,
             drained: false,
             quiet: 0,
@@ -151,6 +136,9 @@ impl<'a> Session<'a> {
     /// Reads until there is a reason not to.
     pub async fn run(mut self) -> Ended {
         let ended = self.read().await.unwrap_or_else(|ended| ended);
+        if let Some(round) = self.failed.take() {
+            self.member.keep(round);
+        }
         // A channel that is gone already, or a broker that does not answer, is no matter. What is
         // not acknowledged goes back to the queue.
         _ = timeout(GOODBYE, self.channel.close(200, "done".into())).await;
@@ -165,10 +153,9 @@ impl<'a> Session<'a> {
         let stop = self.member.shared.stop.clone();
         let mut deadline = None;
         loop {
-            self.begin_round();
-            self.widen_if_proven().await?;
-            self.member.in_flight(self.gathered.len() + self.handling);
-            if self.drained && self.round.is_none() {
+            self.begin_to_write();
+            self.member.in_flight(self.messages());
+            if self.drained && self.writing.is_none() {
                 let ended = self.ending.take();
                 return Err(ended.unwrap_or_else(|| Ended::Lost("the consumer is gone".into())));
             }
@@ -179,20 +166,18 @@ impl<'a> Session<'a> {
                     self.cancel(Ended::Stopped).await?;
                 }
                 Some(()) = too_late => return Ok(Ended::Stopped),
-                Some(ended) = OptionFuture::from(self.round.as_mut()) => {
-                    self.round = None;
-                    match ended {
-                        Ok((_, Ok(handled))) => self.settle(handled).await?,
-                        Ok((round, Err(away))) => self.failed(round, &away).await?,
-                        Err(died) => return Err(Ended::Lost(died.to_string())),
+                Some(answer) = OptionFuture::from(self.writing.as_mut().map(Writing::answer)) => {
+                    match answer {
+                        Ok(Ok(handled)) => self.settle(handled).await?,
+                        Ok(Err(away)) => self.failed(&away).await?,
+                        Err(died) => return Err(Ended::Lost(died)),
                     }
                 }
-                delivery = self.consumer.next(), if !self.drained && self.has_room() => {
+                delivery = self.intake.next(), if !self.drained && self.has_room() => {
                     match delivery {
                         Some(Ok(delivery)) => self.gather(&delivery),
                         Some(Err(error)) => return Err(Ended::Lost(words(&error))),
-                        None if self.widening && self.ending.is_none() => self.widen().await?,
-                        None => self.drained = true,
+                        None => self.nothing_more_comes().await?,
                     }
                 }
                 _ = looks.tick() => {
@@ -205,10 +190,17 @@ impl<'a> Session<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.gathered.len() < self.batch && self.bytes < BATCH_BYTES
+        self.gathered.items.len() < self.member.portion().batch()
+            && self.gathered.held.bytes() < BATCH_BYTES
     }
 
-    fn gather(&mut self, delivery: &lapin::message::Delivery) {
+    /// Messages that are not done with.
+    fn messages(&self) -> usize {
+        let writing = self.writing.as_ref().map_or(0, |writing| writing.messages);
+        self.intake.waiting() + self.gathered.items.len() + writing
+    }
+
+    fn gather(&mut self, delivery: &Delivery) {
         let deliveries = delivery_count(&delivery.properties);
         let kind = self.member.kind;
         if deliveries >= MANY_DELIVERIES {
@@ -216,38 +208,43 @@ impl<'a> Session<'a> {
             let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
             tracing::warn!(r#type = %kind, deliveries, id, "a message comes again and again");
         }
-        self.troubled.0 |= deliveries >= TROUBLED;
         let message = read(|name| header(&delivery.properties, name), &delivery.data);
-        self.bytes += delivery.data.len();
         self.quiet = 0;
         let source = match &message {
             Message::Data(record) => record.source.map(|source| (source.version, source.run)),
             Message::FileComplete(_) | Message::ExtractionComplete(_) | Message::Poison(_) => None,
         };
         self.member.message(source);
-        self.gathered.push(Item { tag: delivery.delivery_tag, message });
+        self.gathered.is_troubled |= deliveries >= TROUBLED;
+        self.intake.hold(&mut self.gathered.held, delivery);
+        self.gathered.items.push(Item { tag: delivery.delivery_tag, message });
     }
 
-    /// Begins to handle what was gathered, if nothing is being handled.
-    fn begin_round(&mut self) {
-        if self.round.is_some() || self.gathered.is_empty() {
+    /// The consumer is cancelled: to be given more or less at once, to end, or by itself since too
+    /// much came.
+    async fn nothing_more_comes(&mut self) -> Result<(), Ended> {
+        let overflowed = self.intake.overflowed();
+        if let Some(largest) = overflowed {
+            self.member.take(portion::Event::Overflowed { largest });
+            let batch = self.member.portion().batch();
+            tracing::debug!(r#type = %self.member.kind, largest, batch, "too much at once");
+            self.ending.get_or_insert(Ended::Overflowed);
+        }
+        match self.next_portion.take() {
+            Some(next) if self.ending.is_none() => self.consume_anew(next).await?,
+            Some(_) | None => self.drained = true,
+        }
+        Ok(())
+    }
+
+    /// Begins to write what was gathered, if nothing is being written.
+    fn begin_to_write(&mut self) {
+        if self.writing.is_some() || self.gathered.items.is_empty() {
             return;
         }
-        self.handling = self.gathered.len();
-        self.troubled = (false, self.troubled.0);
-        self.bytes = 0;
-        self.round_began = Instant::now();
-        let round = Round::new(self.member.kind, std::mem::take(&mut self.gathered));
-        self.handle(round, Duration::ZERO);
-    }
-
-    fn handle(&mut self, round: Round, after: Duration) {
+        let gathered = std::mem::take(&mut self.gathered);
         let database = Arc::clone(&self.member.shared.database);
-        self.round = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            sleep(after).await;
-            let handled = round.handle(&*database).await;
-            (round, handled)
-        })));
+        self.writing = Some(Writing::begin(self.member.kind, gathered, database));
     }
 
     /// Tells the broker what became of a batch.
@@ -255,8 +252,11 @@ impl<'a> Session<'a> {
         let lost = |error: Error| Ended::Lost(words(&error));
         let kind = self.member.kind;
         self.failing_since = None;
-        self.member.shared.outage.ends();
-        histogram!(metric::BATCH_SECONDS, "type" => kind.name()).record(self.round_began.elapsed());
+        self.failed = None;
+        self.member.well();
+        self.change_portion().await?;
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        histogram!(metric::BATCH_SECONDS, "type" => kind.name()).record(writing.began.elapsed());
         for (tag, why) in &handled.poison {
             tracing::error!(r#type = %kind, why, "a message cannot be handled: it goes to the dead letters");
             counter!(metric::POISON, "type" => kind.name()).increment(1);
@@ -268,53 +268,68 @@ impl<'a> Session<'a> {
             self.channel.basic_ack(tag, options).await.map_err(lost)?;
         }
         self.member.written(handled.records, handled.poison.len() as u64);
-        self.handling = 0;
+        drop(writing);
         if handled.has_end {
             self.look().await?;
         }
-        self.proven |= !self.troubled.1;
         Ok(())
     }
 
-    /// Cancels the consumer to be given more at once, when a batch went through and as much waits
-    /// as may. Then nothing is on its way here: what is, when a consumer is cancelled, a quorum
-    /// queue takes back and counts as a delivery.
-    async fn widen_if_proven(&mut self) -> Result<(), Ended> {
-        let careful = self.batch < self.member.shared.database.batch();
-        let full = self.gathered.len() == self.batch && self.handling == self.batch;
-        let untroubled = self.proven && self.troubled == (false, false);
-        if careful && full && untroubled && !self.widening && self.ending.is_none() {
-            self.widening = true;
+    /// Cancels the consumer to be given more or less at once, if that is due and all that may be
+    /// handed out is here. Then nothing is on its way: what is, when a consumer is cancelled, a
+    /// quorum queue takes back and counts as a delivery.
+    async fn change_portion(&mut self) -> Result<(), Ended> {
+        let Some(writing) = &self.writing else { return Ok(()) };
+        let portion = self.member.portion();
+        let all_is_here = self.messages() == usize::from(portion.prefetch());
+        if !all_is_here || self.next_portion.is_some() || self.ending.is_some() {
+            return Ok(());
+        }
+        let next = portion::next(
+            portion,
+            portion::Event::Wrote {
+                messages: writing.messages + self.gathered.items.len(),
+                bytes: writing.held.bytes() + self.gathered.held.bytes(),
+                may_widen: !writing.is_troubled && !self.gathered.is_troubled,
+            },
+        );
+        if next != portion {
+            self.next_portion = Some(next);
             self.cancel_consumer().await?;
         }
         Ok(())
     }
 
-    /// Consumes again, as much at once as goes fastest.
-    async fn widen(&mut self) -> Result<(), Ended> {
-        self.widening = false;
-        self.batch = self.member.shared.database.batch();
+    /// Consumes again, with another portion.
+    async fn consume_anew(&mut self, portion: Portion) -> Result<(), Ended> {
+        self.member.portion_is(portion);
+        self.consumers += 1;
         // With the tag of one that still has messages a quorum queue mistakes it for that.
-        let consuming = consume(self.member, &self.channel, self.batch, self.member.tag());
-        self.consumer = in_time(consuming).await?;
+        let tag = ShortString::try_new(format!("{}-{}", self.member.tag(), self.consumers));
+        self.tag = tag.unwrap_or_default();
+        self.intake = in_time(consume(self.member, &self.channel, self.tag.clone())).await?;
         Ok(())
     }
 
     /// The database said no: wait, then stop consuming, then give everything back.
-    async fn failed(&mut self, round: Round, away: &Obstacle) -> Result<(), Ended> {
+    async fn failed(&mut self, away: &Obstacle) -> Result<(), Ended> {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
+        self.failed = self.writing.as_ref().map(|writing| Arc::clone(&writing.round));
         if since.elapsed() >= GRACE {
             self.outage(away).await?;
         }
         if since.elapsed() >= HOLD {
             return Err(Ended::Outage);
         }
-        self.handle(round, PAUSE);
+        let rest = self.member.rest(away);
+        if let Some(writing) = &mut self.writing {
+            writing.again(Arc::clone(&self.member.shared.database), rest);
+        }
         Ok(())
     }
 
     async fn outage(&mut self, away: &Obstacle) -> Result<(), Ended> {
-        self.member.shared.outage.begins(away);
+        self.member.held_up(away);
         self.cancel(Ended::Outage).await
     }
 
@@ -329,13 +344,13 @@ impl<'a> Session<'a> {
     }
 
     async fn cancel_consumer(&self) -> Result<(), Ended> {
-        let tag = self.consumer.tag();
-        in_time(self.channel.basic_cancel(tag, BasicCancelOptions::default())).await
+        let options = BasicCancelOptions::default();
+        in_time(self.channel.basic_cancel(self.tag.clone(), options)).await
     }
 
     /// Looks at what is agreed in the database.
     async fn look(&mut self) -> Result<(), Ended> {
-        let idle = self.round.is_none() && self.gathered.is_empty();
+        let idle = self.writing.is_none() && self.gathered.items.is_empty();
         if idle {
             // Whoever has nothing to write notices too that he could not.
             if let Err(away) = self.member.reach().await {
@@ -346,7 +361,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             self.failing_since = None;
-            self.member.shared.outage.ends();
+            self.member.well();
         }
         // What is written next says so too if it cannot be looked now.
         let Ok(next) = self.member.look().await else { return Ok(()) };
@@ -375,18 +390,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Begins to consume, with two batches at most: the one that is being written, and the one that is
-/// being gathered.
-async fn consume(
-    member: &Member,
-    channel: &Channel,
-    batch: usize,
-    tag: ShortString,
-) -> Result<Consumer, Error> {
-    let prefetch = u16::try_from(2 * batch).unwrap_or(u16::MAX);
+/// Begins to consume, as much at once as the member takes.
+async fn consume(member: &Member, channel: &Channel, tag: ShortString) -> Result<Intake, Error> {
+    let prefetch = member.portion().prefetch();
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
     let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-    channel.basic_consume(member.queue(), tag, options, arguments).await
+    let consumer = channel.basic_consume(member.queue(), tag, options, arguments).await?;
+    Ok(Intake::new(channel.clone(), consumer, prefetch))
 }
 
 /// What the broker answers, which must not take for ever.

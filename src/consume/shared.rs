@@ -8,9 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Said;
 use super::line::Line;
-use super::outage::Outage;
 use crate::amqp::Topology;
-use crate::database::Database;
+use crate::database::{Database, Outage};
 use crate::model::Clock;
 use crate::model::agreement::Note;
 
@@ -28,8 +27,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Says that everything is to stop.
     pub stop: CancellationToken,
-    /// Whether the database is away.
-    pub outage: Outage,
+    /// Whether the database is away, for any of them.
+    pub outage: Arc<Outage>,
     /// How often a cancelled queue is looked into.
     pub check_interval: Duration,
     /// Tells people.

@@ -29,6 +29,8 @@ pub struct TypeNow {
     pub poison: u64,
     /// Messages that are not acknowledged.
     pub in_flight: usize,
+    /// Why the database does not do what it is asked, while it does not.
+    pub held_up: Option<String>,
     /// When the last one came.
     pub last_message: Option<Timestamp>,
     /// What is noted of its runs.
@@ -49,6 +51,7 @@ impl TypeNow {
             records: 0,
             poison: 0,
             in_flight: 0,
+            held_up: None,
             last_message: None,
             notes: Vec::new(),
             reading: None,

@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Works until it is told to stop.
 ///
 /// # Errors
-/// What will not get better by itmember.
+/// What will not get better by itself.
 pub async fn run(mut member: Member) -> Result<(), String> {
     let stop = member.shared.stop.clone();
     let begun = stop.run_until_cancelled(member.begin()).await;
@@ -46,7 +46,7 @@ async fn read(member: &mut Member) -> Result<(), String> {
     let mut pause = FIRST_PAUSE;
     while member.is_to_read() {
         let ready = async {
-            wait_for_database(member).await;
+            member.wait_for_database().await;
             up(&link).await
         };
         let Some(Some(connection)) = stop.run_until_cancelled(ready).await else {
@@ -59,7 +59,7 @@ async fn read(member: &mut Member) -> Result<(), String> {
         };
         match ended {
             Ended::Stopped => return Ok(()),
-            Ended::Cancelled => {}
+            Ended::Cancelled | Ended::Overflowed => {}
             Ended::Outage => tracing::debug!(r#type = %member.kind, "messages were given back"),
             Ended::Wrong(why) => return Err(why),
             Ended::Lost(why) => {
@@ -75,21 +75,12 @@ async fn read(member: &mut Member) -> Result<(), String> {
     Ok(())
 }
 
-/// Waits until the database can be written to.
-async fn wait_for_database(member: &Member) {
-    while let Err(away) = member.reach().await {
-        member.shared.outage.begins(&away);
-        sleep(LOOK).await;
-    }
-    member.shared.outage.ends();
-}
-
 /// Waits, and looks into the queue when that is due.
 async fn rest(member: &mut Member, check_at: &mut Instant) {
     sleep(LOOK).await;
     match member.look().await {
-        Ok(_) => member.shared.outage.ends(),
-        Err(away) => member.shared.outage.begins(&away),
+        Ok(_) => member.well(),
+        Err(away) => member.held_up(&away),
     }
     if member.is_to_read() || Instant::now() < *check_at {
         return;

@@ -189,6 +189,7 @@ fn told(service: &str, types: &[TypeNow], stalled: &[Kind], now: Timestamp) -> V
         "records_written": each(|now| now.records.into()),
         "dead_letters": each(|now| now.poison.into()),
         "in_flight": each(|now| now.in_flight.into()),
+        "held_up": each(|now| now.held_up.clone().into()),
         "stalled": stalled,
     })
 }
@@ -252,7 +253,8 @@ pub async fn watch(
         let mut found = Vec::new();
         for (still, of_type) in still.iter_mut().zip(&types) {
             let done = of_type.records + of_type.poison;
-            if done != still.done || of_type.in_flight == 0 {
+            let is_idle = of_type.in_flight == 0 && of_type.held_up.is_none();
+            if done != still.done || is_idle {
                 *still = Still { done, since: now };
             } else if now.saturating_sub(still.since) >= stall_after {
                 found.push(of_type.kind);

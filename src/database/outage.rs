@@ -114,13 +114,23 @@ impl Patience {
 
     /// Says what is the matter, if nobody has, and rests before the next try.
     pub async fn wait(&mut self, obstacle: &Obstacle) {
+        self.held_up(obstacle);
+        sleep(self.rest(obstacle)).await;
+    }
+
+    /// Says what is the matter, if nobody has. From now on it is over when this one is well too.
+    pub fn held_up(&mut self, obstacle: &Obstacle) {
         self.outage.begins(obstacle, !std::mem::replace(&mut self.waiting, true));
+    }
+
+    /// How long to rest before the next try.
+    pub fn rest(&mut self, obstacle: &Obstacle) -> Duration {
         if obstacle.passes == Passes::Locked {
-            return sleep(LOCKED_PAUSE).await;
+            return LOCKED_PAUSE;
         }
         let pause = self.pause;
         self.pause = (pause * 2).min(LONGEST_PAUSE);
-        sleep(pause).await;
+        pause
     }
 
     /// The database did what was asked.

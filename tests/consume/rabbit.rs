@@ -79,9 +79,20 @@ impl Rabbit {
                  one, or set it, for example to amqp://guest:guest@127.0.0.1:5672/%2f"
             )
         });
+        Rabbit::on(consumer, address)
+    }
+
+    /// At the broker of an address.
+    pub fn on(consumer: &'static str, address: String) -> Rabbit {
         let prefix = format!("consume-test-{}", uuid::Uuid::new_v4().simple());
         let connection = wait(Connection::connect(&address, ConnectionProperties::default()));
         Rabbit { address, prefix, consumer, connection: connection.unwrap() }
+    }
+
+    /// After the broker closed the connection.
+    pub fn connect_anew(&mut self) {
+        let connection = wait(Connection::connect(&self.address, ConnectionProperties::default()));
+        self.connection = connection.unwrap();
     }
 
     /// A new one, as a refused operation closes the one it was tried on.

@@ -23,7 +23,12 @@ impl Site {
 
     /// With the tables made, so that they can be asked.
     pub fn with(database: Database) -> Site {
-        let site = Site { rabbit: Rabbit::at(super::BROKER), place: Place::new(), database };
+        Site::of(Rabbit::at(super::BROKER), database)
+    }
+
+    /// With queues of a broker, and the tables made.
+    pub fn of(rabbit: Rabbit, database: Database) -> Site {
+        let site = Site { rabbit, place: Place::new(), database };
         let mut migrate = site.consume("a");
         Ran::of(migrate.arg("--migrate-only").output().unwrap()).ends(0, &[]);
         site

@@ -152,6 +152,11 @@ impl Daemon {
         self.said()
     }
 
+    /// The most memory it ever had, in MiB.
+    pub fn peak_memory(&self) -> u64 {
+        super::peak_memory(self.child.id())
+    }
+
     /// Whether it has ended by itself.
     pub fn is_gone(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

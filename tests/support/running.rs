@@ -150,9 +150,7 @@ impl Running {
 
     /// The most memory it ever had, in MiB.
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() >> 10
+        super::peak_memory(self.id())
     }
 }
 
