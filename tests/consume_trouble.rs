@@ -81,8 +81,8 @@ fn a_database_that_answers_and_takes_no_writes_costs_a_message_one_delivery() {
     assert_eq!(said["stalled"], json!(["labels"]), "{said}");
     assert!(said["held_up"]["labels"].as_str().unwrap().contains("could not extend file"));
     assert_eq!(said["held_up"]["artists"], json!(null));
-    assert_eq!(site.rabbit.delivery_count(Kind::Labels), 1);
     assert_eq!(site.rabbit.queue(Kind::Labels).consumers, 0);
+    assert_eq!(site.rabbit.delivery_count(Kind::Labels), 1);
     site.database.run("DROP TRIGGER no_space ON labels");
     consumer.says("the database is back");
     until("all are written", || site.count(Kind::Labels) == 300);

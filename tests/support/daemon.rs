@@ -144,6 +144,13 @@ impl Daemon {
         said
     }
 
+    /// Waits for its end, however it ends; returns what it had said.
+    pub fn waits(&mut self) -> String {
+        self.child.wait().unwrap();
+        self.said.extend(self.lines.iter());
+        self.said()
+    }
+
     /// `kill -9`; returns what it had said.
     pub fn kill(mut self) -> String {
         self.child.kill().unwrap();

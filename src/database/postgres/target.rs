@@ -30,7 +30,7 @@ use crate::database::{
     VersionEnd, Which, Written,
 };
 use crate::model::agreement::{Completion, Event, Noter};
-use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept, Version};
+use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Ranges, Run, Sweep, Swept, Version};
 
 /// How long asking a server to leave off may take.
 const CANCEL: Duration = Duration::from_secs(1);
@@ -52,6 +52,8 @@ pub struct Postgres {
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     lines: [Mutex<Line>; 4],
+    /// The connection that the last sweep was made over.
+    sweeping: Mutex<Option<Client>>,
 }
 
 impl Postgres {
@@ -87,8 +89,8 @@ impl Postgres {
         patience.well();
         let (location, job) = (server.to_string(), Job::new(format!("postgres:{identity}")));
         let session = Session { server: server.clone(), identity: Some(identity) };
-        let lines = Default::default();
-        Ok(Postgres { session, job, location, noter, clock, stop, lines })
+        let (lines, sweeping) = Default::default();
+        Ok(Postgres { session, job, location, noter, clock, stop, lines, sweeping })
     }
 
     async fn line(&self, kind: Kind) -> MutexGuard<'_, Line> {
@@ -155,7 +157,8 @@ impl Postgres {
     }
 
     async fn swept(&self, after: After, go_on: GoOn) -> Result<Swept, Obstacle> {
-        let client = self.session.client(None).await?;
+        let kept = self.sweeping.lock().await.take();
+        let client = self.session.client(kept).await?;
         let failed = |error: Error| self.session.obstacle(&error);
         let (sweep, held) = match after {
             After::File(sweep) => {
@@ -176,23 +179,37 @@ impl Postgres {
             stop: self.stop.clone(),
         };
         let sweeping = spawn_blocking(move || {
-            let mut go_on = |rows| go_on(rows);
-            let which = Which { file: sweep.file, run: sweep.run };
-            let mut table = Table { asking: &asking, which };
-            let swept = if only {
-                sweep::nothing_stale(&mut table, &sweep, held, &mut go_on)?
-            } else {
-                sweep::sweep(&mut table, &sweep, held, &mut go_on)?
-            };
-            // The type is complete in its table now, whatever may stay in it of earlier versions.
-            if swept != Swept::Stopped && !index(&asking, sweep.file.kind, &mut go_on)? {
-                return Ok(Swept::Stopped);
-            }
-            Ok(swept)
+            let swept = sweep_table(&asking, &sweep, only, held, &mut |rows| go_on(rows));
+            (asking.client, swept)
         });
-        let swept = sweeping.await.map_err(|died| Obstacle::lasting(died.to_string()))?;
-        swept.map_err(failed)
+        let (client, swept) = sweeping.await.map_err(|died| Obstacle::lasting(died.to_string()))?;
+        let swept = swept.map_err(failed)?;
+        if swept != Swept::Stopped {
+            *self.sweeping.lock().await = Some(client);
+        }
+        Ok(swept)
     }
+}
+
+/// Sweeps a table to which this run alone wrote, or others too, and makes its indexes.
+fn sweep_table(
+    asking: &Asking,
+    sweep: &Sweep,
+    only: bool,
+    held: Ordinal,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<Swept, Error> {
+    let mut table = Table { asking, which: Which { file: sweep.file, run: sweep.run } };
+    let swept = if only {
+        sweep::nothing_stale(&mut table, sweep, held, go_on)?
+    } else {
+        sweep::sweep(&mut table, sweep, held, go_on)?
+    };
+    // The type is complete in its table now, whatever may stay in it of earlier versions.
+    if swept != Swept::Stopped && !index(asking, sweep.file.kind, go_on)? {
+        return Ok(Swept::Stopped);
+    }
+    Ok(swept)
 }
 
 async fn prepared(server: &Server, clock: &dyn Clock) -> Result<String, SchemaError<Obstacle>> {
