@@ -1,7 +1,7 @@
 //! The broker's own ceiling: the lines of a file published to a quorum queue as fast as the broker
 //! confirms them, by plain code with the same window.
 //!
-//! `cargo bench --bench bare_publisher -- ADDRESS QUEUE LINES` prints seconds and messages.
+//! `cargo bench --profile dist --bench bare_publisher -- ADDRESS QUEUE LINES` prints seconds and messages.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 

@@ -1,6 +1,6 @@
 //! What each stage costs, in MB/s of XML on one core, and the whole run on all of them.
 //!
-//! `cargo bench --bench stages` makes a dump of 50,000 releases itself; `DISCOGS_BENCH_DUMP=FILE`
+//! `cargo bench --profile dist --bench stages` makes a dump of 50,000 releases itself; `DISCOGS_BENCH_DUMP=FILE`
 //! takes another. The bench against something outside is `benches/ratios`.
 
 #![expect(
