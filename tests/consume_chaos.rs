@@ -244,6 +244,9 @@ fn episode(target: &mut dyn Target, seed: u64) {
         how: format!("DISCOGS_TEST_SEED={seed}\n"),
         said: String::new(),
     };
+    episode.until("the queues are read", |it| {
+        Kind::ALL.into_iter().all(|kind| it.rabbit.queue(kind).consumers == 2)
+    });
     for version in [0, 1] {
         episode.version(version);
     }

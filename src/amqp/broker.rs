@@ -111,6 +111,11 @@ impl FromStr for Broker {
 
     fn from_str(text: &str) -> Result<Broker, BrokerError> {
         let url = Url::parse(text).map_err(|error| BrokerError::Url(error.to_string()))?;
+        if url.path().contains('@') {
+            // A password with a slash ends there, and what follows it would be taken for the vhost.
+            let why = "there is an @ behind the host: write what is special in a password as %XX";
+            return Err(BrokerError::Url(why.into()));
+        }
         let mut uri: AMQPUri = text.parse().map_err(|_| {
             BrokerError::Url("it is no amqp:// or amqps:// URL that can be understood".into())
         })?;

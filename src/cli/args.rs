@@ -10,7 +10,7 @@ mod top;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::model::{Kind, Version};
 
@@ -189,6 +189,26 @@ pub struct SampleArgs {
     /// Only these types
     #[arg(long, value_name = "TYPES", value_delimiter = ',')]
     pub types: Option<Vec<Kind>>,
+}
+
+/// Reads what was typed and set. What is set to nothing is not set: `KEY=` in an environment file and
+/// `${KEY:-}` in a compose file say so.
+///
+/// # Errors
+/// What is wrong with it, or that help is asked for.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let matches = without_what_is_empty(Cli::command()).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn without_what_is_empty(command: clap::Command) -> clap::Command {
+    let is_empty = |argument: &clap::Arg| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    command
+        .mut_args(|argument| if is_empty(&argument) { argument.env(None) } else { argument })
+        .mut_subcommands(without_what_is_empty)
 }
 
 /// The environment variable that a refused value came from, if it came from one.

@@ -15,6 +15,7 @@ use super::args::{
     ConsumerArgs, ConsumerName, DeliveryArgs, ExtractArgs, GlobalArgs, LogFormat, LogLevel,
     Progress, RunArgs,
 };
+use super::within::{Seconds, Threads, Window};
 use crate::model::{Kind, Version};
 
 pub use download::{Download, Fetch, SiteName, Versions};
@@ -55,7 +56,10 @@ pub fn state_dir(args: &GlobalArgs, file: &ConfigFile, name: &str) -> Result<Pat
     };
     let xdg = || {
         let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-        let state = set("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?;
+        // "If an implementation encounters a relative path in any of these variables it should
+        // consider the path invalid and ignore it" (XDG Base Directory Specification).
+        let state = set("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = state.or_else(home)?;
         Some(state.join("discogs-extractor").join(name))
     };
     let typed = args.state_dir.clone().or_else(|| file.state_dir.clone());
@@ -188,7 +192,7 @@ impl Consume {
                 .unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
             cancel_after: (!delay.is_zero()).then_some(delay),
             check_interval: seconds(args.queue_check_interval, filed, 3_600),
-            stall_after: Duration::from_secs(args.stall_after.or(file.stall_after).unwrap_or(120)),
+            stall_after: stall_after(args.stall_after.or(file.stall_after)),
             progress: args.progress.or(file.progress).unwrap_or(Progress::Auto),
             purge_max_delete_fraction: fraction.unwrap_or(0.10),
             sweep_anyway: args.sweep_anyway || file.sweep_anyway.unwrap_or(false),
@@ -203,12 +207,14 @@ const NO_SITE: &str = "none";
 /// The platform's.
 const EXCHANGE_PREFIX: &str = "discogsography-discogs";
 
+/// When a type is called stalled.
+fn stall_after(seconds: Option<Seconds>) -> Duration {
+    Duration::from_secs(seconds.map_or(120, Seconds::get))
+}
+
 impl Delivery {
     fn resolve(args: DeliveryArgs, file: &mut ConfigFile) -> Delivery {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let count = |typed: Option<usize>, filed: Option<NonZero<usize>>, default| {
-            typed.or(filed.map(NonZero::get)).unwrap_or(default)
-        };
         let wanted = args.types.or(file.types.take()).unwrap_or_else(|| Kind::ALL.to_vec());
         let consumers = args.consumers.or(file.consumers.take()).unwrap_or_default();
         let exchange_prefix = args.exchange_prefix.or(file.exchange_prefix.take());
@@ -219,10 +225,10 @@ impl Delivery {
             force: args.force_reprocess,
             exchange_prefix: exchange_prefix.unwrap_or_else(|| EXCHANGE_PREFIX.to_owned()),
             consumers: consumers.into_iter().filter(|name| !name.is_empty()).collect(),
-            workers: count(args.workers, file.workers, cores),
-            threads: count(args.threads, file.threads, cores),
-            window: count(args.window, file.window, 5_000),
-            stall_after: Duration::from_secs(args.stall_after.or(file.stall_after).unwrap_or(120)),
+            workers: args.workers.or(file.workers).map_or(cores, Threads::count),
+            threads: args.threads.or(file.threads).map_or(cores, Threads::count),
+            window: args.window.or(file.window).map_or(5_000, Window::count),
+            stall_after: stall_after(args.stall_after.or(file.stall_after)),
             max_bad_records: args.max_bad_records.or(file.max_bad_records).unwrap_or(100),
             progress: args.progress.or(file.progress).unwrap_or(Progress::Auto),
             purge_max_delete_fraction: args

@@ -28,12 +28,12 @@ mod store;
 mod summary;
 mod top;
 mod versions;
+mod within;
 mod words;
 
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use clap::Parser;
 use indicatif::MultiProgress;
 
 use args::{Cli, Command, ConsumeCommand, ConsumerArgs, ConsumerName, GlobalArgs};
@@ -47,7 +47,7 @@ pub fn run() -> ExitCode {
     panics::hush();
     // Two of them in one process panic when either is first needed, and rustls takes none by itself.
     _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
+    let cli = args::parse().unwrap_or_else(|error| {
         // clap prints its own errors, with exit code 2; it does not say where a value was set.
         if let Some(variable) = args::variable_of(&error) {
             let error = error.to_string();

@@ -230,12 +230,15 @@ pub fn check_environment() -> Result<()> {
     Ok(())
 }
 
-/// What `--force-reprocess` asks for, if anything.
+/// What `--force-reprocess` asks for, if anything. Quotes are none of the word: whoever writes
+/// `KEY="false"` into a file that is no shell's does not mean them.
 pub fn force_word(word: Option<&str>) -> Option<ForceWord> {
     let word = word?.trim();
+    let quoted = |quote| word.strip_prefix(quote)?.strip_suffix(quote);
+    let word = quoted('"').or_else(|| quoted('\'')).unwrap_or(word).trim();
     match word.to_ascii_lowercase().as_str() {
-        "" | "false" | "0" | "no" => None,
-        "true" | "1" | "yes" => Some(ForceWord::Once),
+        "" | "false" | "0" | "no" | "n" | "f" | "off" | "none" | "disabled" => None,
+        "true" | "1" | "yes" | "y" | "t" | "on" => Some(ForceWord::Once),
         "restart" => Some(ForceWord::Restart),
         _ => Some(ForceWord::Token(word.to_owned())),
     }
@@ -247,10 +250,12 @@ mod tests {
 
     #[test]
     fn the_words_of_force_reprocess() {
-        for off in [None, Some(""), Some("false"), Some("0"), Some("No")] {
-            assert_eq!(force_word(off), None, "{off:?}");
+        assert_eq!(force_word(None), None);
+        let off = "0 n No f false FALSE off none Disabled \"false\" 'off' \"\"";
+        for off in off.split(' ').chain(["", "  "]) {
+            assert_eq!(force_word(Some(off)), None, "{off:?}");
         }
-        for on in ["true", "1", "YES"] {
+        for on in ["true", "1", "YES", "y", "T", "on", "\"true\"", " '1' "] {
             assert_eq!(force_word(Some(on)), Some(ForceWord::Once), "{on}");
         }
         assert_eq!(force_word(Some("restart")), Some(ForceWord::Restart));

@@ -64,6 +64,10 @@ impl FromStr for Address {
             let known = SCHEMES.join(", ");
             return Err(AddressError(format!("{} is none of {known}", url.scheme())));
         }
+        if url.path().contains('@') {
+            // A password with a slash ends there, and what follows it would be taken for the database.
+            return Err(AddressError("there is an @ behind the host".to_owned()));
+        }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(AddressError("it has no host".to_owned()));
         }
@@ -254,7 +258,7 @@ mod tests {
         );
         let plain: Address = "neo4j+s://graph".parse().unwrap();
         assert_eq!(plain.database(), None);
-        for wrong in ["http://graph", "bolt://", "graph"] {
+        for wrong in ["http://graph", "bolt://", "graph", "bolt://u:1/s3cret@graph"] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong}");
         }
     }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Progress;
 use super::delivery::fraction;
+use crate::cli::within::Seconds;
 
 #[derive(Args, Debug)]
 pub struct ConsumeArgs {
@@ -86,7 +87,7 @@ pub struct ConsumerArgs {
 
     /// A type whose messages are not written for so many seconds is called stalled [default: 120]
     #[arg(long, value_name = "SECONDS", env = "STALL_AFTER")]
-    pub stall_after: Option<u64>,
+    pub stall_after: Option<Seconds>,
 
     /// How progress is shown on standard error [default: auto]
     #[arg(long, value_name = "HOW", env = "DISCOGS_PROGRESS")]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{FetchArgs, Progress};
+use crate::cli::within::{Seconds, Threads, Window};
 use crate::model::{Kind, Version};
 
 const EXTRACT_EXAMPLES: &str = "\
@@ -141,20 +142,20 @@ pub struct DeliveryArgs {
     pub consumers: Option<Vec<String>>,
 
     /// Files at once [default: the cores]
-    #[arg(long, value_name = "N", env = "MAX_WORKERS", value_parser = positive)]
-    pub workers: Option<usize>,
+    #[arg(long, value_name = "N", env = "MAX_WORKERS")]
+    pub workers: Option<Threads>,
 
     /// Parse threads, shared by all files [default: the cores]
-    #[arg(long, value_name = "N", env = "DISCOGS_THREADS", value_parser = positive)]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N", env = "DISCOGS_THREADS")]
+    pub threads: Option<Threads>,
 
     /// Deliveries in flight, per file [default: 5000]
-    #[arg(long, value_name = "N", env = "DISCOGS_WINDOW", value_parser = positive)]
-    pub window: Option<usize>,
+    #[arg(long, value_name = "N", env = "DISCOGS_WINDOW")]
+    pub window: Option<Window>,
 
     /// A file that does not move for so many seconds is called stalled [default: 120]
     #[arg(long, value_name = "SECONDS", env = "STALL_AFTER")]
-    pub stall_after: Option<u64>,
+    pub stall_after: Option<Seconds>,
 
     /// How many bad records a file may have before it fails [default: 100]
     #[arg(long, value_name = "N", env = "DISCOGS_MAX_BAD_RECORDS")]
@@ -171,14 +172,6 @@ pub struct DeliveryArgs {
     /// Remove what the version no longer has, without proof and however much it is
     #[arg(long, env = "DISCOGS_SWEEP_ANYWAY")]
     pub sweep_anyway: bool,
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("it must be at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("not a whole number".into()),
-    }
 }
 
 pub(super) fn fraction(text: &str) -> Result<f64, String> {

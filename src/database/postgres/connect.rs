@@ -104,6 +104,12 @@ impl FromStr for Server {
             Some((place, parameters)) => (&text[..after_user + place.len()], parameters),
             None => (text, ""),
         };
+        if place[after_user..].chars().filter(|c| *c == '@').count() > 1 {
+            // What follows the first would be taken for the host, and be shown.
+            return Err(ServerError::Url(
+                "there is more than one @: write those of a user or password as %40",
+            ));
+        }
         let mut tls = Tls::default();
         let mut mode = "prefer".to_owned();
         let mut identity = (None, None);
