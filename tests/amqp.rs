@@ -393,7 +393,7 @@ fn a_broker_that_lets_nobody_in_is_tried_said_once_and_can_be_stopped() {
         let place = few_artists(300);
         let exchanges = Exchanges::new(&broker());
         let queue = exchanges.queue("all");
-        let mut running = start(&place, &exchanges, &address, &[]);
+        let mut running = start(&place, &exchanges, &address, &["--wait"]);
         let url: url::Url = address.parse().unwrap();
         let host = format!("127.0.0.1:{}", url.port().unwrap());
         let line = running.says(&[what, &host, why], LONG);
@@ -415,6 +415,40 @@ fn a_broker_that_lets_nobody_in_is_tried_said_once_and_can_be_stopped() {
             Expected::of(&place.path("dumps")).all_arrived(&reader.messages());
         }
     }
+}
+
+#[test]
+fn who_typed_a_wrong_password_or_vhost_is_told_at_once() {
+    let place = few_artists(30);
+    let exchanges = Exchanges::new(&broker());
+    let wrong = [
+        (changed(|url| url.set_password(Some("s3cret")).unwrap()), "ACCESS_REFUSED"),
+        (changed(|url| url.set_path("no-such-vhost")), "no-such-vhost"),
+    ];
+    for (address, why) in wrong {
+        let began = Instant::now();
+        let ran = extract(&place, &exchanges, &address, &[]);
+        ran.ends(1, &["cannot connect to amqp://", why, "hint: look at user, password and vhost"]);
+        assert!(!ran.err.contains("s3cret"), "{ran:?}");
+        let mut replay = place.program();
+        replay.args(["consume", "replay-dead-letters", "tables", "--from", &address]);
+        let ran = Ran::of(replay.output().unwrap());
+        ran.ends(1, &["cannot connect to amqp://", why, "hint: look at user, password and vhost"]);
+        // Of two that would otherwise each take half a minute.
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_tried_for_a_while_and_that_is_said() {
+    let place = few_artists(30);
+    let exchanges = Exchanges::new(&broker());
+    let port = free_port();
+    let address = changed(|url| url.set_port(Some(port)).unwrap());
+    let mut running = start(&place, &exchanges, &address, &[]);
+    running.says(&["there is no connection yet", "seconds=30"], LONG);
+    running.ends(1, Duration::from_mins(1));
+    assert!(running.log().contains("--wait"), "{}", running.log());
 }
 
 #[test]
@@ -615,7 +649,7 @@ fn tls_with_an_authority_of_ones_own_and_a_client_certificate() {
     let place = few_artists(300);
     // Without the authority we do not trust it, without a certificate it does not trust us.
     for address in [&base, &authority] {
-        let mut running = start(&place, &exchanges, address, &[]);
+        let mut running = start(&place, &exchanges, address, &["--wait"]);
         let line = running.says(&["broker is away"], LONG);
         // What it says of ours may be overtaken by its closing the connection.
         let reset = *address == authority && line.contains("reset");

@@ -3,6 +3,7 @@
 
 mod broker;
 mod checkup;
+mod first;
 mod header;
 mod link;
 mod management;
@@ -10,6 +11,7 @@ mod topology;
 
 pub use broker::{Broker, BrokerError};
 pub use checkup::{Expected, checkup};
+pub use first::{Unreachable, reach};
 pub use header::{header, table};
 pub use link::{Link, Standing};
 pub use topology::{Declared, Topology, TopologyError, Waiting, words};

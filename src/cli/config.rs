@@ -16,7 +16,7 @@ use super::args::{
     Progress, RunArgs,
 };
 use super::within::{Seconds, Threads, Window};
-use crate::model::{Kind, Version};
+use crate::model::{FirstConnection, Kind, Version};
 
 pub use download::{Download, Fetch, SiteName, Versions};
 pub use file::ConfigFile;
@@ -109,6 +109,8 @@ pub struct Extract {
     pub inputs: Vec<PathBuf>,
     /// Records to deliver of each file.
     pub limit: Option<u64>,
+    /// How long a first connection to the sink may take.
+    pub first: FirstConnection,
     /// How.
     pub delivery: Delivery,
 }
@@ -240,12 +242,18 @@ impl Delivery {
     }
 }
 
+/// How long whoever typed a command waits for its other end.
+pub const fn first_connection(waits: bool) -> FirstConnection {
+    if waits { FirstConnection::Whenever } else { FirstConnection::TYPED }
+}
+
 impl Extract {
     /// Joins what was typed with the file and the defaults.
     pub fn resolve(args: ExtractArgs, mut file: ConfigFile) -> Extract {
         Extract {
             inputs: args.inputs,
             limit: args.limit.or(file.limit),
+            first: first_connection(args.wait || file.waits()),
             delivery: Delivery::resolve(args.delivery, &mut file),
         }
     }

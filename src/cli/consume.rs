@@ -26,11 +26,14 @@ use crate::database::sqlite::Sqlite;
 use crate::database::{Database, SweepLimits};
 use crate::graph::{Address, Graph, SCHEMES};
 use crate::model::agreement::Noter;
-use crate::model::{Clock, SystemClock};
+use crate::model::{Clock, FirstConnection, SystemClock};
 use crate::observe::{Metrics, lines};
 
 /// Docker kills after 10 s. What was read is written in 6 s at most, a goodbye takes 1 s.
 const PATIENCE: Patience = Patience { time: Duration::from_millis(9_500), exit: Exit::Done };
+
+/// Who serves waits.
+const WHENEVER: FirstConnection = FirstConnection::Whenever;
 
 /// Runs `consume tables` or `consume graph`.
 pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
@@ -149,8 +152,10 @@ async fn database(
     let noter = Some(noter);
     Ok(match address(consumer, to)? {
         Place::Sqlite(path) => Arc::new(Sqlite::open(&path, noter, clock)?),
-        Place::Postgres(server) => Arc::new(Postgres::open(&server, noter, clock, stop).await?),
-        Place::Graph(address) => Arc::new(Graph::open(&address, noter, clock).await?),
+        Place::Postgres(server) => {
+            Arc::new(Postgres::open(&server, noter, clock, WHENEVER, stop).await?)
+        }
+        Place::Graph(address) => Arc::new(Graph::open(&address, noter, clock, WHENEVER).await?),
     })
 }
 
@@ -215,12 +220,13 @@ pub(super) fn broker(from: Option<&str>) -> Result<Broker> {
 pub fn replay_dead_letters(
     consumer: ConsumerName,
     from: Option<&str>,
+    first: FirstConnection,
     prefix: String,
 ) -> Result<Exit> {
     let consumer = consumer.name();
     let (broker, topology) = (broker(from)?, topology(prefix, consumer)?);
     let runtime = owner::runtime()?;
-    let moved = runtime.block_on(replay(broker, &topology, consumer))?;
+    let moved = runtime.block_on(replay(broker, first, &topology, consumer))?;
     for (kind, messages) in moved {
         print(&format!("{kind}: {messages}"))?;
     }

@@ -40,6 +40,7 @@ pub fn run(config: &Extract, state_dir: &Path, bars: &MultiProgress) -> Result<E
         config: &config.delivery,
         target,
         limit: config.limit,
+        first: config.first,
         patience: None,
         bars,
         state_dir,

@@ -90,8 +90,9 @@ fn command(cli: Cli) -> Result<Exit> {
             ConsumeCommand::Tables(args) => consume(ConsumerName::Tables, *args, &cli.global, file),
             ConsumeCommand::Graph(args) => consume(ConsumerName::Graph, *args, &cli.global, file),
             ConsumeCommand::ReplayDeadLetters(args) => {
+                let first = config::first_connection(args.wait || file.waits());
                 let prefix = config::exchange_prefix(args.exchange_prefix, file);
-                consume::replay_dead_letters(args.consumer, args.from.as_deref(), prefix)
+                consume::replay_dead_letters(args.consumer, args.from.as_deref(), first, prefix)
             }
         },
         Command::State(args) => {

@@ -21,7 +21,7 @@ use super::progress::{Bars, How};
 use super::signals::{Patience, Signals};
 use crate::daemon::Session;
 use crate::daemon::control::Control;
-use crate::model::{Clock, Job};
+use crate::model::{Clock, FirstConnection, Job};
 use crate::observe::Snapshot;
 use crate::pipeline::{Settings, Sizes};
 use crate::sink::{Opening, Sink, SinkEnd, SinkError, Target};
@@ -43,6 +43,8 @@ pub struct Owner<'a> {
     pub target: Target,
     /// Records to deliver of each file.
     pub limit: Option<u64>,
+    /// How long a first connection to it may take.
+    pub first: FirstConnection,
     /// How long a clean end may take.
     pub patience: Option<Patience>,
     /// Where the bars go.
@@ -151,6 +153,7 @@ impl Owner<'_> {
         let opening = Opening {
             clock: Arc::clone(&self.clock),
             runtime: Handle::current(),
+            first: self.first,
             stop: self.stop.clone(),
             prefix: self.config.exchange_prefix.clone(),
             consumers: self.config.consumers.clone(),

@@ -21,7 +21,7 @@ use super::{download, environment, versions};
 use crate::daemon::http::{Http, Served};
 use crate::daemon::{Daemon, DaemonOptions, Folder, Schedule, Session, Supply, Wishes, notify};
 use crate::dump::jitter;
-use crate::model::{Clock, SystemClock};
+use crate::model::{Clock, FirstConnection, SystemClock};
 use crate::observe::Metrics;
 use crate::sink::Target;
 
@@ -98,6 +98,7 @@ pub fn run(config: &Run, state_dir: &Path, bars: &MultiProgress) -> Result<Exit>
         config: delivery,
         target,
         limit: None,
+        first: FirstConnection::Whenever,
         patience: Some(PATIENCE),
         bars,
         state_dir,

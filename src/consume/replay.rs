@@ -13,10 +13,13 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::line::up;
-use crate::amqp::{Broker, Link, Topology, Waiting, words};
-use crate::model::Kind;
+use crate::amqp::{Broker, Link, Topology, Unreachable, Waiting, reach, words};
+use crate::model::{FirstConnection, Kind};
 
-/// How long the broker may take to be there, and for one message.
+/// What the broker shows.
+const NAME: &str = "discogs-extractor replay";
+
+/// How long the broker may take for one message.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the broker writes into dead letters; a message that is put back is as it was.
@@ -30,12 +33,20 @@ const OF_THE_BROKER: [&str; 5] = [
 
 /// Messages that cannot be moved.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot put the dead letters of {kind} back: {why}\nhint: those that were not moved are where they were"
-)]
-pub struct ReplayError {
-    kind: Kind,
-    why: String,
+pub enum ReplayError {
+    /// There is no broker.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// The broker was lost, or does not take a message.
+    #[error(
+        "cannot put the dead letters of {kind} back: {why}\nhint: those that were not moved are where they were"
+    )]
+    Stuck {
+        /// Of this type.
+        kind: Kind,
+        /// For this reason.
+        why: String,
+    },
 }
 
 /// Moves what is in a consumer's dead-letter queues at the beginning back to its queues; says how
@@ -46,14 +57,19 @@ pub struct ReplayError {
 /// If the broker is not there, or does not take a message.
 pub async fn replay(
     broker: Broker,
+    first: FirstConnection,
     topology: &Topology,
     consumer: &str,
 ) -> Result<[(Kind, u64); 4], ReplayError> {
-    let link = Link::start(&Handle::current(), broker, "discogs-extractor replay");
+    reach(&broker, NAME, first).await?;
+    let link = Link::start(&Handle::current(), broker, NAME);
     let mut moved = Kind::ALL.map(|kind| (kind, 0));
     for (kind, moved) in &mut moved {
-        let error = |why| ReplayError { kind: *kind, why };
-        let connection = timeout(PATIENCE, up(&link)).await.ok().flatten();
+        let error = |why| ReplayError::Stuck { kind: *kind, why };
+        let connection = match first {
+            FirstConnection::Whenever => up(&link).await,
+            FirstConnection::Within(limit) => timeout(limit, up(&link)).await.ok().flatten(),
+        };
         let connection = connection.ok_or_else(|| error("the broker is away".into()))?;
         *moved = replay_type(&connection, topology, consumer, *kind).await.map_err(error)?;
     }

@@ -3,6 +3,7 @@
 
 mod ask;
 mod batch;
+mod first;
 pub mod hints;
 mod obstacle;
 mod order;
@@ -16,6 +17,7 @@ mod year;
 
 pub use ask::{After, Answer, Database, GoOn, Need, SweepLimits, VersionEnd};
 pub use batch::{Batch, Notes, Refused, Row, Written};
+pub use first::connected;
 pub use obstacle::{Obstacle, OpenError, Passes};
 pub use order::{LeftOut, Which};
 pub use outage::{Outage, Patience};

@@ -9,11 +9,11 @@ use super::model::Entity;
 use super::notes::{self, agree, is_last_swept};
 use super::{Arrival, Noting, Stamp, job, prepare, settle, sweep, write};
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, Obstacle, OpenError, Outage, Passes, Patience, Row,
-    VersionEnd, Written,
+    After, Answer, Batch, Database, GoOn, Obstacle, OpenError, Outage, Passes, Row, VersionEnd,
+    Written, connected,
 };
 use crate::model::agreement::{Completion, Event, Noter, Rules, SweepOwed};
-use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept};
+use crate::model::{Clock, DumpName, FirstConnection, Job, Kind, Ranges, Run, Swept};
 
 /// Records of one transaction: what records share is written once for all of them, so that more
 /// go faster (of releases 2,000 at 1,240 a second, 500 at 900).
@@ -42,6 +42,7 @@ impl Graph {
         address: &Address,
         noter: Option<Noter>,
         clock: Arc<dyn Clock>,
+        first: FirstConnection,
     ) -> Result<Graph, OpenError> {
         let location = address.to_string();
         let fatal = |why: GraphError, hint| {
@@ -52,25 +53,26 @@ impl Graph {
             link.map_err(|why| fatal(why, "the certificates must be readable"))
         };
         let links = [link()?, link()?, link()?, link()?];
-        let mut patience = Patience::with(&Outage::of(NOUN, location.clone()));
-        let job = loop {
+        let outage = Outage::of(NOUN, location.clone());
+        let connected = connected(&outage, first, async || {
             let ready = async {
                 prepare(&links[0]).await?;
                 job(&links[0]).await
             };
             match ready.await {
-                Ok(job) => break job,
-                Err(error) if error.fault == Fault::Passing => {
-                    patience.wait(&obstacle(error)).await;
-                }
+                Ok(job) => Ok(Ok(job)),
+                Err(error) if error.fault == Fault::Passing => Err(obstacle(error)),
                 Err(error) => {
                     let hint = "user and password must be right, and the user must be allowed to \
                                 make constraints and to write";
-                    return Err(fatal(error, hint));
+                    Ok(Err(fatal(error, hint)))
                 }
             }
-        };
-        patience.well();
+        });
+        let job = connected.await.map_err(|obstacle| {
+            let what = format!("cannot connect to {location}: {}", obstacle.why);
+            OpenError { what, hint: obstacle.hint }
+        })??;
         let noter = noter.map(|noter| Noter {
             rules: Rules { sweep_owed: SweepOwed::Always, ..noter.rules },
             ..noter

@@ -18,10 +18,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Lane, LaneStart, Opening, Sink, SinkError};
-use crate::amqp::{Broker, Declared, Link, Standing, Topology, words};
+use crate::amqp::{Broker, Declared, Link, Standing, Topology, reach, words};
 use crate::model::message::Announcement;
 use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Run};
 use lane::emptied;
+
+/// What the broker shows.
+const NAME: &str = "discogs-extractor";
 
 /// How long a broker that is away is still waited for after everything was told to stop.
 const HOPE: Duration = Duration::from_secs(2);
@@ -52,21 +55,27 @@ pub struct Amqp {
 }
 
 impl Amqp {
-    /// Begins to connect. It must be called where the runtime is entered.
+    /// Begins to connect.
     ///
     /// # Errors
-    /// If a name or a file of the configuration cannot be used. A broker that is away is none.
+    /// If a name or a file of the configuration cannot be used, or there is no connection within the
+    /// time that is given.
     pub fn open(broker: &Broker, opening: &Opening) -> Result<Amqp, SinkError> {
         let topology = Topology::new(opening.prefix.clone(), opening.consumers.clone())
             .map_err(|error| SinkError::of(&error))?;
         broker.tls().map_err(|error| SinkError::of(&error))?;
         let runtime = opening.runtime.clone();
+        let reached = opening.stop.run_until_cancelled(reach(broker, NAME, opening.first));
+        match runtime.block_on(reached) {
+            Some(reached) => reached.map_err(|error| SinkError::of(&error))?,
+            None => return Err(SinkError::stopped()),
+        }
         let (hopeless, too_late) = (CancellationToken::new(), CancellationToken::new());
         runtime.spawn(end(opening.stop.clone(), hopeless.clone(), too_late.clone()));
         Ok(Amqp {
             job: broker.job(topology.prefix()),
             location: broker.to_string(),
-            link: Link::start(&runtime, broker.clone(), "discogs-extractor"),
+            link: Link::start(&runtime, broker.clone(), NAME),
             topology,
             clock: Arc::clone(&opening.clock),
             runtime,

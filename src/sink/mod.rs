@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::database::{OpenError, hints};
 use crate::model::message::Announcement;
 use crate::model::{
-    Checkpoint, Clock, Delivery, Documents, DumpName, Job, Limits, Ordinal, Run, parted,
+    Checkpoint, Clock, Delivery, Documents, DumpName, FirstConnection, Job, Limits, Ordinal, Run,
+    parted,
 };
 
 pub use amqp::Amqp;
@@ -41,6 +42,8 @@ pub struct Opening {
     pub clock: Arc<dyn Clock>,
     /// Where tasks and sockets live.
     pub runtime: Handle,
+    /// How long a first connection may take.
+    pub first: FirstConnection,
     /// Says that everything is to stop: what would wait for as long as it takes gives up then.
     pub stop: CancellationToken,
     /// What the names of exchanges and queues begin with.

@@ -43,10 +43,11 @@ impl Target {
             }
             Target::Postgres(server) => {
                 let (clock, stop) = (Arc::clone(&opening.clock), opening.stop.clone());
-                filled(opening, Postgres::open(server, None, clock, stop))?
+                filled(opening, Postgres::open(server, None, clock, opening.first, stop))?
             }
             Target::Graph(address) => {
-                filled(opening, Graph::open(address, None, Arc::clone(&opening.clock)))?
+                let clock = Arc::clone(&opening.clock);
+                filled(opening, Graph::open(address, None, clock, opening.first))?
             }
             Target::Folder(folder) => Arc::new(Jsonl::open(folder)?),
             Target::StandardOutput => Arc::new(Lines::to_standard_output()),

@@ -113,7 +113,7 @@ fn a_database_that_is_not_there_yet_is_waited_for() {
     place.dump(&name(VERSION), &gzip(artists(10).as_bytes()));
     let missing = format!("{}_later", database.name());
     let url = database.url().replace(database.name(), &missing);
-    let mut extract = Daemon::start(&mut extract(&place, &url));
+    let mut extract = Daemon::start(extract(&place, &url).arg("--wait"));
     let said = extract.says("the database refuses, trying until it does not");
     assert!(said.contains("does not exist") && said.contains("create the database"), "{said}");
     database.run_outside(&format!("CREATE DATABASE {missing}"));
@@ -144,10 +144,15 @@ fn user_and_password_are_never_shown() {
     let who = "s3cret_user:s3cret%20word";
     let url = database.url().replace("://postgres@", &format!("://{who}@"));
     assert!(url.contains(who), "{url}");
-    let mut extract = Daemon::start(extract(&place, &url).env("LOG_LEVEL", "DEBUG"));
+    let extracting = Daemon::start(extract(&place, &url).env("LOG_LEVEL", "DEBUG"));
+    // It is not waited for that somebody makes the user.
+    let said = extracting.ends(1);
+    assert!(said.contains("cannot connect to postgres://"), "{said}");
+    let mut waiting = extract(&place, &url);
+    let mut extract = Daemon::start(waiting.arg("--wait").env("LOG_LEVEL", "DEBUG"));
     extract.says("the database refuses");
     extract.signal(Signal::TERM);
-    let said = extract.ends(143);
+    let said = said + &extract.ends(143);
     assert!(!said.contains("s3cret"), "{said}");
     for wrong in [format!("postgres://{who}@"), format!("postgres://{who}@host/d?sslmode=s3cret")] {
         let ran = place.extract(&wrong);
@@ -162,7 +167,7 @@ fn while_the_server_is_away_it_ends_soon_after_a_signal() {
     place.dump(&name(VERSION), &gzip(artists(10).as_bytes()));
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("postgres://postgres@{nobody}/nothing");
-    let mut away = Daemon::start(&mut extract(&place, &url));
+    let mut away = Daemon::start(extract(&place, &url).arg("--wait"));
     away.says("the database is away, trying until it is back");
     let began = Instant::now();
     away.signal(Signal::TERM);

@@ -10,8 +10,8 @@ use discogs_extractor::database::postgres::{
 };
 use discogs_extractor::database::{Batch, Notes, Row, Which};
 use discogs_extractor::model::{
-    Checkpoint, Delivery, Document, Documents, DumpName, Kind, Limits, Ordinal, Run, Sha256,
-    SystemClock, Timestamp, Version,
+    Checkpoint, Delivery, Document, Documents, DumpName, FirstConnection, Kind, Limits, Ordinal,
+    Run, Sha256, SystemClock, Timestamp, Version,
 };
 use discogs_extractor::sink::{Lane, LaneStart, LeftOut, Opening, Sink, Sweep, Swept, Target};
 use proptest::prelude::*;
@@ -328,6 +328,7 @@ fn a_sink_says_what_it_left_out_and_which_run_is_the_last() {
     let opening = Opening {
         clock: Arc::new(SystemClock::new()),
         runtime: runtime.handle().clone(),
+        first: FirstConnection::TYPED,
         stop: CancellationToken::new(),
         prefix: String::new(),
         consumers: Vec::new(),

@@ -1,7 +1,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use discogs_extractor::model::{Ordinal, SystemClock};
+use discogs_extractor::model::{FirstConnection, Ordinal, SystemClock};
 use discogs_extractor::sink::{Lines, Null, Opening, Sink, SinkEnd, Target};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ fn null_and_standard_output_believe_the_checkpoint() {
     let opening = Opening {
         clock: Arc::new(SystemClock::new()),
         runtime: runtime.handle().clone(),
+        first: FirstConnection::TYPED,
         stop: CancellationToken::new(),
         prefix: "p".into(),
         consumers: Vec::new(),

@@ -122,6 +122,10 @@ pub struct ReplayArgs {
     /// What the names of exchanges and queues begin with [default: discogsography-discogs]
     #[arg(long, value_name = "PREFIX", env = "DISCOGS_EXCHANGE_PREFIX")]
     pub exchange_prefix: Option<String>,
+
+    /// Wait for the broker for as long as it takes, and not for 30 s
+    #[arg(long, env = "DISCOGS_WAIT")]
+    pub wait: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -45,6 +45,10 @@ pub struct ExtractArgs {
     /// Deliver at most so many records of each file, then end with code 3
     #[arg(long, value_name = "N", env = "DISCOGS_LIMIT")]
     pub limit: Option<u64>,
+
+    /// Wait for the sink for as long as it takes, and not for 30 s
+    #[arg(long, env = "DISCOGS_WAIT")]
+    pub wait: bool,
 }
 
 const RUN_EXAMPLES: &str = "\

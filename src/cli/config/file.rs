@@ -27,6 +27,7 @@ pub struct ConfigFile {
     pub(super) stall_after: Option<Seconds>,
     pub(super) max_bad_records: Option<u64>,
     pub(super) limit: Option<u64>,
+    pub(super) wait: Option<bool>,
     pub(super) progress: Option<Progress>,
     pub(super) purge_max_delete_fraction: Option<f64>,
     pub(super) sweep_anyway: Option<bool>,
@@ -51,6 +52,11 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// Whether the other end is waited for as long as it takes.
+    pub fn waits(&self) -> bool {
+        self.wait.unwrap_or(false)
+    }
+
     /// Reads it, if there is one.
     ///
     /// # Errors

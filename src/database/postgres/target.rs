@@ -26,11 +26,13 @@ use super::stretch::{Stretch, next_stretch, remove_stale};
 use crate::database::schema::SchemaError;
 use crate::database::sweep::{self, Rows};
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, Notes, Obstacle, OpenError, Outage, Passes, Patience,
-    VersionEnd, Which, Written,
+    After, Answer, Batch, Database, GoOn, Notes, Obstacle, OpenError, Outage, Passes, VersionEnd,
+    Which, Written, connected,
 };
 use crate::model::agreement::{Completion, Event, Noter};
-use crate::model::{Clock, DumpName, Job, Kind, Ordinal, Ranges, Run, Sweep, Swept, Version};
+use crate::model::{
+    Clock, DumpName, FirstConnection, Job, Kind, Ordinal, Ranges, Run, Sweep, Swept, Version,
+};
 
 /// How long asking a server to leave off may take.
 const CANCEL: Duration = Duration::from_secs(1);
@@ -57,36 +59,35 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Waits for the server, for as long as it takes, brings the schema up to date, and reads the
-    /// database's identity. With a `noter` what is written is messages.
+    /// Waits for the server, brings the schema up to date, and reads the database's identity. With a
+    /// `noter` what is written is messages.
     ///
     /// # Errors
-    /// If the database is not for this program, or a file of the configuration cannot be used. A
-    /// server that is away or refuses is none.
+    /// If the database is not for this program, a file of the configuration cannot be used, or there
+    /// is no connection within the time that is given.
     pub async fn open(
         server: &Server,
         noter: Option<Noter>,
         clock: Arc<dyn Clock>,
+        first: FirstConnection,
         stop: CancellationToken,
     ) -> Result<Postgres, OpenError> {
         server.check().map_err(|error| OpenError::of(&error))?;
-        let mut patience = Patience::with(&Outage::of("database", server.to_string()));
-        let identity = loop {
-            match prepared(server, &*clock).await {
-                Ok(identity) => break identity,
-                Err(SchemaError::Mismatch(error)) => {
-                    let what = format!("cannot use {server}: {error}");
-                    let hint = "use the release that made it, or another database";
-                    return Err(OpenError::new(what).hint(hint));
-                }
-                Err(SchemaError::Database(obstacle)) if obstacle.passes == Passes::Never => {
-                    let what = format!("cannot prepare {server}: {}", obstacle.why);
-                    return Err(OpenError { what, hint: obstacle.hint });
-                }
-                Err(SchemaError::Database(obstacle)) => patience.wait(&obstacle).await,
+        let outage = Outage::of("database", server.to_string());
+        let connected = connected(&outage, first, async || match prepared(server, &*clock).await {
+            Ok(identity) => Ok(Ok(identity)),
+            Err(SchemaError::Mismatch(error)) => {
+                let what = format!("cannot use {server}: {error}");
+                let hint = "use the release that made it, or another database";
+                Ok(Err(OpenError::new(what).hint(hint)))
             }
-        };
-        patience.well();
+            Err(SchemaError::Database(obstacle)) => Err(obstacle),
+        });
+        let identity = connected.await.map_err(|obstacle| {
+            let doing = if obstacle.passes == Passes::Never { "prepare" } else { "connect to" };
+            let what = format!("cannot {doing} {server}: {}", obstacle.why);
+            OpenError { what, hint: obstacle.hint }
+        })??;
         let (location, job) = (server.to_string(), Job::new(format!("postgres:{identity}")));
         let session = Session { server: server.clone(), identity: Some(identity) };
         let (lines, sweeping) = Default::default();
