@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{Kind, Ordinal};
 
 const NOW: Timestamp = Timestamp(100_000);
 const LATER: Timestamp = Timestamp(400_000);

@@ -1,0 +1,114 @@
+//! What is noted of the end of one run: what was announced of it, and how far its completion, its
+//! cancellation and its sweep have come.
+
+use crate::model::{Kind, Ordinal, Run, Timestamp, Version};
+
+/// The end of a run as it was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The type.
+    pub kind: Kind,
+    /// The version, if the message said so.
+    pub version: Option<Version>,
+    /// The run, its last ordinal, and how many ordinals up to there never come; none if the
+    /// message did not say so.
+    pub proof: Option<(Run, Ordinal, u64)>,
+}
+
+impl Announced {
+    /// What tells two of a type apart. Without proof nothing is known of a run: it is the lowest.
+    pub fn key(&self) -> (Option<Version>, Run) {
+        (self.version, self.proof.map_or(Run(0), |(run, ..)| run))
+    }
+}
+
+/// What is noted of one announced run of a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The end as it was announced.
+    pub announced: Announced,
+    /// How many of its ordinals are written, as far as that was asked for: nothing that is agreed on
+    /// depends on it.
+    pub written: u64,
+    /// When all of it was written.
+    pub completed_at: Option<Timestamp>,
+    /// When the type's consumers are to be cancelled.
+    pub cancel_at: Option<Timestamp>,
+    /// When the first of them was.
+    pub cancelled_at: Option<Timestamp>,
+    /// What is to be done about the rows that the version no longer has.
+    pub sweep: Option<Sweep>,
+    /// How that ended, for people.
+    pub sweep_words: Option<String>,
+    /// Who sweeps.
+    pub claim: Option<Claim>,
+}
+
+/// Whoever sweeps, and until when the others leave it to him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Names one process.
+    pub by: String,
+    /// It lasts until then, unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// How the removal of what a version no longer has stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// It is to be done.
+    Owed,
+    /// It is done.
+    Done,
+    /// It was refused.
+    Refused,
+}
+
+impl Sweep {
+    /// As the databases hold it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Sweep::Owed => "owed",
+            Sweep::Done => "done",
+            Sweep::Refused => "refused",
+        }
+    }
+
+    /// What a database holds; none for anything else.
+    pub fn named(name: &str) -> Option<Sweep> {
+        [Sweep::Owed, Sweep::Done, Sweep::Refused].into_iter().find(|sweep| sweep.name() == name)
+    }
+}
+
+/// What is to become of a type's consumers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// They go on.
+    Never,
+    /// They are cancelled then.
+    At(Timestamp),
+    /// They are cancelled, whoever was the first.
+    Cancelled,
+}
+
+impl Note {
+    /// What is noted of an end that was just announced.
+    pub const fn new(announced: Announced) -> Note {
+        Note {
+            announced,
+            written: 0,
+            completed_at: None,
+            cancel_at: None,
+            cancelled_at: None,
+            sweep: None,
+            sweep_words: None,
+            claim: None,
+        }
+    }
+
+    /// How many records are missing; none if that is not known.
+    pub fn missing(&self) -> Option<u64> {
+        let (_, last, bad_records) = self.announced.proof?;
+        Some(last.0.saturating_sub(bad_records).saturating_sub(self.written))
+    }
+}
