@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test's own steps")]
 #![expect(clippy::print_stderr, reason = "a random test says its seed")]
 
+#[path = "consume/clocks.rs"]
+mod clocks;
 #[path = "consume/rabbit.rs"]
 mod rabbit;
 mod support;
@@ -10,6 +12,7 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use discogs_extractor::database::sqlite::Sqlite;
 use discogs_extractor::model::Kind;
 use discogs_extractor::sample::Options;
 use rand::rngs::StdRng;
@@ -221,6 +224,18 @@ fn a_complete_type_is_cancelled_in_both_replicas_and_restarts_forget_nothing() {
     assert_eq!(rabbit.queue(Kind::Masters).consumers, 0);
     a.stops();
     b.stops();
+}
+
+#[test]
+fn clocks_that_are_hours_ahead_or_behind_cancel_on_time() {
+    let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
+    let database = place.path("c.db");
+    let noted = || {
+        let cancelled = "SELECT count(*) FROM extractor_complete WHERE cancelled_at IS NOT NULL";
+        (completed(&database), one(&database, cancelled).unwrap_or(0))
+    };
+    let open = |noter, clock| Sqlite::open(&database, Some(noter), clock).unwrap();
+    clocks::cancellations_are_on_time(&rabbit, &open, &noted);
 }
 
 #[test]

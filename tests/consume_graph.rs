@@ -6,6 +6,8 @@
 
 #[path = "support/bolt.rs"]
 mod bolt;
+#[path = "consume/clocks.rs"]
+mod clocks;
 #[path = "graph/fixture.rs"]
 mod fixture;
 #[path = "consume/rabbit.rs"]
@@ -16,8 +18,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use discogs_extractor::graph::settle;
-use discogs_extractor::model::Kind;
+use discogs_extractor::graph::{Graph, settle};
+use discogs_extractor::model::{FirstConnection, Kind};
 use discogs_extractor::sample::{Options, make};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -230,6 +232,24 @@ fn a_server_that_is_away_is_waited_for_and_said_once() {
     let said = consumer.stops();
     assert_eq!(said.matches("the graph is away").count(), 1, "{said}");
     assert_eq!(said.matches("the graph is back").count(), 1, "{said}");
+}
+
+#[test]
+fn clocks_that_are_hours_ahead_or_behind_cancel_on_time() {
+    let Some(fixture) = wait(Fixture::new(GRAPH)) else { return };
+    let rabbit = Rabbit::of("graphinator", BROKER);
+    let noted = || {
+        let notes = "MATCH (c:ExtractorComplete) WHERE c.completed_at IS NOT NULL
+             RETURN c.key AS key, c.cancelled_at IS NOT NULL AS cancelled";
+        let notes = wait(fixture.texts(notes));
+        let cancelled = notes.iter().filter(|note| note.contains(r#""cancelled":true"#)).count();
+        (notes.len() as u64, cancelled as u64)
+    };
+    let address = fixture.url.parse().unwrap();
+    let open = |noter, clock| {
+        wait(Graph::open(&address, Some(noter), clock, FirstConnection::Whenever)).unwrap()
+    };
+    clocks::cancellations_are_on_time(&rabbit, &open, &noted);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test's own steps")]
 #![expect(clippy::print_stderr, reason = "a random test says its seed")]
 
+#[path = "consume/clocks.rs"]
+mod clocks;
 #[allow(dead_code, reason = "the other tests of the database take the rest")]
 #[path = "postgres/database.rs"]
 mod database;
@@ -17,7 +19,8 @@ mod support;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use discogs_extractor::model::Kind;
+use discogs_extractor::database::postgres::Postgres;
+use discogs_extractor::model::{FirstConnection, Kind};
 use discogs_extractor::sample::Options;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -26,10 +29,11 @@ use serde_json::{Value, json};
 use support::broker::private::free_port;
 use support::daemon::Daemon;
 use support::{Ran, http};
+use tokio_util::sync::CancellationToken;
 
 use database::{Database, sqlite_rows};
 use own::Own;
-use rabbit::{Letter, until};
+use rabbit::{Letter, until, wait};
 use site::Site;
 
 /// The variables by which `tests/run` says where a broker and a server are.
@@ -411,6 +415,19 @@ fn health_and_metrics_tell_what_a_consumer_is_at() {
     assert_eq!(said.matches("Stalled consumers detected").count(), 1, "{said}");
     assert_eq!(said.matches("the consumers move again").count(), 1, "{said}");
     assert!(!said.contains("the database is away"), "{said}");
+}
+
+#[test]
+fn clocks_that_are_hours_ahead_or_behind_cancel_on_time() {
+    let Some(site) = Site::new() else { return };
+    let cancelled = "SELECT count(*) FROM extractor_complete WHERE cancelled_at IS NOT NULL";
+    let noted = || (site.completed(), site.number(cancelled));
+    let server = site.database.url().parse().unwrap();
+    let open = |noter, clock| {
+        let stop = CancellationToken::new();
+        wait(Postgres::open(&server, Some(noter), clock, FirstConnection::Whenever, stop)).unwrap()
+    };
+    clocks::cancellations_are_on_time(&site.rabbit, &open, &noted);
 }
 
 #[test]

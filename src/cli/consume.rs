@@ -67,6 +67,7 @@ pub fn run(config: Consume, state_dir: &Path) -> Result<Exit> {
             consumer: name.to_owned(),
             broker,
             topology: topology(config.exchange_prefix, name)?,
+            cancel_after: config.cancel_after,
             check_interval: config.check_interval,
             sweep: SweepLimits {
                 max_fraction: config.purge_max_delete_fraction,

@@ -1,16 +1,23 @@
 //! The life of one type's consumer: it reads, is cancelled some time after the type is complete,
-//! and reads again when there is something in its queue.
+//! and reads again when there is something in its queue. It waits by the clock of its own process
+//! that never jumps: what the others' clocks say is no matter.
 
-use crate::model::Timestamp;
-use crate::model::agreement::Due;
+use std::time::Duration;
+
+use crate::model::agreement::{Due, Schedule};
 
 /// Where one type's consumer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It reads.
     Consuming,
-    /// It reads; the type is complete, and it is cancelled then.
-    Ending(Timestamp),
+    /// It reads; the type is complete, and it is cancelled if this stands for long enough.
+    Ending {
+        /// What is agreed on.
+        schedule: Schedule,
+        /// When that was first seen here.
+        since: Duration,
+    },
     /// It does not read.
     Cancelled,
 }
@@ -20,10 +27,19 @@ pub enum State {
 pub enum Event {
     /// All who read the queue have agreed on this.
     Agreed(Due),
-    /// It is this late.
-    Now(Timestamp),
+    /// Time passes.
+    Tick,
     /// There are messages in the queue, which nobody here reads.
     Found,
+}
+
+/// The time of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// What this process's own clock says: it never jumps.
+    pub elapsed: Duration,
+    /// How long a cancellation stands before it comes; none for ever.
+    pub delay: Option<Duration>,
 }
 
 /// What is to be done.
@@ -31,8 +47,8 @@ pub enum Event {
 pub enum Act {
     /// Nothing.
     Nothing,
-    /// Tell the others that the time has come; then ask what is agreed.
-    Settle,
+    /// Tell the others that the time of this has come; then ask what is agreed.
+    Settle(Schedule),
     /// Cancel the consumer.
     Cancel,
     /// Consume.
@@ -43,43 +59,53 @@ pub enum Act {
 
 impl State {
     /// Where a consumer begins.
-    pub const fn begin(due: Due) -> State {
-        match due {
-            Due::Never => State::Consuming,
-            Due::At(at) => State::Ending(at),
-            Due::Cancelled => State::Cancelled,
-        }
+    pub fn begin(due: Due, time: Time) -> State {
+        next(State::Consuming, Event::Agreed(due), time).0
     }
 
     /// Whether it reads.
     pub const fn reads(self) -> bool {
         match self {
-            State::Consuming | State::Ending(_) => true,
+            State::Consuming | State::Ending { .. } => true,
             State::Cancelled => false,
+        }
+    }
+
+    /// Waits for a cancellation, since now if it is another one than before.
+    fn ending(self, schedule: Schedule, elapsed: Duration) -> State {
+        match self {
+            State::Ending { schedule: before, .. } if before == schedule => self,
+            State::Consuming | State::Ending { .. } | State::Cancelled => {
+                State::Ending { schedule, since: elapsed }
+            }
         }
     }
 }
 
 /// What becomes of a consumer, and what is to be done.
-pub fn next(state: State, event: Event) -> (State, Act) {
+pub fn next(state: State, event: Event, time: Time) -> (State, Act) {
+    let Time { elapsed, delay } = time;
     match (state, event) {
-        (State::Consuming | State::Ending(_), Event::Agreed(Due::Never)) => {
+        (State::Consuming | State::Ending { .. }, Event::Agreed(Due::Never)) => {
             (State::Consuming, Act::Nothing)
         }
-        (State::Consuming | State::Ending(_), Event::Agreed(Due::At(at))) => {
-            (State::Ending(at), Act::Nothing)
+        (State::Consuming | State::Ending { .. }, Event::Agreed(Due::Scheduled(schedule))) => {
+            (state.ending(schedule, elapsed), Act::Nothing)
         }
-        (State::Consuming | State::Ending(_), Event::Agreed(Due::Cancelled)) => {
+        (State::Consuming | State::Ending { .. }, Event::Agreed(Due::Cancelled)) => {
             (State::Cancelled, Act::Cancel)
         }
         (State::Cancelled, Event::Agreed(Due::Never)) => (State::Consuming, Act::Consume),
-        (State::Cancelled, Event::Agreed(Due::At(at))) => (State::Ending(at), Act::Consume),
-        (State::Cancelled, Event::Agreed(Due::Cancelled)) => (State::Cancelled, Act::Nothing),
-        (State::Ending(at), Event::Now(now)) if now >= at => (State::Ending(at), Act::Settle),
-        (State::Consuming | State::Ending(_) | State::Cancelled, Event::Now(_)) => {
-            (state, Act::Nothing)
+        (State::Cancelled, Event::Agreed(Due::Scheduled(schedule))) => {
+            (state.ending(schedule, elapsed), Act::Consume)
         }
-        (State::Consuming | State::Ending(_), Event::Found) => (state, Act::Nothing),
+        (State::Cancelled, Event::Agreed(Due::Cancelled)) => (State::Cancelled, Act::Nothing),
+        (State::Ending { schedule, since }, Event::Tick) => {
+            let has_come = delay.is_some_and(|delay| elapsed.saturating_sub(since) >= delay);
+            (state, if has_come { Act::Settle(schedule) } else { Act::Nothing })
+        }
+        (State::Consuming | State::Cancelled, Event::Tick) => (state, Act::Nothing),
+        (State::Consuming | State::Ending { .. }, Event::Found) => (state, Act::Nothing),
         (State::Cancelled, Event::Found) => (State::Consuming, Act::Resume),
     }
 }
@@ -87,61 +113,85 @@ pub fn next(state: State, event: Event) -> (State, Act) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Run, Timestamp};
     use proptest::prelude::*;
 
-    const AT: Timestamp = Timestamp(10);
+    const fn schedule(turn: u64) -> Schedule {
+        Schedule { after: (None, Run(1)), turn, at: Timestamp(0) }
+    }
+
+    /// At so many seconds, where a cancellation stands for ten.
+    const fn at(seconds: u64) -> Time {
+        Time { elapsed: Duration::from_secs(seconds), delay: Some(Duration::from_secs(10)) }
+    }
 
     #[test]
     fn every_step_of_a_consumers_life() {
         use Act::{Cancel, Consume, Nothing, Resume, Settle};
-        use Event::{Agreed, Found, Now};
-        use State::{Cancelled, Consuming, Ending};
-        let later = Timestamp(20);
+        use Event::{Agreed, Found, Tick};
+        use State::{Cancelled, Consuming};
+        let ending = |turn, since| State::Ending {
+            schedule: schedule(turn),
+            since: Duration::from_secs(since),
+        };
+        let scheduled = |turn| Agreed(Due::Scheduled(schedule(turn)));
         let rows = [
             (Consuming, Agreed(Due::Never), Consuming, Nothing),
-            (Consuming, Agreed(Due::At(AT)), Ending(AT), Nothing),
+            (Consuming, scheduled(1), ending(1, 15), Nothing),
             (Consuming, Agreed(Due::Cancelled), Cancelled, Cancel),
-            (Consuming, Now(later), Consuming, Nothing),
+            (Consuming, Tick, Consuming, Nothing),
             (Consuming, Found, Consuming, Nothing),
-            (Ending(AT), Agreed(Due::Never), Consuming, Nothing),
-            (Ending(AT), Agreed(Due::At(later)), Ending(later), Nothing),
-            (Ending(AT), Agreed(Due::Cancelled), Cancelled, Cancel),
-            (Ending(AT), Now(Timestamp(9)), Ending(AT), Nothing),
-            (Ending(AT), Now(AT), Ending(AT), Settle),
-            (Ending(AT), Found, Ending(AT), Nothing),
+            (ending(1, 5), Agreed(Due::Never), Consuming, Nothing),
+            (ending(1, 5), scheduled(1), ending(1, 5), Nothing),
+            (ending(1, 5), scheduled(2), ending(2, 15), Nothing),
+            (ending(1, 5), Agreed(Due::Cancelled), Cancelled, Cancel),
+            (ending(1, 6), Tick, ending(1, 6), Nothing),
+            (ending(1, 5), Tick, ending(1, 5), Settle(schedule(1))),
+            (ending(1, 5), Found, ending(1, 5), Nothing),
             (Cancelled, Agreed(Due::Never), Consuming, Consume),
-            (Cancelled, Agreed(Due::At(AT)), Ending(AT), Consume),
+            (Cancelled, scheduled(1), ending(1, 15), Consume),
             (Cancelled, Agreed(Due::Cancelled), Cancelled, Nothing),
-            (Cancelled, Now(later), Cancelled, Nothing),
+            (Cancelled, Tick, Cancelled, Nothing),
             (Cancelled, Found, Consuming, Resume),
         ];
-        for (before, event, after, act) in rows {
-            assert_eq!(next(before, event), (after, act), "{before:?} {event:?}");
+        for (state, event, after, act) in rows {
+            assert_eq!(next(state, event, at(15)), (after, act), "{state:?} {event:?}");
         }
+        let never = Time { delay: None, ..at(1_000) };
+        assert_eq!(next(ending(1, 5), Tick, never), (ending(1, 5), Nothing));
     }
 
-    fn event() -> impl Strategy<Value = Event> {
+    fn any_event() -> impl Strategy<Value = Event> {
         let due = prop_oneof![
             Just(Due::Never),
-            (0..30u64).prop_map(|at| Due::At(Timestamp(at))),
+            (0..3_u64).prop_map(|turn| Due::Scheduled(schedule(turn))),
             Just(Due::Cancelled)
         ];
-        prop_oneof![
-            due.prop_map(Event::Agreed),
-            (0..30u64).prop_map(|now| Event::Now(Timestamp(now))),
-            Just(Event::Found)
-        ]
+        prop_oneof![due.prop_map(Event::Agreed), Just(Event::Tick), Just(Event::Found)]
     }
 
     proptest! {
+        /// Whatever comes: it is cancelled only when all have agreed on that, and says that the time
+        /// has come only for what it saw stand for as long as was agreed on; it is asked to read
+        /// exactly when it did not and does now.
         #[test]
-        fn it_is_cancelled_and_consumes_again_in_turn_and_never_before_its_time(
-            events in prop::collection::vec(event(), 0..60)
+        fn what_a_consumer_does_follows_from_what_was_agreed(
+            events in prop::collection::vec((any_event(), 0..6_u64), 0..60),
         ) {
-            let mut state = State::begin(Due::Never);
-            let mut reads = true;
-            for event in events {
-                let (after, act) = next(state, event);
+            let mut state = State::begin(Due::Never, at(0));
+            let (mut reads, mut now, mut stands) = (true, 0, None);
+            for (event, passed) in events {
+                now += passed;
+                if let Event::Agreed(due) = event {
+                    let seen = match due {
+                        Due::Scheduled(schedule) => Some(schedule),
+                        Due::Never | Due::Cancelled => None,
+                    };
+                    if stands.is_none_or(|(stood, _)| seen != Some(stood)) {
+                        stands = seen.map(|schedule| (schedule, now));
+                    }
+                }
+                let (after, act) = next(state, event, at(now));
                 match act {
                     Act::Cancel => {
                         prop_assert!(reads && event == Event::Agreed(Due::Cancelled));
@@ -151,10 +201,9 @@ mod tests {
                         prop_assert!(!reads);
                         reads = true;
                     }
-                    Act::Settle => {
-                        let due = matches!((state, event),
-                            (State::Ending(at), Event::Now(now)) if now >= at);
-                        prop_assert!(due);
+                    Act::Settle(schedule) => {
+                        let (stood, since) = stands.unwrap();
+                        prop_assert!(event == Event::Tick && stood == schedule && now - since >= 10);
                     }
                     Act::Nothing => {}
                 }

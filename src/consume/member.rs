@@ -9,7 +9,7 @@ use metrics::counter;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::cancel::{Act, Event, State, next};
+use super::cancel::{Act, Event, State, Time, next};
 use super::portion::{self, Portion};
 use super::round::{Round, in_time};
 use super::shared::Shared;
@@ -73,7 +73,7 @@ impl Member {
             self.wait(&away).await;
         }
         self.well();
-        self.state = State::begin(self.agreed.due());
+        self.state = State::begin(self.agreed.due(), self.time());
         self.picture();
     }
 
@@ -172,7 +172,7 @@ impl Member {
         }
         let mut next = self.step(Event::Agreed(self.agreed.due())).await;
         if next == Next::GoOn {
-            next = self.step(Event::Now(self.shared.clock.now())).await;
+            next = self.step(Event::Tick).await;
         }
         for note in &self.agreed.notes {
             if matches!(note.sweep, Some(Sweep::Owed | Sweep::Refused)) {
@@ -229,8 +229,13 @@ impl Member {
         self.fetch().await
     }
 
+    fn time(&self) -> Time {
+        let Shared { clock, cancel_after, .. } = &*self.shared;
+        Time { elapsed: clock.elapsed(), delay: *cancel_after }
+    }
+
     async fn step(&mut self, event: Event) -> Next {
-        let (state, act) = next(self.state, event);
+        let (state, act) = next(self.state, event, self.time());
         let (kind, database) = (self.kind, Arc::clone(&self.shared.database));
         let result = match act {
             Act::Nothing => {
@@ -247,16 +252,18 @@ impl Member {
                 return Next::Read;
             }
             Act::Resume => in_time(database.agree(kind, Told::Found)).await.map(|_| Next::Read),
-            Act::Settle => match in_time(database.agree(kind, Told::Time)).await {
-                Ok(_) => match self.fetch().await {
-                    Ok(()) => {
-                        let agreed = Event::Agreed(self.agreed.due());
-                        return Box::pin(self.step(agreed)).await;
-                    }
+            Act::Settle(schedule) => {
+                match in_time(database.agree(kind, Told::Time(schedule))).await {
+                    Ok(_) => match self.fetch().await {
+                        Ok(()) => {
+                            let agreed = Event::Agreed(self.agreed.due());
+                            return Box::pin(self.step(agreed)).await;
+                        }
+                        Err(away) => Err(away),
+                    },
                     Err(away) => Err(away),
-                },
-                Err(away) => Err(away),
-            },
+                }
+            }
         };
         match result {
             Ok(next) => {

@@ -46,6 +46,8 @@ pub struct Settings {
     pub broker: Broker,
     /// The names of exchanges and queues; the consumer is the only one in it.
     pub topology: Topology,
+    /// How long after completion a type's consumers are cancelled; none for never.
+    pub cancel_after: Option<Duration>,
     /// How often a cancelled queue is looked into.
     pub check_interval: Duration,
     /// How far removing what a version no longer has may go.
@@ -79,7 +81,8 @@ impl Consumer {
         stop: CancellationToken,
     ) -> Consumer {
         let (to_sweeper, sweeps) = mpsc::channel(SWEEPS);
-        let Settings { consumer, broker, topology, check_interval, sweep, say } = settings;
+        let Settings { consumer, broker, topology, cancel_after, check_interval, sweep, say } =
+            settings;
         let shared = Arc::new(Shared {
             outage: Outage::of(database.noun(), database.location()),
             database,
@@ -90,6 +93,7 @@ impl Consumer {
             stop,
             check_interval,
             say,
+            cancel_after,
             sweeps: to_sweeper,
         });
         let (members, now) = Kind::ALL

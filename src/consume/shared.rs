@@ -33,6 +33,8 @@ pub struct Shared {
     pub check_interval: Duration,
     /// Tells people.
     pub say: fn(Said),
+    /// How long after completion a type's consumers are cancelled; none for never.
+    pub cancel_after: Option<Duration>,
     /// Takes the runs of which rows may be left to remove.
     pub sweeps: mpsc::Sender<Note>,
 }

@@ -1,24 +1,25 @@
 //! Removes what complete versions no longer have, one run after the other, and of all who read the
 //! same queues one at a time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::round::in_time;
 use super::shared::Shared;
-use crate::database::{After, Database, Obstacle, SweepLimits};
+use crate::database::{After, Obstacle, SweepLimits};
 use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
-use crate::model::{Clock, Swept};
+use crate::model::{Kind, Run, Swept, Version};
 
-/// How long a claim on a sweep lasts unless it is renewed, and how often it is.
-const CLAIM: Duration = Duration::from_secs(30);
+/// How often a claim on a sweep is renewed, and how long another's must be seen not to be before it
+/// is taken over. Measured by this process's own clock: what the others' say is no matter.
 const RENEW: Duration = Duration::from_secs(10);
+const CLAIM: Duration = Duration::from_secs(30);
 
 /// Between two tries to note how a sweep ended.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -31,6 +32,7 @@ pub async fn run(
 ) -> Vec<String> {
     let mut refused = Vec::new();
     let mut dealt = HashSet::new();
+    let mut others = Others::default();
     let me = Uuid::new_v4().to_string();
     loop {
         let note = tokio::select! {
@@ -42,11 +44,11 @@ pub async fn run(
         };
         let Announced { kind, version, proof } = note.announced;
         let name = (kind, version, proof.map(|(run, ..)| run));
-        if dealt.contains(&name) {
-            continue;
-        }
-        let swept =
-            shared.stop.run_until_cancelled(sweep(&shared, &me, note.announced, limits)).await;
+        let theirs = note.claim.as_ref().filter(|claim| claim.by != me);
+        let free = others.look(name, theirs, Instant::now());
+        let Some(abandoned) = free.filter(|_| !dealt.contains(&name)) else { continue };
+        let claiming = Claiming { shared: &shared, me: &me, after: note.announced };
+        let swept = shared.stop.run_until_cancelled(claiming.sweep(abandoned, limits)).await;
         let version = version.map(|version| version.to_string()).unwrap_or_default();
         match swept {
             None => return refused,
@@ -69,58 +71,115 @@ pub async fn run(
     }
 }
 
-/// Sweeps after one run, if nobody else does, for as long as nobody else takes it over.
-async fn sweep(
-    shared: &Shared,
-    me: &str,
-    announced: Announced,
-    limits: SweepLimits,
-) -> Result<Swept, Obstacle> {
-    let Shared { database, clock, stop, .. } = shared;
-    if !claim(&**database, &**clock, me, announced).await? {
-        return Ok(Swept::Stopped);
-    }
-    let ours = Arc::new(AtomicBool::new(true));
-    let go_on = {
-        let (ours, stop) = (Arc::clone(&ours), stop.clone());
-        Arc::new(move |_| ours.load(Ordering::Relaxed) && !stop.is_cancelled())
-    };
-    let renewing = async {
-        loop {
-            sleep(RENEW).await;
-            // What cannot be renewed now is renewed later, or lost.
-            if claim(&**database, &**clock, me, announced).await == Ok(false) {
-                ours.store(false, Ordering::Relaxed);
-            }
-        }
-    };
-    let swept = tokio::select! {
-        swept = database.sweep(After::Announced(announced, limits), go_on) => swept?,
-        never = renewing => match never {},
-    };
-    let (sweep, words) = match &swept {
-        Swept::Removed(count) => (Sweep::Done, format!("{count} {} removed", database.removes())),
-        Swept::Refused(why) => (Sweep::Refused, why.clone()),
-        Swept::Stopped => return Ok(swept),
-    };
-    let ended = Event::Swept(announced, sweep, words);
-    while let Err(away) = in_time(database.agree(announced.kind, ended.clone())).await {
-        tracing::debug!(r#type = %announced.kind, why = %away, "cannot note it now");
-        sleep(PAUSE).await;
-    }
-    Ok(swept)
+/// What names a run that is swept after.
+type Name = (Kind, Option<Version>, Option<Run>);
+
+/// The claims that others have, and since when each was seen not to change.
+#[derive(Default)]
+struct Others {
+    seen: HashMap<Name, (Claim, Instant)>,
 }
 
-/// Takes the claim on a sweep, or takes it for longer; false if somebody else has it.
-async fn claim(
-    database: &dyn Database,
-    clock: &dyn Clock,
-    me: &str,
-    announced: Announced,
-) -> Result<bool, Obstacle> {
-    let claim = Claim { by: me.to_owned(), until: clock.now().after(CLAIM) };
-    let event = Event::Sweeps(announced, claim);
-    let (completion, _) = in_time(database.agree(announced.kind, event)).await?;
-    let claim = completion.of(&announced).and_then(|note| note.claim.as_ref());
-    Ok(claim.is_some_and(|claim| claim.by == me))
+impl Others {
+    /// Whether the sweep after a run may be claimed, given the claim of another: if there is none,
+    /// or it was abandoned, which it is then.
+    fn look(&mut self, run: Name, theirs: Option<&Claim>, now: Instant) -> Option<Option<Claim>> {
+        let Some(claim) = theirs else {
+            self.seen.remove(&run);
+            return Some(None);
+        };
+        let (seen, since) = self.seen.entry(run).or_insert_with(|| (claim.clone(), now));
+        if seen != claim {
+            (*seen, *since) = (claim.clone(), now);
+        }
+        let is_abandoned = now.saturating_duration_since(*since) >= CLAIM;
+        is_abandoned.then(|| Some(claim.clone()))
+    }
+}
+
+/// This process on its way to sweep after one run.
+#[derive(Clone, Copy)]
+struct Claiming<'a> {
+    shared: &'a Shared,
+    /// Names this process.
+    me: &'a str,
+    after: Announced,
+}
+
+impl Claiming<'_> {
+    /// Sweeps, if nobody else does, for as long as nobody else takes it over.
+    async fn sweep(self, abandoned: Option<Claim>, limits: SweepLimits) -> Result<Swept, Obstacle> {
+        let Shared { database, stop, .. } = self.shared;
+        if !self.claim(abandoned).await? {
+            return Ok(Swept::Stopped);
+        }
+        let ours = Arc::new(AtomicBool::new(true));
+        let go_on = {
+            let (ours, stop) = (Arc::clone(&ours), stop.clone());
+            Arc::new(move |_| ours.load(Ordering::Relaxed) && !stop.is_cancelled())
+        };
+        let renewing = async {
+            loop {
+                sleep(RENEW).await;
+                // What cannot be renewed now is renewed later, or lost.
+                if self.claim(None).await == Ok(false) {
+                    ours.store(false, Ordering::Relaxed);
+                }
+            }
+        };
+        let swept = tokio::select! {
+            swept = database.sweep(After::Announced(self.after, limits), go_on) => swept?,
+            never = renewing => match never {},
+        };
+        let (sweep, words) = match &swept {
+            Swept::Removed(count) => {
+                (Sweep::Done, format!("{count} {} removed", database.removes()))
+            }
+            Swept::Refused(why) => (Sweep::Refused, why.clone()),
+            Swept::Stopped => return Ok(swept),
+        };
+        let ended = Event::Swept(self.after, sweep, words);
+        while let Err(away) = in_time(database.agree(self.after.kind, ended.clone())).await {
+            tracing::debug!(r#type = %self.after.kind, why = %away, "cannot note it now");
+            sleep(PAUSE).await;
+        }
+        Ok(swept)
+    }
+
+    /// Takes the claim, or takes it for longer; false if somebody else has it.
+    async fn claim(self, abandoned: Option<Claim>) -> Result<bool, Obstacle> {
+        let (after, by) = (self.after, self.me.to_owned());
+        let event = Event::Sweeps { after, by, during: CLAIM, abandoned };
+        let (completion, _) = in_time(self.shared.database.agree(after.kind, event)).await?;
+        let claim = completion.of(&after).and_then(|note| note.claim.as_ref());
+        Ok(claim.is_some_and(|claim| claim.by == self.me))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn a_claim_is_abandoned_when_it_was_seen_not_to_change() {
+        let claim = |by: &str, turn| Claim { by: by.into(), until: Timestamp(0), turn };
+        let run = (Kind::Labels, None, None);
+        let (mut others, began) = (Others::default(), Instant::now());
+        let mut look = |theirs: Option<&Claim>, seconds| {
+            others.look(run, theirs, began + Duration::from_secs(seconds))
+        };
+        assert_eq!(look(None, 0), Some(None));
+        let (first, renewed, taken) = (claim("a", 1), claim("a", 2), claim("b", 3));
+        assert_eq!(look(Some(&first), 0), None);
+        assert_eq!(look(Some(&first), 29), None);
+        assert_eq!(look(Some(&renewed), 30), None);
+        assert_eq!(look(Some(&renewed), 59), None);
+        assert_eq!(look(Some(&taken), 60), None);
+        assert_eq!(look(Some(&taken), 89), None);
+        assert_eq!(look(Some(&taken), 90), Some(Some(taken.clone())));
+        // It was given up and taken again: that is another one.
+        assert_eq!(look(None, 91), Some(None));
+        assert_eq!(look(Some(&taken), 92), None);
+    }
 }

@@ -16,7 +16,8 @@ use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp};
 const FIELDS: &str = "c.version AS version, c.run AS run, c.last AS last,
      c.bad_records AS bad_records, c.completed_at AS completed_at, c.cancel_at AS cancel_at,
      c.cancelled_at AS cancelled_at, c.sweep AS sweep, c.sweep_words AS sweep_words,
-     c.swept_by AS swept_by, c.swept_until AS swept_until";
+     c.swept_by AS swept_by, c.swept_until AS swept_until, c.cancel_turn AS cancel_turn,
+     c.sweep_turn AS sweep_turn";
 
 /// What names a note. Without our headers nothing is known of a run: it is 0 then.
 fn key(noter: &Noter, announced: &Announced) -> String {
@@ -52,7 +53,11 @@ fn read(row: &Row, kind: Kind) -> Result<Note, GraphError> {
         cancelled_at: at("cancelled_at")?,
         sweep: sweep.as_deref().and_then(Sweep::named),
         sweep_words: row.get("sweep_words")?,
-        claim: by.zip(at("swept_until")?).map(|(by, until)| Claim { by, until }),
+        cancel_turn: count("cancel_turn")?.unwrap_or(0),
+        claim: match by.zip(at("swept_until")?) {
+            Some((by, until)) => Some(Claim { by, until, turn: count("sweep_turn")?.unwrap_or(0) }),
+            None => None,
+        },
     })
 }
 
@@ -171,7 +176,15 @@ async fn make(
 /// What a note's node has.
 fn stored(noter: &Noter, note: &Note) -> BoltType {
     let Note {
-        announced, completed_at, cancel_at, cancelled_at, sweep, sweep_words, claim, ..
+        announced,
+        completed_at,
+        cancel_at,
+        cancel_turn,
+        cancelled_at,
+        sweep,
+        sweep_words,
+        claim,
+        ..
     } = note;
     let mut set = BoltMap::default();
     let proof = announced.proof;
@@ -179,11 +192,13 @@ fn stored(noter: &Noter, note: &Note) -> BoltType {
     set.put("bad_records".into(), proof.map_or_else(null, |(.., bad)| number(bad)));
     set.put("completed_at".into(), time(*completed_at));
     set.put("cancel_at".into(), time(*cancel_at));
+    set.put("cancel_turn".into(), number(*cancel_turn));
     set.put("cancelled_at".into(), time(*cancelled_at));
     set.put("sweep".into(), sweep.map_or_else(null, |sweep| sweep.name().into()));
     set.put("sweep_words".into(), sweep_words.as_deref().map_or_else(null, BoltType::from));
     set.put("swept_by".into(), claim.as_ref().map_or_else(null, |claim| (&*claim.by).into()));
     set.put("swept_until".into(), time(claim.as_ref().map(|claim| claim.until)));
+    set.put("sweep_turn".into(), claim.as_ref().map_or_else(null, |claim| number(claim.turn)));
     row([("key", key(noter, announced).into()), ("set", BoltType::Map(set))])
 }
 

@@ -2,6 +2,11 @@
 //! of them are complete, when the type's consumers are cancelled, who sweeps. It is kept in the
 //! database that they fill, which holds its lock while [`next`] decides. Pure: no database decides
 //! anything by itself.
+//!
+//! INVARIANT: no clock decides, so that one that is hours ahead or behind changes nothing. Of two runs
+//! the later version, then the higher run is the newer one; whoever waits waits by a clock of his own
+//! for a number to stay as it is ([`Note::cancel_turn`], [`Claim::turn`]); the times that are noted are
+//! for people.
 
 mod note;
 #[cfg(test)]
@@ -11,7 +16,7 @@ use std::time::Duration;
 
 use super::{Run, Timestamp, Version};
 
-pub use note::{Announced, Claim, Due, Note, Sweep};
+pub use note::{Announced, Claim, Due, Note, Schedule, Sweep};
 
 /// Who notes, and by which rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,13 +54,6 @@ impl Noter {
     }
 }
 
-impl Rules {
-    /// When a type that is complete now is cancelled.
-    fn cancel_at(&self, now: Timestamp) -> Option<Timestamp> {
-        Some(now.after(self.cancel_after?))
-    }
-}
-
 /// All that is noted of one type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Completion {
@@ -86,14 +84,22 @@ impl Completion {
         highest.filter(|highest| *highest > own)
     }
 
-    /// What is to become of the type's consumers: the run that was completed last decides.
+    /// What is to become of the type's consumers: the newest complete run decides.
     pub fn due(&self) -> Due {
+        let Some(newest) = self.newest() else { return Due::Never };
+        let scheduled = newest.schedule().map_or(Due::Never, Due::Scheduled);
+        if newest.cancelled_at.is_some() { Due::Cancelled } else { scheduled }
+    }
+
+    /// The note of the newest run that is complete.
+    fn newest(&self) -> Option<&Note> {
         let complete = self.notes.iter().filter(|note| note.completed_at.is_some());
-        match complete.max_by_key(|note| note.completed_at) {
-            Some(Note { cancelled_at: Some(_), .. }) => Due::Cancelled,
-            Some(Note { cancel_at: Some(at), .. }) => Due::At(*at),
-            Some(_) | None => Due::Never,
-        }
+        complete.max_by_key(|note| note.announced.key())
+    }
+
+    fn newest_mut(&mut self) -> Option<&mut Note> {
+        let complete = self.notes.iter_mut().filter(|note| note.completed_at.is_some());
+        complete.max_by_key(|note| note.announced.key())
     }
 }
 
@@ -106,18 +112,28 @@ pub enum Event {
     Written(Vec<Option<(Version, Run)>>),
     /// All of a run is written.
     Complete(Announced),
-    /// The time that was agreed on has come, for whoever finds that it has.
-    Time,
+    /// A cancellation has stood for as long as was agreed on, as somebody found by a clock of his
+    /// own.
+    Time(Schedule),
     /// There are messages for a type whose consumers are cancelled.
     Found,
     /// Somebody is to sweep after a run, or goes on to.
-    Sweeps(Announced, Claim),
+    Sweeps {
+        /// The run.
+        after: Announced,
+        /// Names the process.
+        by: String,
+        /// For how long it does not renew its claim.
+        during: Duration,
+        /// The claim of another that was not renewed for longer than that.
+        abandoned: Option<Claim>,
+    },
     /// A sweep after a run ended so, in words.
     Swept(Announced, Sweep, String),
 }
 
 /// What is agreed on after something happened. Whatever comes twice changes nothing the second
-/// time.
+/// time but turns: records that come again put a cancellation off again. `now` is noted for people.
 #[must_use]
 pub fn next(before: &Completion, event: &Event, rules: &Rules, now: Timestamp) -> Completion {
     let mut after = before.clone();
@@ -127,28 +143,29 @@ pub fn next(before: &Completion, event: &Event, rules: &Rules, now: Timestamp) -
             None => after.notes.push(Note::new(*announced)),
         },
         Event::Written(sources) => {
-            after.notes.iter_mut().for_each(|note| written(note, sources, rules, now));
+            if let Some(newest) = after.newest_mut() {
+                written(newest, sources, rules, now);
+            }
         }
         Event::Complete(announced) => {
             if let Some(note) = noted(&mut after, announced) {
                 complete(note, rules, now);
             }
         }
-        Event::Time => {
-            for note in &mut after.notes {
-                let is_due = note.cancel_at.is_some_and(|at| at <= now);
-                note.cancelled_at = note.cancelled_at.or(is_due.then_some(now));
+        Event::Time(schedule) => {
+            let newest = after.newest_mut();
+            if let Some(newest) = newest.filter(|note| note.schedule() == Some(*schedule)) {
+                newest.cancelled_at = Some(now);
             }
         }
         Event::Found => {
-            for note in after.notes.iter_mut().filter(|note| note.cancelled_at.is_some()) {
-                note.cancelled_at = None;
-                note.cancel_at = rules.cancel_at(now);
+            if let Some(newest) = after.newest_mut().filter(|note| note.cancelled_at.is_some()) {
+                schedule(newest, rules, now);
             }
         }
-        Event::Sweeps(announced, claim) => {
+        Event::Sweeps { after: announced, by, during, abandoned } => {
             if let Some(note) = noted(&mut after, announced) {
-                claimed(note, claim, now);
+                claimed(note, by, abandoned.as_ref(), now.after(*during));
             }
         }
         Event::Swept(announced, sweep, words) => {
@@ -173,21 +190,35 @@ fn announce(note: &mut Note, announced: &Announced, rules: &Rules, now: Timestam
     if announced.proof.is_none() && note.cancel_at.is_none() {
         note.completed_at = None;
     }
-    if announced.proof.is_some() && note.completed_at.is_some() {
-        note.cancel_at = note.cancel_at.or_else(|| rules.cancel_at(now));
+    if announced.proof.is_some() && note.completed_at.is_some() && note.cancel_at.is_none() {
+        schedule(note, rules, now);
     }
 }
 
-/// Records of the run itself put its cancellation off, all others call it off.
-fn written(note: &mut Note, sources: &[Option<(Version, Run)>], rules: &Rules, now: Timestamp) {
-    if note.cancel_at.is_none() || sources.is_empty() {
+/// Agrees on another cancellation than there was, if there is to be one.
+fn schedule(note: &mut Note, rules: &Rules, now: Timestamp) {
+    note.cancelled_at = None;
+    note.cancel_at = rules.cancel_after.map(|delay| now.after(delay));
+    note.cancel_turn += u64::from(note.cancel_at.is_some());
+}
+
+/// Records put the cancellation off, if there is one. Those of a newer run call it off: that run's
+/// end schedules its own. A straggler of an older run never does, nor one of which nothing is known,
+/// since no end of theirs need come.
+fn written(newest: &mut Note, sources: &[Option<(Version, Run)>], rules: &Rules, now: Timestamp) {
+    if newest.cancel_at.is_none() || sources.is_empty() {
         return;
     }
-    let run = note.announced.proof.map(|(run, ..)| run);
-    let own = note.announced.version.zip(run);
-    let only_own = own.is_some() && sources.iter().all(|source| *source == own);
-    note.cancel_at = if only_own { rules.cancel_at(now) } else { None };
-    note.cancelled_at = None;
+    let key = newest.announced.key();
+    let is_newer = |source: &Option<(Version, Run)>| {
+        source.is_some_and(|(version, run)| (Some(version), run) > key)
+    };
+    if sources.iter().any(is_newer) {
+        newest.cancel_at = None;
+        newest.cancelled_at = None;
+    } else {
+        schedule(newest, rules, now);
+    }
 }
 
 fn complete(note: &mut Note, rules: &Rules, now: Timestamp) {
@@ -195,17 +226,17 @@ fn complete(note: &mut Note, rules: &Rules, now: Timestamp) {
         return;
     }
     note.completed_at = Some(now);
-    note.cancel_at = rules.cancel_at(now);
-    note.cancelled_at = None;
+    schedule(note, rules, now);
     let is_owed = note.announced.proof.is_some() || rules.sweep_owed == SweepOwed::Always;
     note.sweep = is_owed.then_some(Sweep::Owed);
 }
 
 /// One sweeps at a time, and who has it may go on.
-fn claimed(note: &mut Note, claim: &Claim, now: Timestamp) {
+fn claimed(note: &mut Note, by: &str, abandoned: Option<&Claim>, until: Timestamp) {
     let is_open = matches!(note.sweep, Some(Sweep::Owed | Sweep::Refused));
-    let is_free = note.claim.as_ref().is_none_or(|held| held.by == claim.by || held.until < now);
-    if is_open && is_free {
-        note.claim = Some(claim.clone());
+    let is_free = |held: &Claim| held.by == by || Some(held) == abandoned;
+    if is_open && note.claim.as_ref().is_none_or(is_free) {
+        let turn = note.claim.as_ref().map_or(0, |held| held.turn) + 1;
+        note.claim = Some(Claim { by: by.to_owned(), until, turn });
     }
 }

@@ -47,7 +47,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 pub struct Rabbit {
     pub address: String,
     pub prefix: String,
-    consumer: &'static str,
+    pub consumer: &'static str,
     connection: Connection,
 }
 

@@ -21,6 +21,10 @@ pub const POSTGRES: &[Migration] = &[
         name: "0003_order.sql",
         sql: include_str!("../../../migrations/postgres/0003_order.sql"),
     },
+    Migration {
+        name: "0004_turns.sql",
+        sql: include_str!("../../../migrations/postgres/0004_turns.sql"),
+    },
 ];
 
 /// Held while migrating, so that of two processes one waits: `disc` as a number.

@@ -62,7 +62,11 @@ fn read(row: &Row, kind: Kind) -> Result<Note, Error> {
         cancelled_at: time(6)?,
         sweep: row.try_get::<_, Option<&str>>(7)?.and_then(Sweep::named),
         sweep_words: row.try_get(8)?,
-        claim: by.zip(time(10)?).map(|(by, until)| Claim { by, until }),
+        cancel_turn: number(11)?.unwrap_or(0),
+        claim: match by.zip(time(10)?) {
+            Some((by, until)) => Some(Claim { by, until, turn: number(12)?.unwrap_or(0) }),
+            None => None,
+        },
     })
 }
 
@@ -140,11 +144,12 @@ async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Resul
     let sql = "UPDATE extractor_complete
                SET last = $5, bad_records = $6, completed_at = $7, cancel_at = $8,
                    cancelled_at = $9, sweep = $10, sweep_words = $11, swept_by = $12,
-                   swept_until = $13
+                   swept_until = $13, cancel_turn = $14, sweep_turn = $15
                WHERE consumer = $1 AND type = $2 AND version = $3 AND run = $4";
     let (by, until) =
         note.claim.as_ref().map(|claim| (&*claim.by, stored_time(claim.until))).unzip();
-    let parameters: [Parameter<'_>; 13] = [
+    let turn = note.claim.as_ref().map(|claim| claim.turn.cast_signed());
+    let parameters: [Parameter<'_>; 15] = [
         (&noter.consumer, Type::TEXT),
         (&note.announced.kind.name(), Type::TEXT),
         (&version, Type::TEXT),
@@ -158,6 +163,8 @@ async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Resul
         (&note.sweep_words, Type::TEXT),
         (&by, Type::TEXT),
         (&until, Type::INT8),
+        (&note.cancel_turn.cast_signed(), Type::INT8),
+        (&turn, Type::INT8),
     ];
     client.execute_typed(sql, &parameters).await.map(drop)
 }

@@ -19,6 +19,10 @@ pub const SQLITE: &[Migration] = &[
         name: "0003_order.sql",
         sql: include_str!("../../../migrations/sqlite/0003_order.sql"),
     },
+    Migration {
+        name: "0004_turns.sql",
+        sql: include_str!("../../../migrations/sqlite/0004_turns.sql"),
+    },
 ];
 
 impl From<rusqlite::Error> for SchemaError<rusqlite::Error> {

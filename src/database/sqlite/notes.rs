@@ -53,7 +53,11 @@ fn read(row: &Row<'_>, kind: Kind) -> rusqlite::Result<Note> {
         cancelled_at: time(6)?,
         sweep: row.get::<_, Option<String>>(7)?.as_deref().and_then(Sweep::named),
         sweep_words: row.get(8)?,
-        claim: by.zip(time(10)?).map(|(by, until)| Claim { by, until }),
+        cancel_turn: number(11)?.unwrap_or(0),
+        claim: match by.zip(time(10)?) {
+            Some((by, until)) => Some(Claim { by, until, turn: number(12)?.unwrap_or(0) }),
+            None => None,
+        },
     })
 }
 
@@ -88,13 +92,15 @@ fn store(
     let (last, bad_records) = note.announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
     let sql = format!(
         "INSERT INTO extractor_complete (consumer, type, announced_at, {NOTE})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                 ?16)
          ON CONFLICT (consumer, type, version, run) DO UPDATE SET
              last = excluded.last, bad_records = excluded.bad_records,
              completed_at = excluded.completed_at, cancel_at = excluded.cancel_at,
              cancelled_at = excluded.cancelled_at, sweep = excluded.sweep,
              sweep_words = excluded.sweep_words, swept_by = excluded.swept_by,
-             swept_until = excluded.swept_until"
+             swept_until = excluded.swept_until, cancel_turn = excluded.cancel_turn,
+             sweep_turn = excluded.sweep_turn"
     );
     connection.prepare_cached(&sql)?.execute(params![
         noter.consumer,
@@ -111,6 +117,8 @@ fn store(
         note.sweep_words,
         note.claim.as_ref().map(|claim| &claim.by),
         note.claim.as_ref().map(|claim| stored_time(claim.until)),
+        note.cancel_turn.cast_signed(),
+        note.claim.as_ref().map(|claim| claim.turn.cast_signed()),
     ])?;
     Ok(())
 }

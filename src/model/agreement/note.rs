@@ -32,8 +32,12 @@ pub struct Note {
     pub written: u64,
     /// When all of it was written.
     pub completed_at: Option<Timestamp>,
-    /// When the type's consumers are to be cancelled.
+    /// About when the type's consumers are to be cancelled, for people; none if that is not agreed
+    /// on.
     pub cancel_at: Option<Timestamp>,
+    /// How often that was agreed on or put off. Who waits goes by this, and by a clock of his own:
+    /// as long as it stays, nothing has come.
+    pub cancel_turn: u64,
     /// When the first of them was.
     pub cancelled_at: Option<Timestamp>,
     /// What is to be done about the rows that the version no longer has.
@@ -44,13 +48,15 @@ pub struct Note {
     pub claim: Option<Claim>,
 }
 
-/// Whoever sweeps, and until when the others leave it to him.
+/// Whoever sweeps. The others leave it to that process as long as they see the claim change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Names one process.
     pub by: String,
-    /// It lasts until then, unless it is renewed.
+    /// About how long it lasts unless it is renewed, for people.
     pub until: Timestamp,
+    /// Goes up whenever it is taken or renewed.
+    pub turn: u64,
 }
 
 /// How the removal of what a version no longer has stands.
@@ -85,10 +91,21 @@ impl Sweep {
 pub enum Due {
     /// They go on.
     Never,
-    /// They are cancelled then.
-    At(Timestamp),
+    /// They are cancelled when this has stood for as long as was agreed on.
+    Scheduled(Schedule),
     /// They are cancelled, whoever was the first.
     Cancelled,
+}
+
+/// A cancellation that is agreed on. Put off, it is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The run after which it comes.
+    pub after: (Option<Version>, Run),
+    /// Which one after that run it is.
+    pub turn: u64,
+    /// About when it is due, for people.
+    pub at: Timestamp,
 }
 
 impl Note {
@@ -99,6 +116,7 @@ impl Note {
             written: 0,
             completed_at: None,
             cancel_at: None,
+            cancel_turn: 0,
             cancelled_at: None,
             sweep: None,
             sweep_words: None,
@@ -110,5 +128,11 @@ impl Note {
     pub fn missing(&self) -> Option<u64> {
         let (_, last, bad_records) = self.announced.proof?;
         Some(last.0.saturating_sub(bad_records).saturating_sub(self.written))
+    }
+
+    /// The cancellation that is agreed on and has not come.
+    pub fn schedule(&self) -> Option<Schedule> {
+        let at = self.cancel_at.filter(|_| self.cancelled_at.is_none())?;
+        Some(Schedule { after: self.announced.key(), turn: self.cancel_turn, at })
     }
 }
