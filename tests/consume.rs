@@ -8,6 +8,8 @@ mod clocks;
 #[path = "consume/rabbit.rs"]
 mod rabbit;
 mod support;
+#[path = "consume/unnumbered.rs"]
+mod unnumbered;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -236,6 +238,26 @@ fn clocks_that_are_hours_ahead_or_behind_cancel_on_time() {
     };
     let open = |noter, clock| Sqlite::open(&database, Some(noter), clock).unwrap();
     clocks::cancellations_are_on_time(&rabbit, &open, &noted);
+}
+
+#[test]
+fn what_is_sent_without_numbers_is_complete_when_all_of_it_is_written_and_so_when_it_is_sent_again()
+{
+    let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
+    let database = place.path("c.db");
+    let start = |name: &str| {
+        let mut command = rabbit.consume(&place, "c.db", name);
+        Daemon::start(command.env("CONSUMER_CANCEL_DELAY", "2"))
+    };
+    let of_pass = |pass| {
+        let rows = "SELECT count(*) FROM artists WHERE version IS NULL AND run";
+        one(&database, &format!("{rows} = {pass}")).unwrap_or(0)
+    };
+    let replicas = unnumbered::passes_end_when_all_is_written(&rabbit, start, &of_pass);
+    // Without proof nothing is ever removed.
+    assert_eq!(one(&database, "SELECT count(sweep) FROM extractor_complete"), Some(0));
+    let said = replicas.stop();
+    assert!(!said.contains(" ERROR ") && !said.contains("panicked"), "{said}");
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod fixture;
 #[path = "consume/rabbit.rs"]
 mod rabbit;
 mod support;
+#[path = "consume/unnumbered.rs"]
+mod unnumbered;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -250,6 +252,27 @@ fn clocks_that_are_hours_ahead_or_behind_cancel_on_time() {
         wait(Graph::open(&address, Some(noter), clock, FirstConnection::Whenever)).unwrap()
     };
     clocks::cancellations_are_on_time(&rabbit, &open, &noted);
+}
+
+#[test]
+fn what_is_sent_without_numbers_is_complete_when_all_of_it_is_written_and_settled_each_time() {
+    let Some(fixture) = wait(Fixture::new(GRAPH)) else { return };
+    let (rabbit, place) = (Rabbit::of("graphinator", BROKER), Place::new());
+    let start = |name: &str| {
+        let mut command = rabbit.consume_graph(&place, &fixture.url, name);
+        Daemon::start(command.env("CONSUMER_CANCEL_DELAY", "2"))
+    };
+    let of_pass = |pass: u32| {
+        let nodes = format!("MATCH (n:Artist {{version: '', run: {pass}}}) RETURN n.id AS id");
+        wait(fixture.texts(&nodes)).len() as u64
+    };
+    let mut replicas = unnumbered::passes_end_when_all_is_written(&rabbit, start, &of_pass);
+    let settled = "MATCH (c:ExtractorComplete) RETURN c.sweep AS sweep";
+    until("it is settled", || wait(fixture.texts(settled)) == [r#"{"sweep":"done"}"#]);
+    let times = replicas.said().matches("settling what many records say together").count();
+    assert_eq!(times, 3, "{}", replicas.said());
+    let said = replicas.stop();
+    assert!(!said.contains(" ERROR ") && !said.contains("panicked"), "{said}");
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod rabbit;
 #[path = "consume/site.rs"]
 mod site;
 mod support;
+#[path = "consume/unnumbered.rs"]
+mod unnumbered;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -428,6 +430,45 @@ fn clocks_that_are_hours_ahead_or_behind_cancel_on_time() {
         wait(Postgres::open(&server, Some(noter), clock, FirstConnection::Whenever, stop)).unwrap()
     };
     clocks::cancellations_are_on_time(&site.rabbit, &open, &noted);
+}
+
+#[test]
+fn what_is_sent_without_numbers_is_complete_when_all_of_it_is_written_and_so_when_it_is_sent_again()
+{
+    let Some(site) = Site::new() else { return };
+    let start = |name: &str| Daemon::start(site.consume(name).env("CONSUMER_CANCEL_DELAY", "2"));
+    let rows = "SELECT count(*) FROM artists WHERE version IS NULL AND run";
+    let of_pass = |pass| site.number(&format!("{rows} = {pass}"));
+    let replicas = unnumbered::passes_end_when_all_is_written(&site.rabbit, start, &of_pass);
+    assert_eq!(site.number("SELECT count(sweep) FROM extractor_complete"), 0);
+    let said = replicas.stop();
+    assert!(!said.contains(" ERROR ") && !said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn nothing_is_complete_while_a_replica_writes_for_longer_than_any_batch_took() {
+    let Some(site) = Site::new() else { return };
+    let mut replicas = ["a", "b"].map(|name| Daemon::start(&mut site.consume(name)));
+    site.all_are_read_by(2);
+    site.rabbit.publish(Kind::Artists, (1..=50).map(unnumbered::record));
+    until("they are written", || site.count(Kind::Artists) == 50);
+    // Whoever has one of these is held up; ids repeat, so that nobody knows how many there are.
+    site.database.run("BEGIN; SELECT FROM artists WHERE data_id = '7' FOR UPDATE");
+    let more = [8, 7, 9, 10].map(unnumbered::record);
+    site.rabbit.publish(Kind::Artists, more.into_iter().chain([unnumbered::end(54, 11)]));
+    until("the end is known", || site.number("SELECT count(*) FROM extractor_complete") == 1);
+    let held = Instant::now();
+    while held.elapsed() < Duration::from_secs(9) {
+        assert_eq!(site.completed(), 0, "after {:?}", held.elapsed());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    site.database.run("COMMIT");
+    until("it is complete", || site.completed() == 1);
+    let line = complete_line(Kind::Artists);
+    until(&line, || replicas.iter_mut().any(|replica| replica.said().contains(&line)));
+    for replica in replicas {
+        replica.stops();
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::model::agreement::{Due, Schedule};
+use crate::model::agreement::{Cancellation, Due};
 
 /// Where one type's consumer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum State {
     /// It reads; the type is complete, and it is cancelled if this stands for long enough.
     Ending {
         /// What is agreed on.
-        schedule: Schedule,
+        cancellation: Cancellation,
         /// When that was first seen here.
         since: Duration,
     },
@@ -48,7 +48,7 @@ pub enum Act {
     /// Nothing.
     Nothing,
     /// Tell the others that the time of this has come; then ask what is agreed.
-    Settle(Schedule),
+    Settle(Cancellation),
     /// Cancel the consumer.
     Cancel,
     /// Consume.
@@ -72,11 +72,11 @@ impl State {
     }
 
     /// Waits for a cancellation, since now if it is another one than before.
-    fn ending(self, schedule: Schedule, elapsed: Duration) -> State {
+    fn ending(self, cancellation: Cancellation, elapsed: Duration) -> State {
         match self {
-            State::Ending { schedule: before, .. } if before == schedule => self,
+            State::Ending { cancellation: before, .. } if before == cancellation => self,
             State::Consuming | State::Ending { .. } | State::Cancelled => {
-                State::Ending { schedule, since: elapsed }
+                State::Ending { cancellation, since: elapsed }
             }
         }
     }
@@ -89,23 +89,23 @@ pub fn next(state: State, event: Event, time: Time) -> (State, Act) {
         (State::Consuming | State::Ending { .. }, Event::Agreed(Due::Never)) => {
             (State::Consuming, Act::Nothing)
         }
-        (State::Consuming | State::Ending { .. }, Event::Agreed(Due::Scheduled(schedule))) => {
-            (state.ending(schedule, elapsed), Act::Nothing)
+        (State::Consuming | State::Ending { .. }, Event::Agreed(Due::Scheduled(cancellation))) => {
+            (state.ending(cancellation, elapsed), Act::Nothing)
         }
         (State::Consuming | State::Ending { .. }, Event::Agreed(Due::Cancelled)) => {
             (State::Cancelled, Act::Cancel)
         }
         (State::Cancelled, Event::Agreed(Due::Never)) => (State::Consuming, Act::Consume),
-        (State::Cancelled, Event::Agreed(Due::Scheduled(schedule))) => {
-            (state.ending(schedule, elapsed), Act::Consume)
+        (State::Cancelled, Event::Agreed(Due::Scheduled(cancellation))) => {
+            (state.ending(cancellation, elapsed), Act::Consume)
         }
         (State::Cancelled, Event::Agreed(Due::Cancelled)) => (State::Cancelled, Act::Nothing),
-        (State::Ending { schedule, since }, Event::Tick) => {
+        (State::Ending { cancellation, since }, Event::Tick) => {
             let has_come = delay.is_some_and(|delay| elapsed.saturating_sub(since) >= delay);
-            (state, if has_come { Act::Settle(schedule) } else { Act::Nothing })
+            (state, if has_come { Act::Settle(cancellation) } else { Act::Nothing })
         }
-        (State::Consuming | State::Cancelled, Event::Tick) => (state, Act::Nothing),
-        (State::Consuming | State::Ending { .. }, Event::Found) => (state, Act::Nothing),
+        (State::Consuming | State::Cancelled, Event::Tick)
+        | (State::Consuming | State::Ending { .. }, Event::Found) => (state, Act::Nothing),
         (State::Cancelled, Event::Found) => (State::Consuming, Act::Resume),
     }
 }
@@ -116,8 +116,8 @@ mod tests {
     use crate::model::{Run, Timestamp};
     use proptest::prelude::*;
 
-    const fn schedule(turn: u64) -> Schedule {
-        Schedule { after: (None, Run(1)), turn, at: Timestamp(0) }
+    const fn cancellation(turn: u64) -> Cancellation {
+        Cancellation { after: (None, Run(1)), turn, at: Timestamp(0) }
     }
 
     /// At so many seconds, where a cancellation stands for ten.
@@ -131,10 +131,10 @@ mod tests {
         use Event::{Agreed, Found, Tick};
         use State::{Cancelled, Consuming};
         let ending = |turn, since| State::Ending {
-            schedule: schedule(turn),
+            cancellation: cancellation(turn),
             since: Duration::from_secs(since),
         };
-        let scheduled = |turn| Agreed(Due::Scheduled(schedule(turn)));
+        let scheduled = |turn| Agreed(Due::Scheduled(cancellation(turn)));
         let rows = [
             (Consuming, Agreed(Due::Never), Consuming, Nothing),
             (Consuming, scheduled(1), ending(1, 15), Nothing),
@@ -146,7 +146,7 @@ mod tests {
             (ending(1, 5), scheduled(2), ending(2, 15), Nothing),
             (ending(1, 5), Agreed(Due::Cancelled), Cancelled, Cancel),
             (ending(1, 6), Tick, ending(1, 6), Nothing),
-            (ending(1, 5), Tick, ending(1, 5), Settle(schedule(1))),
+            (ending(1, 5), Tick, ending(1, 5), Settle(cancellation(1))),
             (ending(1, 5), Found, ending(1, 5), Nothing),
             (Cancelled, Agreed(Due::Never), Consuming, Consume),
             (Cancelled, scheduled(1), ending(1, 15), Consume),
@@ -164,7 +164,7 @@ mod tests {
     fn any_event() -> impl Strategy<Value = Event> {
         let due = prop_oneof![
             Just(Due::Never),
-            (0..3_u64).prop_map(|turn| Due::Scheduled(schedule(turn))),
+            (0..3_u64).prop_map(|turn| Due::Scheduled(cancellation(turn))),
             Just(Due::Cancelled)
         ];
         prop_oneof![due.prop_map(Event::Agreed), Just(Event::Tick), Just(Event::Found)]
@@ -184,11 +184,11 @@ mod tests {
                 now += passed;
                 if let Event::Agreed(due) = event {
                     let seen = match due {
-                        Due::Scheduled(schedule) => Some(schedule),
+                        Due::Scheduled(cancellation) => Some(cancellation),
                         Due::Never | Due::Cancelled => None,
                     };
                     if stands.is_none_or(|(stood, _)| seen != Some(stood)) {
-                        stands = seen.map(|schedule| (schedule, now));
+                        stands = seen.map(|cancellation| (cancellation, now));
                     }
                 }
                 let (after, act) = next(state, event, at(now));
@@ -201,9 +201,9 @@ mod tests {
                         prop_assert!(!reads);
                         reads = true;
                     }
-                    Act::Settle(schedule) => {
+                    Act::Settle(cancellation) => {
                         let (stood, since) = stands.unwrap();
-                        prop_assert!(event == Event::Tick && stood == schedule && now - since >= 10);
+                        prop_assert!(event == Event::Tick && stood == cancellation && now - since >= 10);
                     }
                     Act::Nothing => {}
                 }

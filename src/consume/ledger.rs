@@ -135,7 +135,10 @@ fn runs(now: &TypeNow) -> Vec<RunNow> {
     let announced = now.notes.iter().filter_map(|note: &Note| {
         Some(RunNow {
             version: note.announced.version?,
-            run: note.announced.proof.map(|(run, ..)| run),
+            run: Some(match note.announced.proof {
+                Some((run, ..)) => run,
+                None => Run(note.announced.unproven.pass),
+            }),
             written: note.written,
             bad_records: note.announced.proof.map_or(0, |(_, _, bad_records)| bad_records),
             complete: note.completed_at.is_some(),

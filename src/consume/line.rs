@@ -31,6 +31,11 @@ impl Line {
         })
     }
 
+    /// Whether somebody holds the connection.
+    pub fn is_held(&self) -> bool {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).strong_count() > 0
+    }
+
     /// Takes leave of the broker, if there is a connection.
     pub async fn close(&self) {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).upgrade();

@@ -15,7 +15,7 @@ use super::round::{Round, in_time};
 use super::shared::Shared;
 use super::{Said, TypeNow};
 use crate::database::{Obstacle, Passes, Patience};
-use crate::model::agreement::{Completion, Due, Event as Told, Note, Sweep};
+use crate::model::agreement::{Announced, Completion, Due, Event as Told, Silence, Sweep};
 use crate::model::{DumpName, Kind, Ordinal, Run, Version, metric};
 
 /// How often a type looks at what is agreed in the database.
@@ -40,6 +40,8 @@ pub struct Member {
     pub shared: Arc<Shared>,
     state: State,
     agreed: Completion,
+    /// The end without proof that is waited for, and since when nobody wrote anything.
+    silence: Option<(Silence, Duration)>,
     /// Where the last record came from.
     source: Option<(Version, Run)>,
     portion: Portion,
@@ -59,6 +61,7 @@ impl Member {
             shared,
             state: State::Consuming,
             agreed: Completion::default(),
+            silence: None,
             source: None,
             portion,
             patience,
@@ -167,7 +170,7 @@ impl Member {
         self.fetch().await?;
         for note in self.agreed.notes.clone() {
             if note.completed_at.is_none() && note.missing() == Some(0) {
-                self.complete(note).await?;
+                self.complete(note.announced, Told::Complete(note.announced)).await?;
             }
         }
         let mut next = self.step(Event::Agreed(self.agreed.due())).await;
@@ -207,16 +210,21 @@ impl Member {
 
     async fn fetch(&mut self) -> Result<(), Obstacle> {
         self.agreed = in_time(self.shared.database.notes(self.kind)).await?;
+        let elapsed = self.shared.clock.elapsed();
+        let since = |silence| match self.silence {
+            Some((before, since)) if before == silence => since,
+            Some(_) | None => elapsed,
+        };
+        self.silence = self.agreed.silence().map(|silence| (silence, since(silence)));
         Ok(())
     }
 
-    async fn complete(&mut self, note: Note) -> Result<(), Obstacle> {
-        let complete = Told::Complete(note.announced);
-        let (_, is_new) = in_time(self.shared.database.agree(self.kind, complete)).await?;
+    async fn complete(&mut self, announced: Announced, told: Told) -> Result<(), Obstacle> {
+        let (_, is_new) = in_time(self.shared.database.agree(self.kind, told)).await?;
         if is_new {
             (self.shared.say)(Said::Complete(self.kind));
-            if let Some(higher) = self.agreed.dropped_for(&note.announced) {
-                let run = note.announced.proof.map_or(0, |(run, ..)| run.0);
+            if let Some(higher) = self.agreed.dropped_for(&announced) {
+                let run = announced.proof.map_or(0, |(run, ..)| run.0);
                 tracing::error!(
                     r#type = %self.kind, run, higher_run = higher.0,
                     hint = "a higher run of that version was complete before: look at the clock of \
@@ -252,8 +260,8 @@ impl Member {
                 return Next::Read;
             }
             Act::Resume => in_time(database.agree(kind, Told::Found)).await.map(|_| Next::Read),
-            Act::Settle(schedule) => {
-                match in_time(database.agree(kind, Told::Time(schedule))).await {
+            Act::Settle(cancellation) => {
+                match in_time(database.agree(kind, Told::Time(cancellation))).await {
                     Ok(_) => match self.fetch().await {
                         Ok(()) => {
                             let agreed = Event::Agreed(self.agreed.due());
@@ -278,23 +286,20 @@ impl Member {
         }
     }
 
-    /// Whether the end of a run was announced of which nothing says what belongs to it.
-    pub fn waits_for_silence(&self) -> bool {
-        self.silent().is_some()
+    /// Whether an end without proof was announced, and nobody has written anything since for as long
+    /// as that takes.
+    pub fn is_silent(&self) -> bool {
+        let elapsed = self.shared.clock.elapsed();
+        self.silence.is_some_and(|(silence, since)| elapsed.saturating_sub(since) >= silence.lasts)
     }
 
-    fn silent(&self) -> Option<Note> {
-        let open = |note: &&Note| note.completed_at.is_none() && note.announced.proof.is_none();
-        self.agreed.notes.iter().find(open).cloned()
-    }
-
-    /// Notes that such a run is complete.
+    /// Notes that such a run is complete, unless something was written meanwhile.
     ///
     /// # Errors
     /// If the database cannot be used now.
     pub async fn complete_without_proof(&mut self) -> Result<(), Obstacle> {
-        match self.silent() {
-            Some(note) => self.complete(note).await,
+        match self.silence {
+            Some((silence, _)) => self.complete(silence.of, Told::Silent(silence)).await,
             None => Ok(()),
         }
     }

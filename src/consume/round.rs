@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::database::{Batch, Database, Obstacle, Row, VersionEnd};
-use crate::model::agreement::{Announced, Event};
+use crate::model::agreement::{Announced, Event, Unproven};
 use crate::model::message::{ExtractionComplete, FileComplete, Message, Proof, Record};
 use crate::model::{Kind, Ranges, Run, Version};
 
@@ -128,7 +128,11 @@ fn row(record: Record) -> Row {
 /// What the end of a file says, for the database.
 fn announced(kind: Kind, end: &FileComplete) -> Announced {
     let proof = end.proof.map(|Proof { run, last, bad_records }| (run, last, bad_records));
-    Announced { kind, version: end.version, proof }
+    let unproven = match end.proof {
+        Some(_) => Unproven::default(),
+        None => Unproven { pass: 0, sent: end.total, at: end.at },
+    };
+    Announced { kind, version: end.version, proof, unproven }
 }
 
 fn version_end(end: &ExtractionComplete) -> Option<VersionEnd> {

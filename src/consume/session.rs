@@ -86,8 +86,6 @@ pub struct Session<'a> {
     ending: Option<Ended>,
     /// Nothing more comes from the broker.
     drained: bool,
-    /// In how many looks in a row there was nothing to do.
-    quiet: u32,
 }
 
 impl<'a> Session<'a> {
@@ -129,7 +127,6 @@ impl<'a> Session<'a> {
             failed: None,
             ending: None,
             drained: false,
-            quiet: 0,
         })
     }
 
@@ -209,7 +206,6 @@ impl<'a> Session<'a> {
             tracing::warn!(r#type = %kind, deliveries, id, "a message comes again and again");
         }
         let message = read(|name| header(&delivery.properties, name), &delivery.data);
-        self.quiet = 0;
         let source = match &message {
             Message::Data(record) => record.source.map(|source| (source.version, source.run)),
             Message::FileComplete(_) | Message::ExtractionComplete(_) | Message::Poison(_) => None,
@@ -371,18 +367,14 @@ impl<'a> Session<'a> {
         self.look_for_the_end(idle).await
     }
 
-    /// Without proof a type is complete when nothing is left, here and in the queue.
+    /// Without proof a type is complete when nothing is left, here and in the queue, and nobody else
+    /// has written anything of it for longer than that takes.
     async fn look_for_the_end(&mut self, idle: bool) -> Result<(), Ended> {
-        if !idle || !self.member.waits_for_silence() {
-            self.quiet = 0;
+        if !idle || !self.member.is_silent() {
             return Ok(());
         }
         let waiting = self.member.shared.topology.consumer(&self.channel, self.member.kind);
-        let waiting = in_time(waiting).await?;
-        self.quiet = if waiting == Waiting::Messages(0) { self.quiet + 1 } else { 0 };
-        // Another replica may still have had some of them a moment ago.
-        if self.quiet >= 2 {
-            self.quiet = 0;
+        if in_time(waiting).await? == Waiting::Messages(0) {
             // What cannot be noted now is found again.
             _ = self.member.complete_without_proof().await;
         }

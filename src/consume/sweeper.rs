@@ -42,11 +42,17 @@ pub async fn run(
                 None => return refused,
             },
         };
-        let Announced { kind, version, proof } = note.announced;
-        let name = (kind, version, proof.map(|(run, ..)| run));
+        let name = Name::of(&note);
+        let (kind, version) = (note.announced.kind, note.announced.version);
         let theirs = note.claim.as_ref().filter(|claim| claim.by != me);
-        let free = others.look(name, theirs, Instant::now());
-        let Some(abandoned) = free.filter(|_| !dealt.contains(&name)) else { continue };
+        let abandoned = match others.look(name, theirs, Instant::now()) {
+            Claimed::Now => continue,
+            Claimed::Never => None,
+            Claimed::Before(abandoned) => Some(abandoned),
+        };
+        if dealt.contains(&name) {
+            continue;
+        }
         let claiming = Claiming { shared: &shared, me: &me, after: note.announced };
         let swept = shared.stop.run_until_cancelled(claiming.sweep(abandoned, limits)).await;
         let version = version.map(|version| version.to_string()).unwrap_or_default();
@@ -72,7 +78,32 @@ pub async fn run(
 }
 
 /// What names a run that is swept after.
-type Name = (Kind, Option<Version>, Option<Run>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    kind: Kind,
+    version: Option<Version>,
+    run: Option<Run>,
+    /// What was sent again is swept again.
+    pass: u64,
+}
+
+impl Name {
+    fn of(note: &Note) -> Name {
+        let Announced { kind, version, proof, unproven } = note.announced;
+        Name { kind, version, run: proof.map(|(run, ..)| run), pass: unproven.pass }
+    }
+}
+
+/// Whether another has a sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Claimed {
+    /// Nobody has.
+    Never,
+    /// One has.
+    Now,
+    /// One had, and abandoned it.
+    Before(Claim),
+}
 
 /// The claims that others have, and since when each was seen not to change.
 #[derive(Default)]
@@ -81,19 +112,18 @@ struct Others {
 }
 
 impl Others {
-    /// Whether the sweep after a run may be claimed, given the claim of another: if there is none,
-    /// or it was abandoned, which it is then.
-    fn look(&mut self, run: Name, theirs: Option<&Claim>, now: Instant) -> Option<Option<Claim>> {
+    /// Whether another has the sweep after a run, given the claim that is noted.
+    fn look(&mut self, run: Name, theirs: Option<&Claim>, now: Instant) -> Claimed {
         let Some(claim) = theirs else {
             self.seen.remove(&run);
-            return Some(None);
+            return Claimed::Never;
         };
         let (seen, since) = self.seen.entry(run).or_insert_with(|| (claim.clone(), now));
         if seen != claim {
             (*seen, *since) = (claim.clone(), now);
         }
         let is_abandoned = now.saturating_duration_since(*since) >= CLAIM;
-        is_abandoned.then(|| Some(claim.clone()))
+        if is_abandoned { Claimed::Before(claim.clone()) } else { Claimed::Now }
     }
 }
 
@@ -164,22 +194,22 @@ mod tests {
     #[test]
     fn a_claim_is_abandoned_when_it_was_seen_not_to_change() {
         let claim = |by: &str, turn| Claim { by: by.into(), until: Timestamp(0), turn };
-        let run = (Kind::Labels, None, None);
+        let run = Name { kind: Kind::Labels, version: None, run: None, pass: 0 };
         let (mut others, began) = (Others::default(), Instant::now());
         let mut look = |theirs: Option<&Claim>, seconds| {
             others.look(run, theirs, began + Duration::from_secs(seconds))
         };
-        assert_eq!(look(None, 0), Some(None));
+        assert_eq!(look(None, 0), Claimed::Never);
         let (first, renewed, taken) = (claim("a", 1), claim("a", 2), claim("b", 3));
-        assert_eq!(look(Some(&first), 0), None);
-        assert_eq!(look(Some(&first), 29), None);
-        assert_eq!(look(Some(&renewed), 30), None);
-        assert_eq!(look(Some(&renewed), 59), None);
-        assert_eq!(look(Some(&taken), 60), None);
-        assert_eq!(look(Some(&taken), 89), None);
-        assert_eq!(look(Some(&taken), 90), Some(Some(taken.clone())));
+        assert_eq!(look(Some(&first), 0), Claimed::Now);
+        assert_eq!(look(Some(&first), 29), Claimed::Now);
+        assert_eq!(look(Some(&renewed), 30), Claimed::Now);
+        assert_eq!(look(Some(&renewed), 59), Claimed::Now);
+        assert_eq!(look(Some(&taken), 60), Claimed::Now);
+        assert_eq!(look(Some(&taken), 89), Claimed::Now);
+        assert_eq!(look(Some(&taken), 90), Claimed::Before(taken.clone()));
         // It was given up and taken again: that is another one.
-        assert_eq!(look(None, 91), Some(None));
-        assert_eq!(look(Some(&taken), 92), None);
+        assert_eq!(look(None, 91), Claimed::Never);
+        assert_eq!(look(Some(&taken), 92), Claimed::Now);
     }
 }

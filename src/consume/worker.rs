@@ -7,7 +7,11 @@ use tokio::time::{Instant, sleep, timeout};
 use super::line::up;
 use super::member::{LOOK, Member};
 use super::session::{Ended, Session};
+use super::shared::Shared;
 use crate::amqp::{Waiting, words};
+
+/// How often a cancelled queue is looked into over a connection that is there for other types anyhow.
+const NEAR: Duration = Duration::from_secs(3);
 
 /// How long looking into a queue may take.
 const CHECK: Duration = Duration::from_secs(20);
@@ -27,12 +31,12 @@ pub async fn run(mut member: Member) -> Result<(), String> {
         return Ok(());
     }
     // What came while nobody read is looked for at once.
-    let mut check_at = Instant::now();
+    let mut looked = None;
     while !stop.is_cancelled() {
         if member.is_to_read() {
             read(&mut member).await?;
-            check_at = Instant::now() + member.shared.check_interval;
-        } else if stop.run_until_cancelled(rest(&mut member, &mut check_at)).await.is_none() {
+            looked = Some(Instant::now());
+        } else if stop.run_until_cancelled(rest(&mut member, &mut looked)).await.is_none() {
             return Ok(());
         }
     }
@@ -76,16 +80,18 @@ async fn read(member: &mut Member) -> Result<(), String> {
 }
 
 /// Waits, and looks into the queue when that is due.
-async fn rest(member: &mut Member, check_at: &mut Instant) {
+async fn rest(member: &mut Member, looked: &mut Option<Instant>) {
     sleep(LOOK).await;
     match member.look().await {
         Ok(_) => member.well(),
         Err(away) => member.held_up(&away),
     }
-    if member.is_to_read() || Instant::now() < *check_at {
+    let Shared { line, check_interval, .. } = &*member.shared;
+    let every = if line.is_held() { NEAR.min(*check_interval) } else { *check_interval };
+    if member.is_to_read() || looked.is_some_and(|looked| looked.elapsed() < every) {
         return;
     }
-    *check_at = Instant::now() + member.shared.check_interval;
+    *looked = Some(Instant::now());
     match timeout(CHECK, messages_waiting(member)).await {
         Ok(Ok(0)) => {}
         Ok(Ok(messages)) => {

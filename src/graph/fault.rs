@@ -26,6 +26,13 @@ pub struct GraphError {
     pub words: String,
 }
 
+impl GraphError {
+    /// Of what is in the way of somebody else's transaction.
+    pub(super) fn conflict(words: impl Into<String>) -> GraphError {
+        GraphError { fault: Fault::Passing, conflict: true, words: words.into() }
+    }
+}
+
 impl From<Error> for GraphError {
     fn from(error: Error) -> GraphError {
         let (fault, conflict) = match &error {

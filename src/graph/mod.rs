@@ -15,6 +15,7 @@ mod schema;
 mod settle;
 mod sweep;
 mod target;
+mod unnumbered;
 mod walk;
 mod withdraw;
 mod writer;

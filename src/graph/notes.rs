@@ -9,15 +9,18 @@ use super::delivered::{self, delivered};
 use super::fault::GraphError;
 use super::link::{Link, Tx, patiently};
 use super::rows::{null, row};
+use super::unnumbered::{lock_unnumbered, note_unnumbered, unnumbered};
 use crate::database::VersionEnd;
-use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
+use crate::model::agreement::{
+    Announced, Claim, Completion, Event, Note, Noter, Sweep, Unproven, next,
+};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp};
 
 const FIELDS: &str = "c.version AS version, c.run AS run, c.last AS last,
      c.bad_records AS bad_records, c.completed_at AS completed_at, c.cancel_at AS cancel_at,
      c.cancelled_at AS cancelled_at, c.sweep AS sweep, c.sweep_words AS sweep_words,
      c.swept_by AS swept_by, c.swept_until AS swept_until, c.cancel_turn AS cancel_turn,
-     c.sweep_turn AS sweep_turn";
+     c.sweep_turn AS sweep_turn, c.pass AS pass, c.sent AS sent, c.sent_at AS sent_at";
 
 /// What names a note. Without our headers nothing is known of a run: it is 0 then.
 fn key(noter: &Noter, announced: &Announced) -> String {
@@ -46,6 +49,11 @@ fn read(row: &Row, kind: Kind) -> Result<Note, GraphError> {
             kind,
             version: version.and_then(|version| version.parse().ok()),
             proof: proof.map(|(last, bad_records)| (run, Ordinal(last), bad_records)),
+            unproven: Unproven {
+                pass: count("pass")?.unwrap_or(0),
+                sent: count("sent")?,
+                at: at("sent_at")?,
+            },
         },
         written: 0,
         completed_at: at("completed_at")?,
@@ -72,18 +80,24 @@ fn of_type(statement: String, noter: &Noter, kind: Kind) -> Query {
 pub async fn notes(link: &Link, noter: &Noter, kind: Kind) -> Result<Completion, GraphError> {
     let mut found = patiently(link, || async {
         let mut tx = link.begin().await?;
-        let found = agreed(&mut tx, noter, kind, "").await?;
+        let mut found = agreed(&mut tx, noter, kind, "").await?;
+        if found.notes.iter().any(|note| note.announced.proof.is_none()) {
+            found.unnumbered = unnumbered(&mut tx, noter, kind).await?;
+        }
         tx.commit().await?;
         Ok(found)
     })
     .await?;
+    let counted = found.unnumbered;
     for note in &mut found.notes {
-        let Announced { version: Some(version), proof: Some((run, last, _)), .. } = note.announced
-        else {
-            continue;
+        let Announced { version, proof, unproven, .. } = note.announced;
+        note.written = match (version, proof) {
+            (Some(version), Some((run, last, _))) => {
+                delivered(link, DumpName { version, kind }, run).await?.count_to(last)
+            }
+            (None, Some(_)) => 0,
+            (_, None) => counted.ids_of(unproven.pass),
         };
-        let held = delivered(link, DumpName { version, kind }, run).await?;
-        note.written = held.count_to(last);
     }
     Ok(found)
 }
@@ -91,6 +105,7 @@ pub async fn notes(link: &Link, noter: &Noter, kind: Kind) -> Result<Completion,
 /// Takes a node for this transaction: whoever else wants it waits.
 const LOCK: &str = "SET c.claimed = true WITH c REMOVE c.claimed";
 
+/// The notes, without what only senders need that do not number their records.
 async fn agreed(
     tx: &mut Tx,
     noter: &Noter,
@@ -102,7 +117,7 @@ async fn agreed(
     );
     let rows = tx.rows(of_type(statement, noter, kind)).await?;
     let found = rows.iter().map(|row| read(row, kind)).collect::<Result<_, _>>()?;
-    Ok(Completion { notes: found })
+    Ok(Completion { notes: found, ..Completion::default() })
 }
 
 /// Tells the others that something happened, in a transaction of its own; what is agreed on then,
@@ -138,15 +153,23 @@ pub(super) async fn agree_within(
     event: &Event,
     now: Timestamp,
 ) -> Result<(Completion, bool), GraphError> {
-    let seen = agreed(tx, noter, kind, "").await?;
-    if next(&seen, event, &noter.rules, now) == seen {
-        return Ok((seen, false));
+    if !event.is_unnumbered() {
+        let seen = agreed(tx, noter, kind, "").await?;
+        if next(&seen, event, &noter.rules, now) == seen {
+            return Ok((seen, false));
+        }
     }
-    let before = agreed(tx, noter, kind, LOCK).await?;
+    let mut before = agreed(tx, noter, kind, LOCK).await?;
+    if event.is_unnumbered() {
+        before.unnumbered = lock_unnumbered(tx, noter, kind).await?;
+    }
     let after = next(&before, event, &noter.rules, now);
     let changed = after.changed_from(&before).map(|note| stored(noter, note)).collect();
     let set = "UNWIND $rows AS row MATCH (c:ExtractorComplete {key: row.key}) SET c += row.set";
     tx.each(set, changed).await?;
+    if after.unnumbered != before.unnumbered {
+        note_unnumbered(tx, noter, kind, &after.unnumbered).await?;
+    }
     let is_new = after != before;
     Ok((after, is_new))
 }
@@ -161,7 +184,7 @@ async fn make(
     let statement = "MERGE (c:ExtractorComplete {key: $key})
          ON CREATE SET c.consumer = $consumer, c.type = $type, c.version = $version,
              c.run = $run, c.last = $last, c.bad_records = $bad_records, c.announced_at = $now";
-    let Announced { kind, version, proof } = *announced;
+    let Announced { kind, version, proof, .. } = *announced;
     let version = version.map(|version| version.to_string()).unwrap_or_default();
     let query = of_type(statement.to_owned(), noter, kind)
         .param("key", key(noter, announced))
@@ -190,6 +213,14 @@ fn stored(noter: &Noter, note: &Note) -> BoltType {
     let proof = announced.proof;
     set.put("last".into(), proof.map_or_else(null, |(_, last, _)| number(last.0)));
     set.put("bad_records".into(), proof.map_or_else(null, |(.., bad)| number(bad)));
+    let Unproven { pass, sent, at } = announced.unproven;
+    set.put("pass".into(), number(pass));
+    set.put("sent".into(), sent.map_or_else(null, number));
+    set.put("sent_at".into(), time(at));
+    if completed_at.is_none() {
+        // Of what is sent again nothing is swept yet.
+        set.put("swept".into(), null());
+    }
     set.put("completed_at".into(), time(*completed_at));
     set.put("cancel_at".into(), time(*cancel_at));
     set.put("cancel_turn".into(), number(*cancel_turn));

@@ -40,6 +40,7 @@ const OTHER_KEYS: &[(&str, &str)] = &[
     ("ExtractorSwept", "type"),
     ("ExtractorComplete", "key"),
     ("ExtractorAnnounced", "key"),
+    ("ExtractorUnnumbered", "key"),
 ];
 
 /// Makes the constraints and indexes that are missing. Everything else relies on the constraints:

@@ -1,6 +1,7 @@
 //! Batches of records into the graph, each batch in one transaction with the note of its ordinals.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use neo4rs::{BoltMap, BoltType, Query};
 
@@ -11,8 +12,9 @@ use super::link::{Link, Tx, patiently};
 use super::model::{Entity, Label, Own, Shared, Side};
 use super::notes::agree_within;
 use super::rows::{null, property, row};
+use super::unnumbered::{newly, of_pass, unnumbered};
 use super::withdraw::{Holder, withdraw};
-use crate::model::agreement::{Event, Noter};
+use crate::model::agreement::{Counted, Event, Noter, Sources};
 use crate::model::{DumpName, Kind, Ranges, Run, Timestamp, Version};
 
 /// Records in one transaction at most: of releases 2,000 went at 1,240 a second, 500 at 900 and
@@ -79,8 +81,8 @@ async fn write_batch(
     noting: &Noting<'_>,
     arrivals: &[Arrival],
 ) -> Result<(), GraphError> {
-    let latest = fold(arrivals);
-    patiently(link, || attempt(link, noting, &latest, arrivals)).await
+    let (began, latest) = (Instant::now(), fold(arrivals));
+    patiently(link, || attempt(link, noting, &latest, arrivals, began)).await
 }
 
 /// For each id, in order, what counts of it.
@@ -101,11 +103,20 @@ async fn attempt(
     noting: &Noting<'_>,
     latest: &BTreeMap<&str, (Age, &Entity)>,
     arrivals: &[Arrival],
+    began: Instant,
 ) -> Result<(), GraphError> {
     let kind = noting.kind;
     let mut tx = link.begin().await?;
+    let pass = match noting.noter {
+        Some(noter) if arrivals.iter().any(|arrival| arrival.stamp.is_none()) => {
+            Some(unnumbered(&mut tx, noter, kind).await?.now())
+        }
+        Some(_) | None => None,
+    };
+    let latest = &of_pass(latest, pass);
     let stored =
         claim(&mut tx, kind, latest.keys().map(|id| BoltType::from(*id)).collect()).await?;
+    let ids = newly(latest, &stored);
     let swept = last_swept(&mut tx, kind).await?;
     let (mut stamps, mut dropped) = (Vec::new(), Vec::new());
     let (mut written, mut before) = (Vec::new(), Vec::new());
@@ -149,8 +160,13 @@ async fn attempt(
         delivered::note(&mut tx, DumpName { version, kind }, Run(run), &ranges).await?;
     }
     if let Some(noter) = noting.noter {
-        let came = Event::Written(sources(arrivals));
-        agree_within(&mut tx, noter, kind, &came, noting.now).await?;
+        let counted = pass.map(|pass| Counted { pass, ids, took: began.elapsed() });
+        let came = Event::Written(Sources { runs: runs(arrivals), unnumbered: counted });
+        let (agreed, _) = agree_within(&mut tx, noter, kind, &came, noting.now).await?;
+        if pass.is_some_and(|pass| !agreed.unnumbered.has(pass)) {
+            tx.rollback().await?;
+            return Err(GraphError::conflict("the pass of these records was ended meanwhile"));
+        }
     }
     tx.commit().await
 }
@@ -320,16 +336,15 @@ fn pairs(id: &str, others: Option<&BTreeSet<String>>) -> Vec<BoltType> {
     others.into_iter().flatten().map(|other| pair(id, other)).collect()
 }
 
-/// Where the records come from, each place once.
-fn sources(arrivals: &[Arrival]) -> Vec<Option<(Version, Run)>> {
-    let mut sources = Vec::new();
-    for arrival in arrivals {
-        let source = arrival.stamp.map(|stamp| (stamp.version, stamp.run));
-        if !sources.contains(&source) {
-            sources.push(source);
+/// The versions and runs that the records come from, each once.
+fn runs(arrivals: &[Arrival]) -> Vec<(Version, Run)> {
+    let mut runs = Vec::new();
+    for Stamp { version, run, .. } in arrivals.iter().filter_map(|arrival| arrival.stamp) {
+        if !runs.contains(&(version, run)) {
+            runs.push((version, run));
         }
     }
-    sources
+    runs
 }
 
 /// The ordinals of a batch by version and run.

@@ -11,12 +11,14 @@
 mod note;
 #[cfg(test)]
 mod tests;
+mod unnumbered;
 
 use std::time::Duration;
 
 use super::{Run, Timestamp, Version};
 
-pub use note::{Announced, Claim, Due, Note, Schedule, Sweep};
+pub use note::{Announced, Cancellation, Claim, Due, Note, Sweep, Unproven};
+pub use unnumbered::{Counted, Unnumbered};
 
 /// Who notes, and by which rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,19 @@ impl Noter {
 pub struct Completion {
     /// A note for each run that was announced, in no order.
     pub notes: Vec<Note>,
+    /// The pass of those who do not number their records.
+    pub unnumbered: Unnumbered,
+}
+
+/// An end without proof, which is found to be reached when nothing was written for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// The end.
+    pub of: Announced,
+    /// What [`Unnumbered::turn`] must stay at.
+    pub turn: u64,
+    /// For how long.
+    pub lasts: Duration,
 }
 
 impl Completion {
@@ -84,22 +99,30 @@ impl Completion {
         highest.filter(|highest| *highest > own)
     }
 
-    /// What is to become of the type's consumers: the newest complete run decides.
+    /// The first end that waits for silence.
+    pub fn silence(&self) -> Option<Silence> {
+        let note = self.notes.iter().find(|note| note.waits_for_silence())?;
+        let Unproven { pass, sent, .. } = note.announced.unproven;
+        let (turn, lasts) = (self.unnumbered.turn, self.unnumbered.silence(pass, sent));
+        Some(Silence { of: note.announced, turn, lasts })
+    }
+
+    /// What is to become of the type's consumers: the newest complete run decides. For an end that
+    /// waits for silence somebody must listen.
     pub fn due(&self) -> Due {
-        let Some(newest) = self.newest() else { return Due::Never };
-        let scheduled = newest.schedule().map_or(Due::Never, Due::Scheduled);
+        let waits = self.notes.iter().any(Note::waits_for_silence);
+        let Some(newest) = self.newest().filter(|_| !waits) else { return Due::Never };
+        let scheduled = newest.cancellation().map_or(Due::Never, Due::Scheduled);
         if newest.cancelled_at.is_some() { Due::Cancelled } else { scheduled }
     }
 
-    /// The note of the newest run that is complete.
+    /// The note of the newest run that is complete; or was, of a sender that sends it again.
     fn newest(&self) -> Option<&Note> {
-        let complete = self.notes.iter().filter(|note| note.completed_at.is_some());
-        complete.max_by_key(|note| note.announced.key())
+        self.notes.iter().filter(|note| note.decides()).max_by_key(|note| note.announced.key())
     }
 
     fn newest_mut(&mut self) -> Option<&mut Note> {
-        let complete = self.notes.iter_mut().filter(|note| note.completed_at.is_some());
-        complete.max_by_key(|note| note.announced.key())
+        self.notes.iter_mut().filter(|note| note.decides()).max_by_key(|note| note.announced.key())
     }
 }
 
@@ -108,13 +131,15 @@ impl Completion {
 pub enum Event {
     /// The end of a run was announced, perhaps not for the first time.
     Announced(Announced),
-    /// Records were written that come from these versions and runs; none for those that do not say.
-    Written(Vec<Option<(Version, Run)>>),
+    /// Records were written.
+    Written(Sources),
     /// All of a run is written.
     Complete(Announced),
+    /// Nothing was written for as long as that takes.
+    Silent(Silence),
     /// A cancellation has stood for as long as was agreed on, as somebody found by a clock of his
     /// own.
-    Time(Schedule),
+    Time(Cancellation),
     /// There are messages for a type whose consumers are cancelled.
     Found,
     /// Somebody is to sweep after a run, or goes on to.
@@ -132,19 +157,55 @@ pub enum Event {
     Swept(Announced, Sweep, String),
 }
 
+/// Where the records come from that were written in one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// The versions and runs.
+    pub runs: Vec<(Version, Run)>,
+    /// What is counted of those that do not say.
+    pub unnumbered: Option<Counted>,
+}
+
+impl Event {
+    /// Whether it is about senders that do not number their records.
+    pub const fn is_unnumbered(&self) -> bool {
+        match self {
+            Event::Announced(announced) | Event::Complete(announced) => announced.proof.is_none(),
+            Event::Written(sources) => sources.unnumbered.is_some(),
+            Event::Silent(_) => true,
+            Event::Time(_) | Event::Found | Event::Sweeps { .. } | Event::Swept(..) => false,
+        }
+    }
+}
+
 /// What is agreed on after something happened. Whatever comes twice changes nothing the second
 /// time but turns: records that come again put a cancellation off again. `now` is noted for people.
 #[must_use]
 pub fn next(before: &Completion, event: &Event, rules: &Rules, now: Timestamp) -> Completion {
     let mut after = before.clone();
     match event {
-        Event::Announced(announced) => match noted(&mut after, announced) {
-            Some(note) => announce(note, announced, rules, now),
-            None => after.notes.push(Note::new(*announced)),
-        },
+        Event::Announced(announced) => {
+            if after.of(announced).is_none() {
+                let unproven = Unproven::default();
+                after.notes.push(Note::new(Announced { unproven, ..*announced }));
+            }
+            announce(&mut after, announced, rules, now);
+        }
         Event::Written(sources) => {
+            if let Some(counted) = sources.unnumbered {
+                after.unnumbered = after.unnumbered.counted(counted);
+            }
             if let Some(newest) = after.newest_mut() {
-                written(newest, sources, rules, now);
+                put_off(newest, sources, rules, now);
+            }
+        }
+        Event::Silent(silence) => {
+            let Unnumbered { pass, turn, .. } = after.unnumbered;
+            if turn == silence.turn
+                && let Some(note) = noted(&mut after, &silence.of)
+            {
+                complete(note, rules, now);
+                after.unnumbered.is_open &= pass != silence.of.unproven.pass;
             }
         }
         Event::Complete(announced) => {
@@ -152,9 +213,9 @@ pub fn next(before: &Completion, event: &Event, rules: &Rules, now: Timestamp) -
                 complete(note, rules, now);
             }
         }
-        Event::Time(schedule) => {
+        Event::Time(cancellation) => {
             let newest = after.newest_mut();
-            if let Some(newest) = newest.filter(|note| note.schedule() == Some(*schedule)) {
+            if let Some(newest) = newest.filter(|note| note.cancellation() == Some(*cancellation)) {
                 newest.cancelled_at = Some(now);
             }
         }
@@ -179,18 +240,38 @@ pub fn next(before: &Completion, event: &Event, rules: &Rules, now: Timestamp) -
     after
 }
 
+/// The note of that end. Of a sender that sends a version again it is the same note, of another
+/// pass.
 fn noted<'a>(completion: &'a mut Completion, announced: &Announced) -> Option<&'a mut Note> {
-    completion.notes.iter_mut().find(|note| note.announced.key() == announced.key())
+    let is_same =
+        |of: &Announced| of.key() == announced.key() && of.unproven.pass == announced.unproven.pass;
+    completion.notes.iter_mut().find(|note| is_same(&note.announced))
 }
 
-/// The end of a run that is complete schedules its cancellation, if there is none; without proof it
-/// has to be found complete again.
-fn announce(note: &mut Note, announced: &Announced, rules: &Rules, now: Timestamp) {
-    note.announced = *announced;
-    if announced.proof.is_none() && note.cancel_at.is_none() {
-        note.completed_at = None;
+/// The end of a run that is complete schedules its cancellation, if there is none. Without proof it
+/// has to be found complete again, unless that message came before.
+fn announce(completion: &mut Completion, announced: &Announced, rules: &Rules, now: Timestamp) {
+    let unnumbered = completion.unnumbered;
+    let same = |note: &&mut Note| note.announced.key() == announced.key();
+    let Some(note) = completion.notes.iter_mut().find(same) else { return };
+    if announced.proof.is_some() {
+        note.announced = *announced;
+        if note.completed_at.is_some() && note.cancel_at.is_none() {
+            schedule(note, rules, now);
+        }
+        return;
     }
-    if announced.proof.is_some() && note.completed_at.is_some() && note.cancel_at.is_none() {
+    let Unproven { pass, sent, at } = note.announced.unproven;
+    let says_the_same = (sent, at) == (announced.unproven.sent, announced.unproven.at);
+    // Where the sender does not say when it sent it, it is another end if records came since.
+    if pass > 0 && says_the_same && (at.is_some() || pass == unnumbered.pass) {
+        return;
+    }
+    completion.unnumbered = unnumbered.opened();
+    let unproven = Unproven { pass: completion.unnumbered.pass, ..announced.unproven };
+    note.announced = Announced { unproven, ..*announced };
+    (note.sweep, note.sweep_words) = (None, None);
+    if note.completed_at.take().is_some() {
         schedule(note, rules, now);
     }
 }
@@ -205,15 +286,13 @@ fn schedule(note: &mut Note, rules: &Rules, now: Timestamp) {
 /// Records put the cancellation off, if there is one. Those of a newer run call it off: that run's
 /// end schedules its own. A straggler of an older run never does, nor one of which nothing is known,
 /// since no end of theirs need come.
-fn written(newest: &mut Note, sources: &[Option<(Version, Run)>], rules: &Rules, now: Timestamp) {
-    if newest.cancel_at.is_none() || sources.is_empty() {
+fn put_off(newest: &mut Note, sources: &Sources, rules: &Rules, now: Timestamp) {
+    let Sources { runs, unnumbered } = sources;
+    if newest.cancel_at.is_none() || (runs.is_empty() && unnumbered.is_none()) {
         return;
     }
     let key = newest.announced.key();
-    let is_newer = |source: &Option<(Version, Run)>| {
-        source.is_some_and(|(version, run)| (Some(version), run) > key)
-    };
-    if sources.iter().any(is_newer) {
+    if runs.iter().any(|(version, run)| (Some(*version), *run) > key) {
         newest.cancel_at = None;
         newest.cancelled_at = None;
     } else {
@@ -229,6 +308,7 @@ fn complete(note: &mut Note, rules: &Rules, now: Timestamp) {
     schedule(note, rules, now);
     let is_owed = note.announced.proof.is_some() || rules.sweep_owed == SweepOwed::Always;
     note.sweep = is_owed.then_some(Sweep::Owed);
+    note.sweep_words = None;
 }
 
 /// One sweeps at a time, and who has it may go on.

@@ -11,7 +11,7 @@ use discogs_extractor::model::{Clock, Kind, SystemClock, Timestamp};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::rabbit::{Letter, PATIENCE, Rabbit, until, wait};
+use crate::rabbit::{Letter, PATIENCE, Rabbit, spawn, until, wait};
 
 /// How long after completion the consumers are cancelled.
 const DELAY: Duration = Duration::from_secs(2);
@@ -57,11 +57,9 @@ impl Replica {
         };
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let running = wait(async move {
+        let running = spawn(async move {
             let consumer = Consumer::new(settings, database, clock, stopped);
-            tokio::spawn(async move {
-                consumer.run().await.unwrap();
-            })
+            consumer.run().await.unwrap();
         });
         Replica { stop, running }
     }

@@ -15,6 +15,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::support::Place;
 
@@ -31,6 +32,11 @@ fn runtime() -> &'static Runtime {
 /// What a future gives.
 pub fn wait<F: Future>(something: F) -> F::Output {
     runtime().block_on(something)
+}
+
+/// Lets a future go on beside the test.
+pub fn spawn<F: Future<Output: Send> + Send + 'static>(something: F) -> JoinHandle<F::Output> {
+    runtime().spawn(something)
 }
 
 /// Waits until something is so.

@@ -25,6 +25,10 @@ pub const POSTGRES: &[Migration] = &[
         name: "0004_turns.sql",
         sql: include_str!("../../../migrations/postgres/0004_turns.sql"),
     },
+    Migration {
+        name: "0005_unnumbered.sql",
+        sql: include_str!("../../../migrations/postgres/0005_unnumbered.sql"),
+    },
 ];
 
 /// Held while migrating, so that of two processes one waits: `disc` as a number.

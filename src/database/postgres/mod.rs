@@ -17,6 +17,7 @@ mod session;
 mod stretch;
 mod target;
 mod tls;
+mod unnumbered;
 mod unusable;
 
 pub use checkup::checkup;

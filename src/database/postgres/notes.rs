@@ -5,9 +5,12 @@ use tokio_postgres::{Client, Error, GenericClient, Row};
 
 use super::column::Parameter;
 use super::delivered::delivered;
+use super::unnumbered::{make_unnumbered, nobody_writes, note_unnumbered, unnumbered};
 use crate::database::VersionEnd;
 use crate::database::stored::{NOTE, note_key, stored_time};
-use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
+use crate::model::agreement::{
+    Announced, Claim, Completion, Event, Note, Noter, Sweep, Unproven, next,
+};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 
 /// Everything that is noted of a type, and how much of each run is written.
@@ -16,16 +19,27 @@ use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 /// What the server says.
 pub async fn notes(client: &Client, noter: &Noter, kind: Kind) -> Result<Completion, Error> {
     let mut found = agreed(client, noter, kind, "").await?;
+    if found.notes.iter().any(|note| note.announced.proof.is_none()) {
+        found.unnumbered = unnumbered(client, noter, kind, "").await?;
+    }
+    let counted = found.unnumbered;
     for note in &mut found.notes {
-        let Announced { version, proof, .. } = note.announced;
-        if let Some((version, (run, last, _))) = version.zip(proof) {
-            let held = delivered(client, DumpName { version, kind }, run).await?;
-            note.written = held.count_to(last);
-        }
+        let Announced { version, proof, unproven, .. } = note.announced;
+        note.written = match (version, proof) {
+            (Some(version), Some((run, last, _))) => {
+                delivered(client, DumpName { version, kind }, run).await?.count_to(last)
+            }
+            (None, Some(_)) => 0,
+            (_, None) => counted.ids_of(unproven.pass),
+        };
     }
     Ok(found)
 }
 
+/// Takes rows for the transaction: whoever else wants them waits.
+const LOCK: &str = "FOR UPDATE";
+
+/// The notes, without what only senders need that do not number their records.
 async fn agreed(
     client: &impl GenericClient,
     noter: &Noter,
@@ -40,7 +54,7 @@ async fn agreed(
         [(&noter.consumer, Type::TEXT), (&kind.name(), Type::TEXT)];
     let rows = client.query_typed(&sql, &parameters).await?;
     let found = rows.iter().map(|row| read(row, kind)).collect::<Result<_, _>>()?;
-    Ok(Completion { notes: found })
+    Ok(Completion { notes: found, ..Completion::default() })
 }
 
 fn read(row: &Row, kind: Kind) -> Result<Note, Error> {
@@ -55,6 +69,7 @@ fn read(row: &Row, kind: Kind) -> Result<Note, Error> {
             kind,
             version: row.try_get::<_, &str>(0)?.parse::<Version>().ok(),
             proof: proof.map(|(last, bad_records)| (run, Ordinal(last), bad_records)),
+            unproven: Unproven { pass: number(13)?.unwrap_or(0), sent: number(14)?, at: time(15)? },
         },
         written: 0,
         completed_at: time(4)?,
@@ -102,13 +117,24 @@ pub(super) async fn agree_within(
     now: Timestamp,
 ) -> Result<(Completion, bool), Error> {
     let seen = agreed(client, noter, kind, "").await?;
-    if next(&seen, event, &noter.rules, now) == seen {
+    if event.is_unnumbered() {
+        make_unnumbered(client, noter, kind).await?;
+    } else if next(&seen, event, &noter.rules, now) == seen {
         return Ok((seen, false));
     }
-    let before = agreed(client, noter, kind, "FOR UPDATE").await?;
+    if matches!(event, Event::Silent(_)) && !nobody_writes(client, noter, kind).await? {
+        return Ok((seen, false));
+    }
+    let mut before = agreed(client, noter, kind, LOCK).await?;
+    if event.is_unnumbered() {
+        before.unnumbered = unnumbered(client, noter, kind, LOCK).await?;
+    }
     let after = next(&before, event, &noter.rules, now);
     for note in after.changed_from(&before) {
         store(client, noter, note).await?;
+    }
+    if after.unnumbered != before.unnumbered {
+        note_unnumbered(client, noter, kind, &after.unnumbered).await?;
     }
     let is_new = after != before;
     Ok((after, is_new))
@@ -144,12 +170,14 @@ async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Resul
     let sql = "UPDATE extractor_complete
                SET last = $5, bad_records = $6, completed_at = $7, cancel_at = $8,
                    cancelled_at = $9, sweep = $10, sweep_words = $11, swept_by = $12,
-                   swept_until = $13, cancel_turn = $14, sweep_turn = $15
+                   swept_until = $13, cancel_turn = $14, sweep_turn = $15, pass = $16,
+                   sent = $17, sent_at = $18
                WHERE consumer = $1 AND type = $2 AND version = $3 AND run = $4";
     let (by, until) =
         note.claim.as_ref().map(|claim| (&*claim.by, stored_time(claim.until))).unzip();
     let turn = note.claim.as_ref().map(|claim| claim.turn.cast_signed());
-    let parameters: [Parameter<'_>; 15] = [
+    let Unproven { pass, sent, at } = note.announced.unproven;
+    let parameters: [Parameter<'_>; 18] = [
         (&noter.consumer, Type::TEXT),
         (&note.announced.kind.name(), Type::TEXT),
         (&version, Type::TEXT),
@@ -165,6 +193,9 @@ async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Resul
         (&until, Type::INT8),
         (&note.cancel_turn.cast_signed(), Type::INT8),
         (&turn, Type::INT8),
+        (&pass.cast_signed(), Type::INT8),
+        (&sent.map(u64::cast_signed), Type::INT8),
+        (&at.map(stored_time), Type::INT8),
     ];
     client.execute_typed(sql, &parameters).await.map(drop)
 }

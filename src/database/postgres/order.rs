@@ -134,6 +134,52 @@ pub(super) async fn upsert(
     transaction.execute_typed(&sql, &parameters).await
 }
 
+/// Inserts rows that say no version, or changes those that have none either; says how many of them do
+/// not bear that pass yet, as each row is found when it is locked. Those that do, of an id that comes
+/// again, are only changed.
+pub(super) async fn upsert_of_pass(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    now: Timestamp,
+    rows: &[Numbered<'_>],
+    pass: u64,
+) -> Result<u64, Error> {
+    let (kind, table) = (batch.kind, batch.kind.name());
+    let latest = now.year() + 1;
+    let data: Vec<Stored<'_>> =
+        rows.iter().map(|(_, row)| Stored { json: text(&row.json), kind, latest }).collect();
+    let (ids, hashes, pass) = (ids(rows), hashes(rows), pass.cast_signed());
+    let parameters: [Parameter<'_>; 5] = [
+        (&ids, Type::TEXT_ARRAY),
+        (&hashes, Type::TEXT_ARRAY),
+        (&data, Type::TEXT_ARRAY),
+        (&pass, Type::INT8),
+        (&millis(now), Type::FLOAT8),
+    ];
+    let new = "(SELECT unnest($1) AS id, unnest($2) AS hash, unnest($3) AS data) AS new";
+    let first = format!(
+        "INSERT INTO {table} AS row (data_id, hash, data, run, updated_at)
+         SELECT id, hash, data::jsonb, $4, to_timestamp($5 / 1000) FROM {new}
+         ON CONFLICT (data_id) DO UPDATE SET
+             hash = excluded.hash, data = excluded.data, run = excluded.run,
+             updated_at = CASE WHEN row.hash = excluded.hash
+                 THEN row.updated_at ELSE excluded.updated_at END
+         WHERE row.version IS NULL AND row.run IS DISTINCT FROM excluded.run"
+    );
+    let counted = transaction.execute_typed(&first, &parameters).await?;
+    if counted < rows.len() as u64 {
+        let again = format!(
+            "UPDATE {table} AS row
+             SET hash = new.hash, data = new.data::jsonb, updated_at = to_timestamp($5 / 1000)
+             FROM {new}
+             WHERE row.data_id = new.id AND row.version IS NULL AND row.run = $4
+                 AND row.hash <> new.hash"
+        );
+        transaction.execute_typed(&again, &parameters).await?;
+    }
+    Ok(counted)
+}
+
 /// What of these rows was not written: all others are there as they came.
 pub(super) async fn left_out(
     transaction: &Transaction<'_>,

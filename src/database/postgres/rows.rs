@@ -1,6 +1,7 @@
 //! Batches into tables by `unnest`, each in the transaction that notes its ordinals.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use futures_util::future::try_join;
 use tokio_postgres::{Client, Error, Transaction};
@@ -8,11 +9,12 @@ use tokio_postgres::{Client, Error, Transaction};
 use super::delivered::note_delivered;
 use super::fault::{Fault, fault, words};
 use super::notes::agree_within;
-use super::order::{self, Insert, Numbered, stamp, upsert};
+use super::order::{self, Insert, Numbered, stamp, upsert, upsert_of_pass};
 use super::runs::may_insert;
+use super::unnumbered::{unnumbered, writes};
 use crate::database::{Batch, LeftOut, Notes, Refused, Row, Written};
 use crate::model::Timestamp;
-use crate::model::agreement::Event;
+use crate::model::agreement::{Completion, Counted, Event, Sources};
 use crate::model::fault::place;
 
 /// A batch on its way.
@@ -35,11 +37,14 @@ pub struct Writing<'a> {
 /// # Errors
 /// What the server says; nothing was written then, unless the connection was lost at the end.
 pub async fn write(client: &mut Client, writing: &Writing<'_>) -> Result<Written, Error> {
+    let began = Instant::now();
     let mut refused = Refused::new();
     loop {
         let rows = last_of_each(&writing.batch.rows, &refused);
-        match write_all(client, writing, &rows, &refused).await {
-            Ok(left_out) => return Ok(Written { refused, left_out }),
+        match write_all(client, writing, &rows, &refused, began).await {
+            Ok(Some(left_out)) => return Ok(Written { refused, left_out }),
+            // The next one is counted in the pass that there is now.
+            Ok(None) => {}
             Err(error) if fault(&error) == Fault::Record => {
                 let found = look_for_refused(client, writing, &rows).await?;
                 if found.is_empty() {
@@ -66,13 +71,29 @@ fn last_of_each<'a>(rows: &'a [Row], refused: &Refused) -> Vec<Numbered<'a>> {
     last.into_values().collect()
 }
 
+/// Writes the rows in one transaction; none if they had to be of another pass, which was ended
+/// meanwhile: nothing of them was written then.
 async fn write_all(
     client: &mut Client,
     writing: &Writing<'_>,
     rows: &[Numbered<'_>],
     refused: &Refused,
-) -> Result<LeftOut, Error> {
+    began: Instant,
+) -> Result<Option<LeftOut>, Error> {
     let transaction = client.transaction().await?;
+    if let (Notes::Messages(noter), None) = (writing.notes, writing.batch.source) {
+        writes(&transaction, noter, writing.batch.kind).await?;
+        let pass = unnumbered(&transaction, noter, writing.batch.kind, "").await?.now();
+        let ids = upsert_of_pass(&transaction, writing.batch, writing.now, rows, pass).await?;
+        let counted = Counted { pass, ids, took: began.elapsed() };
+        let agreed = note(&transaction, writing, refused, Some(counted)).await?;
+        if !agreed.is_some_and(|agreed| agreed.unnumbered.has(pass)) {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        commit(transaction).await?;
+        return Ok(Some(LeftOut::default()));
+    }
     // Sent at once, done one after the other: a stamp need not know the answer of the first.
     let stamping = async {
         if writing.only_run || rows.is_empty() {
@@ -92,11 +113,16 @@ async fn write_all(
         // Some were there already, as they came or later ones, or are to have no row.
         left_out = order::left_out(&transaction, writing.batch, &rows, insert).await?;
     }
-    note(&transaction, writing, refused).await?;
+    note(&transaction, writing, refused, None).await?;
+    commit(transaction).await?;
+    Ok(Some(left_out))
+}
+
+async fn commit(transaction: Transaction<'_>) -> Result<(), Error> {
     place("postgres.commit.before");
     transaction.commit().await?;
     place("postgres.commit.after");
-    Ok(left_out)
+    Ok(())
 }
 
 /// Finds the rows that the server refuses, by halves; it writes nothing.
@@ -128,20 +154,25 @@ async fn look_for_refused(
     Ok(refused)
 }
 
-/// Notes what is to be noted with rows.
+/// Notes what is to be noted with rows; what is agreed on then, if they are messages.
 async fn note(
     transaction: &Transaction<'_>,
     writing: &Writing<'_>,
     refused: &Refused,
-) -> Result<(), Error> {
+    unnumbered: Option<Counted>,
+) -> Result<Option<Completion>, Error> {
     let Writing { batch, now, notes, .. } = writing;
-    if let Notes::Messages(noter) = notes {
-        let came = Event::Written(vec![batch.source]);
-        agree_within(transaction, noter, batch.kind, &came, *now).await?;
-    }
-    let Some((file, run)) = batch.of() else { return Ok(()) };
+    let agreed = match notes {
+        Notes::Messages(noter) => {
+            let runs = batch.source.into_iter().collect();
+            let came = Event::Written(Sources { runs, unnumbered });
+            Some(agree_within(transaction, noter, batch.kind, &came, *now).await?.0)
+        }
+        Notes::Dealt => None,
+    };
+    let Some((file, run)) = batch.of() else { return Ok(agreed) };
     for range in batch.noted(*notes, refused) {
         note_delivered(transaction, file, run, range).await?;
     }
-    Ok(())
+    Ok(agreed)
 }

@@ -23,6 +23,10 @@ pub const SQLITE: &[Migration] = &[
         name: "0004_turns.sql",
         sql: include_str!("../../../migrations/sqlite/0004_turns.sql"),
     },
+    Migration {
+        name: "0005_unnumbered.sql",
+        sql: include_str!("../../../migrations/sqlite/0005_unnumbered.sql"),
+    },
 ];
 
 impl From<rusqlite::Error> for SchemaError<rusqlite::Error> {

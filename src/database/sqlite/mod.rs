@@ -14,6 +14,7 @@ mod runs;
 mod stretch;
 mod target;
 mod thread;
+mod unnumbered;
 
 pub use checkup::checkup;
 pub use migrate::{SQLITE, migrate};

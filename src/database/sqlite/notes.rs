@@ -3,9 +3,12 @@
 use rusqlite::{Connection, Row, params};
 
 use super::delivered::delivered;
+use super::unnumbered::{note_unnumbered, unnumbered};
 use crate::database::VersionEnd;
 use crate::database::stored::{NOTE, note_key, stored_time};
-use crate::model::agreement::{Announced, Claim, Completion, Event, Note, Noter, Sweep, next};
+use crate::model::agreement::{
+    Announced, Claim, Completion, Event, Note, Noter, Sweep, Unproven, next,
+};
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 
 /// Everything that is noted of a type, and how much of each run is written.
@@ -14,22 +17,28 @@ use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 /// If the database fails.
 pub fn notes(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Result<Completion> {
     let mut found = agreed(connection, noter, kind)?;
+    if found.notes.iter().any(|note| note.announced.proof.is_none()) {
+        found.unnumbered = unnumbered(connection, noter, kind)?;
+    }
+    let counted = found.unnumbered;
     for note in &mut found.notes {
-        let (Some(version), Some((run, last, _))) = (note.announced.version, note.announced.proof)
-        else {
-            continue;
+        note.written = match (note.announced.version, note.announced.proof) {
+            (Some(version), Some((run, last, _))) => {
+                delivered(connection, DumpName { version, kind }, run)?.count_to(last)
+            }
+            (_, Some(_)) => 0,
+            (_, None) => counted.ids_of(note.announced.unproven.pass),
         };
-        let held = delivered(connection, DumpName { version, kind }, run)?;
-        note.written = held.count_to(last);
     }
     Ok(found)
 }
 
+/// The notes, without what only senders need that do not number their records.
 fn agreed(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Result<Completion> {
     let sql = format!("SELECT {NOTE} FROM extractor_complete WHERE consumer = ?1 AND type = ?2");
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement.query_map((&noter.consumer, kind.name()), |row| read(row, kind))?;
-    Ok(Completion { notes: found.collect::<rusqlite::Result<_>>()? })
+    Ok(Completion { notes: found.collect::<rusqlite::Result<_>>()?, ..Completion::default() })
 }
 
 fn read(row: &Row<'_>, kind: Kind) -> rusqlite::Result<Note> {
@@ -46,6 +55,7 @@ fn read(row: &Row<'_>, kind: Kind) -> rusqlite::Result<Note> {
             kind,
             version: row.get::<_, String>(0)?.parse::<Version>().ok(),
             proof: proof.map(|(last, bad_records)| (run, Ordinal(last), bad_records)),
+            unproven: Unproven { pass: number(13)?.unwrap_or(0), sent: number(14)?, at: time(15)? },
         },
         written: 0,
         completed_at: time(4)?,
@@ -73,10 +83,16 @@ pub fn agree(
     event: &Event,
     now: Timestamp,
 ) -> rusqlite::Result<(Completion, bool)> {
-    let before = agreed(connection, noter, kind)?;
+    let mut before = agreed(connection, noter, kind)?;
+    if event.is_unnumbered() {
+        before.unnumbered = unnumbered(connection, noter, kind)?;
+    }
     let after = next(&before, event, &noter.rules, now);
     for note in after.changed_from(&before) {
         store(connection, noter, note, now)?;
+    }
+    if after.unnumbered != before.unnumbered {
+        note_unnumbered(connection, noter, kind, &after.unnumbered)?;
     }
     let is_new = after != before;
     Ok((after, is_new))
@@ -90,17 +106,19 @@ fn store(
 ) -> rusqlite::Result<()> {
     let (version, run) = note_key(&note.announced);
     let (last, bad_records) = note.announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
+    let Unproven { pass, sent, at } = note.announced.unproven;
     let sql = format!(
         "INSERT INTO extractor_complete (consumer, type, announced_at, {NOTE})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-                 ?16)
+                 ?16, ?17, ?18, ?19)
          ON CONFLICT (consumer, type, version, run) DO UPDATE SET
              last = excluded.last, bad_records = excluded.bad_records,
              completed_at = excluded.completed_at, cancel_at = excluded.cancel_at,
              cancelled_at = excluded.cancelled_at, sweep = excluded.sweep,
              sweep_words = excluded.sweep_words, swept_by = excluded.swept_by,
              swept_until = excluded.swept_until, cancel_turn = excluded.cancel_turn,
-             sweep_turn = excluded.sweep_turn"
+             sweep_turn = excluded.sweep_turn, pass = excluded.pass, sent = excluded.sent,
+             sent_at = excluded.sent_at"
     );
     connection.prepare_cached(&sql)?.execute(params![
         noter.consumer,
@@ -119,6 +137,9 @@ fn store(
         note.claim.as_ref().map(|claim| stored_time(claim.until)),
         note.cancel_turn.cast_signed(),
         note.claim.as_ref().map(|claim| claim.turn.cast_signed()),
+        pass.cast_signed(),
+        sent.map(u64::cast_signed),
+        at.map(stored_time),
     ])?;
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! The statements that write a row, and the rule of which of two writes of one id wins.
 
+use std::time::Duration;
+
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection};
 
 use super::runs::is_older_than_sweep;
+use super::unnumbered::is_of_pass;
 use crate::database::stored::stored_run;
 use crate::database::{Batch, Row};
+use crate::model::agreement::Counted;
 use crate::model::{Kind, Timestamp};
 
 /// Whether a row goes in a sweep of this run (?2) of the version (?1).
@@ -29,6 +33,10 @@ pub(super) struct Upsert<'c> {
     statement: CachedStatement<'c>,
     /// A later version or run was swept: rows that are there may change, none is inserted.
     only_there: bool,
+    /// The pass that the rows bear that have no run.
+    pass: Option<u64>,
+    /// Ids that were not written in that pass before.
+    ids: u64,
 }
 
 impl<'c> Upsert<'c> {
@@ -37,6 +45,7 @@ impl<'c> Upsert<'c> {
     pub(super) fn new(
         connection: &'c Connection,
         batch: &Batch,
+        pass: Option<u64>,
         now: Timestamp,
     ) -> rusqlite::Result<Upsert<'c>> {
         let kind = batch.kind;
@@ -48,9 +57,9 @@ impl<'c> Upsert<'c> {
         let mut statement = connection.prepare_cached(sql)?;
         let (version, run) = batch.source.unzip();
         statement.raw_bind_parameter(4, version.map(|version| version.to_string()))?;
-        statement.raw_bind_parameter(5, run.map(stored_run))?;
+        statement.raw_bind_parameter(5, run.map(stored_run).or(pass.map(u64::cast_signed)))?;
         statement.raw_bind_parameter(6, format!("{now:.3}"))?;
-        Ok(Upsert { connection, kind, statement, only_there })
+        Ok(Upsert { connection, kind, statement, only_there, pass, ids: 0 })
     }
 
     pub(super) fn row(&mut self, row: &Row) -> rusqlite::Result<Wrote> {
@@ -59,13 +68,23 @@ impl<'c> Upsert<'c> {
         self.statement.raw_bind_parameter(3, text(&row.json))?;
         let ordinal = row.ordinal.map(|ordinal| ordinal.0.cast_signed());
         self.statement.raw_bind_parameter(7, ordinal)?;
+        let counts = match self.pass {
+            Some(pass) => !is_of_pass(self.connection, self.kind, &row.id, pass)?,
+            None => false,
+        };
         if self.statement.raw_execute()? > 0 {
+            self.ids += u64::from(counts);
             Ok(Wrote::Row)
         } else if self.only_there && !self.is_there(&row.id)? {
             Ok(Wrote::NothingSwept)
         } else {
             Ok(Wrote::NothingLater)
         }
+    }
+
+    /// What was written of a pass, but for how long it took.
+    pub(super) fn counted(&self) -> Option<Counted> {
+        Some(Counted { pass: self.pass?, ids: self.ids, took: Duration::ZERO })
     }
 
     fn is_there(&self, id: &str) -> rusqlite::Result<bool> {

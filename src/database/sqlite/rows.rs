@@ -1,5 +1,7 @@
 //! Batches into tables, each in the transaction that notes its ordinals.
 
+use std::time::Instant;
+
 use rusqlite::{Connection, Error};
 
 use super::delivered::note_delivered;
@@ -7,9 +9,10 @@ use super::fault::{Fault, fault, words};
 use super::notes::agree;
 use super::open::{CACHE, SMALL_CACHE};
 use super::order::{Upsert, Wrote};
+use super::unnumbered::unnumbered;
 use crate::database::{Batch, LeftOut, Notes, Refused, Written};
 use crate::model::Timestamp;
-use crate::model::agreement::Event;
+use crate::model::agreement::{Counted, Event, Sources};
 use crate::model::fault::place;
 
 /// A row from so many bytes of JSON on is in memory three times while it is written, ours and two
@@ -43,13 +46,18 @@ fn transact(
     notes: Notes<'_>,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Written>> {
+    let began = Instant::now();
     let mut written = vec![Written::default(); batches.len()];
     let mut care = Care::Quick;
     loop {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let filled = fill(connection, batches, now, care, &mut written).and_then(|()| {
-            for (batch, written) in batches.iter().zip(&written) {
-                note(connection, batch, notes, &written.refused, now)?;
+        let filled = fill(connection, batches, notes, now, care, &mut written);
+        let filled = filled.and_then(|counted| {
+            for ((batch, written), counted) in batches.iter().zip(&written).zip(counted) {
+                let counted = counted.map(|counted| Counted { took: began.elapsed(), ..counted });
+                let sources =
+                    Sources { runs: batch.source.into_iter().collect(), unnumbered: counted };
+                note(connection, batch, notes, &written.refused, sources, now)?;
             }
             place("sqlite.commit.before");
             connection.execute_batch("COMMIT")?;
@@ -77,6 +85,7 @@ fn note(
     batch: &Batch,
     notes: Notes<'_>,
     refused: &Refused,
+    sources: Sources,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     if let Some((file, run)) = batch.of() {
@@ -85,10 +94,19 @@ fn note(
         }
     }
     if let Notes::Messages(noter) = notes {
-        let came = Event::Written(vec![batch.source]);
-        agree(connection, noter, batch.kind, &came, now)?;
+        agree(connection, noter, batch.kind, &Event::Written(sources), now)?;
     }
     Ok(())
+}
+
+/// The pass of messages that are not numbered.
+fn pass(connection: &Connection, batch: &Batch, how: Notes<'_>) -> rusqlite::Result<Option<u64>> {
+    match (how, batch.source) {
+        (Notes::Messages(noter), None) => {
+            Ok(Some(unnumbered(connection, noter, batch.kind)?.now()))
+        }
+        (Notes::Messages(_), Some(_)) | (Notes::Dealt, _) => Ok(None),
+    }
 }
 
 /// How a transaction is filled: a savepoint for each record is needed only where one is refused,
@@ -111,16 +129,20 @@ impl From<Error> for Stopped {
     }
 }
 
+/// Writes the rows, and counts those of senders that do not number their records.
 fn fill(
     connection: &Connection,
     batches: &[&Batch],
+    notes: Notes<'_>,
     now: Timestamp,
     care: Care,
     written: &mut [Written],
-) -> Result<(), Stopped> {
+) -> Result<Vec<Option<Counted>>, Stopped> {
+    let mut counted = Vec::with_capacity(batches.len());
     for (batch, Written { refused, left_out }) in batches.iter().zip(written) {
         *left_out = LeftOut::default();
-        let mut upsert = Upsert::new(connection, batch, now)?;
+        let pass = pass(connection, batch, notes)?;
+        let mut upsert = Upsert::new(connection, batch, pass, now)?;
         for (index, row) in batch.rows.iter().enumerate() {
             if refused.contains_key(&index) {
                 continue;
@@ -151,6 +173,7 @@ fn fill(
                 connection.prepare_cached("RELEASE record")?.execute(())?;
             }
         }
+        counted.push(upsert.counted());
     }
-    Ok(())
+    Ok(counted)
 }

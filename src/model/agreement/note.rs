@@ -13,10 +13,24 @@ pub struct Announced {
     /// The run, its last ordinal, and how many ordinals up to there never come; none if the
     /// message did not say so.
     pub proof: Option<(Run, Ordinal, u64)>,
+    /// What the message said otherwise.
+    pub unproven: Unproven,
+}
+
+/// What the end of a run says whose sender does not number its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unproven {
+    /// The pass that it ends; whoever announces it does not know.
+    pub pass: u64,
+    /// How many records were sent.
+    pub sent: Option<u64>,
+    /// When, by the sender's clock: two messages that say the same are one that came twice.
+    pub at: Option<Timestamp>,
 }
 
 impl Announced {
-    /// What tells two of a type apart. Without proof nothing is known of a run: it is the lowest.
+    /// What tells two of a type apart. Without proof nothing is known of a run: it is the lowest,
+    /// and there is one of each version.
     pub fn key(&self) -> (Option<Version>, Run) {
         (self.version, self.proof.map_or(Run(0), |(run, ..)| run))
     }
@@ -92,14 +106,14 @@ pub enum Due {
     /// They go on.
     Never,
     /// They are cancelled when this has stood for as long as was agreed on.
-    Scheduled(Schedule),
+    Scheduled(Cancellation),
     /// They are cancelled, whoever was the first.
     Cancelled,
 }
 
 /// A cancellation that is agreed on. Put off, it is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub struct Cancellation {
     /// The run after which it comes.
     pub after: (Option<Version>, Run),
     /// Which one after that run it is.
@@ -124,15 +138,25 @@ impl Note {
         }
     }
 
+    /// Whether nothing says what belongs to it, and it was not found to be written.
+    pub const fn waits_for_silence(&self) -> bool {
+        self.announced.proof.is_none() && self.completed_at.is_none()
+    }
+
     /// How many records are missing; none if that is not known.
     pub fn missing(&self) -> Option<u64> {
         let (_, last, bad_records) = self.announced.proof?;
         Some(last.0.saturating_sub(bad_records).saturating_sub(self.written))
     }
 
+    /// Whether it is or was complete, so that its cancellation counts.
+    pub(super) const fn decides(&self) -> bool {
+        self.completed_at.is_some() || self.cancel_turn > 0
+    }
+
     /// The cancellation that is agreed on and has not come.
-    pub fn schedule(&self) -> Option<Schedule> {
+    pub fn cancellation(&self) -> Option<Cancellation> {
         let at = self.cancel_at.filter(|_| self.cancelled_at.is_none())?;
-        Some(Schedule { after: self.announced.key(), turn: self.cancel_turn, at })
+        Some(Cancellation { after: self.announced.key(), turn: self.cancel_turn, at })
     }
 }

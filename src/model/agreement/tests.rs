@@ -16,11 +16,31 @@ fn version() -> Version {
 
 fn announced(run: u64) -> Announced {
     let proof = Some((Run(run), Ordinal(10), 2));
-    Announced { kind: Kind::Labels, version: Some(version()), proof }
+    Announced { kind: Kind::Labels, version: Some(version()), proof, unproven: Unproven::default() }
 }
 
 const fn silent() -> Announced {
-    Announced { kind: Kind::Labels, version: None, proof: None }
+    let unproven = Unproven { pass: 0, sent: None, at: None };
+    Announced { kind: Kind::Labels, version: None, proof: None, unproven }
+}
+
+/// The end of a pass of a sender that does not number its records, of so many, sent then.
+fn sent(pass: u64, sent: u64, at: u64) -> Announced {
+    let unproven = Unproven { pass, sent: Some(sent), at: Some(Timestamp(at)) };
+    Announced { version: Some(version()), unproven, ..silent() }
+}
+
+fn of_runs(runs: &[(Version, Run)]) -> Event {
+    Event::Written(Sources { runs: runs.to_vec(), unnumbered: None })
+}
+
+/// So many new ids of that pass, after a moment.
+const fn counted(pass: u64, ids: u64) -> Counted {
+    Counted { pass, ids, took: Duration::from_millis(1) }
+}
+
+fn unnumbered(pass: u64, ids: u64) -> Event {
+    Event::Written(Sources { runs: vec![], unnumbered: Some(counted(pass, ids)) })
 }
 
 /// Each letter is what a note has: `c`omplete, cancellation `s`cheduled at [`LATER`] or at `n`ow,
@@ -39,21 +59,22 @@ fn note(announced: Announced, has: &str) -> Note {
 }
 
 fn after(before: Note, event: &Event) -> Note {
-    let before = Completion { notes: vec![before] };
+    let before = Completion { notes: vec![before], ..Completion::default() };
     next(&before, event, &RULES, NOW).notes.remove(0)
 }
 
 /// A cancellation of [`note`]'s, due at that moment.
-fn schedule_of(announced: Announced, at: Timestamp) -> Schedule {
-    Schedule { after: announced.key(), turn: 0, at }
+fn cancellation_of(announced: Announced, at: Timestamp) -> Cancellation {
+    Cancellation { after: announced.key(), turn: 0, at }
 }
 
 #[test]
 fn every_event_on_every_note() {
-    let own = vec![Some((version(), Run(5)))];
-    let older_version = vec![Some(("20251201".parse().unwrap(), Run(9)))];
-    let time = |at| Event::Time(schedule_of(announced(5), at));
-    let put_off = Event::Time(Schedule { turn: 1, ..schedule_of(announced(5), NOW) });
+    let (own, lower, higher) = ((version(), Run(5)), (version(), Run(4)), (version(), Run(6)));
+    let older_version = ("20251201".parse().unwrap(), Run(9));
+    let both = |run| Event::Written(Sources { runs: vec![run], unnumbered: Some(counted(1, 1)) });
+    let time = |at| Event::Time(cancellation_of(announced(5), at));
+    let put_off = Event::Time(Cancellation { turn: 1, ..cancellation_of(announced(5), NOW) });
     let proven: [(&str, Event, &str); 26] = [
         ("", Event::Announced(announced(5)), ""),
         ("c", Event::Announced(announced(5)), "cs"),
@@ -63,16 +84,16 @@ fn every_event_on_every_note() {
         ("c", Event::Complete(announced(5)), "c"),
         ("cnld", Event::Complete(announced(5)), "cnld"),
         ("", Event::Complete(announced(6)), ""),
-        ("", Event::Written(own.clone()), ""),
-        ("cn", Event::Written(own.clone()), "cs"),
-        ("cnl", Event::Written(own.clone()), "cs"),
-        ("cn", Event::Written(vec![]), "cn"),
-        ("cn", Event::Written(vec![None]), "cs"),
-        ("cnl", Event::Written(vec![own[0], None]), "cs"),
-        ("cn", Event::Written(vec![Some((version(), Run(4)))]), "cs"),
-        ("cnl", Event::Written(older_version), "cs"),
-        ("cn", Event::Written(vec![Some((version(), Run(6)))]), "c"),
-        ("cnl", Event::Written(vec![own[0], Some((version(), Run(6)))]), "c"),
+        ("", of_runs(&[own]), ""),
+        ("cn", of_runs(&[own]), "cs"),
+        ("cnl", of_runs(&[own]), "cs"),
+        ("cn", of_runs(&[]), "cn"),
+        ("cn", unnumbered(1, 1), "cs"),
+        ("cnl", both(own), "cs"),
+        ("cn", of_runs(&[lower]), "cs"),
+        ("cnl", of_runs(&[older_version]), "cs"),
+        ("cn", of_runs(&[higher]), "c"),
+        ("cnl", both(higher), "c"),
         ("cs", time(NOW), "cs"),
         ("cn", put_off, "cn"),
         ("cn", time(NOW), "cnl"),
@@ -93,23 +114,79 @@ fn every_event_on_every_note() {
     }
     let other = Event::Swept(announced(6), Sweep::Done, "2 rows".into());
     assert_eq!(after(note(announced(5), "co"), &other), note(announced(5), "co"));
-    let unproven = [
-        ("", Event::Complete(silent()), "cs"),
-        ("c", Event::Announced(silent()), ""),
-        ("cn", Event::Announced(silent()), "cn"),
-        ("cn", Event::Written(vec![None]), "cs"),
-    ];
-    for (before, event, expected) in unproven {
-        let after = after(note(silent(), before), &event);
-        let expected = Note { cancel_turn: after.cancel_turn, ..note(silent(), expected) };
-        assert_eq!(after, expected, "without proof {before:?} {event:?}");
-    }
+}
+
+/// What is agreed on after all of these events.
+fn all(events: &[Event], rules: &Rules) -> Completion {
+    events.iter().fold(Completion::default(), |before, event| next(&before, event, rules, NOW))
+}
+
+#[test]
+fn a_pass_is_complete_when_nothing_is_written_any_more() {
+    let rules = Rules { sweep_owed: SweepOwed::Always, ..RULES };
+    let begun = [unnumbered(1, 3), Event::Announced(sent(0, 3, 70))];
+    let announced = all(&begun, &rules);
+    let silence = announced.silence().unwrap();
+    assert_eq!((silence.of, silence.turn), (sent(1, 3, 70), 1));
+    // Somebody wrote after it was seen: it is not silent.
+    let late = next(&announced, &unnumbered(1, 0), &rules, NOW);
+    assert_eq!(next(&late, &Event::Silent(silence), &rules, NOW), late);
+    let silence = late.silence().unwrap();
+    let complete = next(&late, &Event::Silent(silence), &rules, NOW);
+    assert_eq!((complete.silence(), complete.unnumbered.is_open), (None, false));
+    let note = &complete.notes[0];
+    assert_eq!((note.completed_at, note.sweep), (Some(NOW), Some(Sweep::Owed)));
+    assert!(matches!(complete.due(), Due::Scheduled(_)));
+
+    // The same message once more is no other end, not even after a straggler.
+    let again = next(&complete, &Event::Announced(sent(0, 3, 70)), &rules, NOW);
+    assert_eq!(again, complete);
+    let straggler = next(&complete, &unnumbered(2, 1), &rules, NOW);
+    assert!(matches!(straggler.due(), Due::Scheduled(of) if of.turn == note.cancel_turn + 1));
+    let again = next(&straggler, &Event::Announced(sent(0, 3, 70)), &rules, NOW);
+    assert_eq!(again, straggler);
+
+    // It is sent again: another pass, which has to be found complete and is swept by itself.
+    let second = [unnumbered(2, 2), Event::Announced(sent(0, 3, 80))];
+    let second = second.iter().fold(straggler, |before, event| next(&before, event, &rules, NOW));
+    let silence = second.silence().unwrap();
+    assert_eq!((silence.of, second.unnumbered.ids), (sent(2, 3, 80), 3));
+    assert_eq!((second.notes.len(), second.notes[0].sweep), (1, None));
+    // Somebody must listen until it is.
+    assert_eq!(second.due(), Due::Never);
+    let swept = Event::Swept(sent(1, 3, 70), Sweep::Done, String::new());
+    assert_eq!(next(&second, &swept, &rules, NOW), second);
+    let complete = next(&second, &Event::Silent(silence), &rules, NOW);
+    assert_eq!(complete.notes[0].sweep, Some(Sweep::Owed));
+    assert_eq!(next(&complete, &swept, &rules, NOW), complete);
+}
+
+#[test]
+fn a_pass_that_is_ended_takes_no_rows_any_more() {
+    let begun = all(&[unnumbered(1, 3), Event::Announced(sent(0, 4, 70))], &RULES);
+    let complete = next(&begun, &Event::Silent(begun.silence().unwrap()), &RULES, NOW);
+    let late = next(&complete, &unnumbered(1, 1), &RULES, NOW);
+    assert_eq!((late.unnumbered, late.unnumbered.has(1)), (complete.unnumbered, false));
+    assert!(next(&complete, &unnumbered(2, 1), &RULES, NOW).unnumbered.has(2));
+}
+
+#[test]
+fn an_end_of_an_earlier_release_waits_for_silence() {
+    let before = Completion { notes: vec![note(silent(), "")], ..Completion::default() };
+    let silence = before.silence().unwrap();
+    assert!(silence.lasts >= Duration::from_secs(5));
+    let complete = next(&before, &Event::Silent(silence), &RULES, NOW);
+    assert_eq!(complete.notes[0].completed_at, Some(NOW));
+    // Nothing is swept without proof.
+    assert_eq!(complete.notes[0].sweep, None);
+    let again = next(&complete, &Event::Announced(silent()), &RULES, NOW);
+    assert_eq!((again.notes[0].completed_at, again.notes[0].announced.unproven.pass), (None, 1));
 }
 
 #[test]
 fn a_graph_is_settled_without_proof_too() {
     let rules = Rules { sweep_owed: SweepOwed::Always, ..RULES };
-    let before = Completion { notes: vec![note(silent(), "")] };
+    let before = Completion { notes: vec![note(silent(), "")], ..Completion::default() };
     let after = next(&before, &Event::Complete(silent()), &rules, NOW);
     assert_eq!(after.notes, [Note { cancel_turn: 1, ..note(silent(), "cso") }]);
 }
@@ -117,7 +194,7 @@ fn a_graph_is_settled_without_proof_too() {
 #[test]
 fn who_never_cancels_never_schedules_it() {
     let rules = Rules { cancel_after: None, ..RULES };
-    let before = Completion { notes: vec![note(announced(5), "")] };
+    let before = Completion { notes: vec![note(announced(5), "")], ..Completion::default() };
     let after = next(&before, &Event::Complete(announced(5)), &rules, NOW);
     assert_eq!(after.notes, [note(announced(5), "co")]);
 }
@@ -149,8 +226,8 @@ fn one_sweeps_at_a_time_and_whoever_has_it_goes_on() {
 
 #[test]
 fn the_newest_complete_run_decides() {
-    let due = |notes: &[Note]| Completion { notes: notes.to_vec() }.due();
-    let scheduled = |run| Due::Scheduled(schedule_of(announced(run), LATER));
+    let due = |notes: &[Note]| Completion { notes: notes.to_vec(), ..Completion::default() }.due();
+    let scheduled = |run| Due::Scheduled(cancellation_of(announced(run), LATER));
     assert_eq!(due(&[]), Due::Never);
     assert_eq!(due(&[note(announced(5), "")]), Due::Never);
     assert_eq!(due(&[note(announced(5), "c")]), Due::Never);
@@ -171,7 +248,7 @@ fn a_run_is_dropped_for_a_higher_one_of_its_version_that_is_complete() {
     let of = |at: &str, run| Announced { version: Some(at.parse().unwrap()), ..announced(run) };
     let own = of("20260101", 5);
     let dropped_for = |other| {
-        let completion = Completion { notes: vec![note(own, ""), other] };
+        let completion = Completion { notes: vec![note(own, ""), other], ..Completion::default() };
         completion.dropped_for(&own)
     };
     assert_eq!(dropped_for(note(of("20260101", 6), "c")), Some(Run(6)));
@@ -195,6 +272,8 @@ fn any_announced() -> impl Strategy<Value = Announced> {
         of("20260201", 7),
         of("20260201", 8),
         silent(),
+        sent(0, 3, 70),
+        sent(0, 3, 80),
     ])
 }
 
@@ -204,6 +283,10 @@ enum Happens {
     Event(Event),
     /// Somebody found that the cancellation that is agreed on has stood for long enough.
     Time,
+    /// Somebody found that nothing was written for long enough.
+    Silence,
+    /// So many new ids were written of the pass that there is.
+    Unnumbered(u64),
     /// One of three sweeps after a run; the claim that was held before it found to be abandoned.
     Sweeps(Announced, usize, bool),
 }
@@ -214,8 +297,13 @@ impl Happens {
             Happens::Event(event) => event.clone(),
             Happens::Time => match completion.due() {
                 Due::Scheduled(schedule) => Event::Time(schedule),
-                Due::Never | Due::Cancelled => Event::Written(vec![]),
+                Due::Never | Due::Cancelled => of_runs(&[]),
             },
+            Happens::Silence => match completion.silence() {
+                Some(silence) => Event::Silent(silence),
+                None => of_runs(&[]),
+            },
+            Happens::Unnumbered(ids) => unnumbered(completion.unnumbered.now(), *ids),
             Happens::Sweeps(announced, by, abandoned) => {
                 let held = completion.of(announced).and_then(|note| note.claim.clone());
                 Event::Sweeps {
@@ -230,12 +318,16 @@ impl Happens {
 }
 
 fn any_happening() -> impl Strategy<Value = Happens> {
-    let source = |announced: Announced| announced.version.zip(announced.proof.map(|(run, ..)| run));
+    let run = |announced: Announced| announced.version.zip(announced.proof.map(|(run, ..)| run));
     let sweep = prop::sample::select(vec![Sweep::Done, Sweep::Refused]);
+    let sources = prop::collection::vec(any_announced().prop_map(run), 0..3);
     let event = prop_oneof![
         any_announced().prop_map(Event::Announced),
         any_announced().prop_map(Event::Complete),
-        prop::collection::vec(any_announced().prop_map(source), 0..3).prop_map(Event::Written),
+        sources.prop_map(|runs| Event::Written(Sources {
+            runs: runs.into_iter().flatten().collect(),
+            unnumbered: None,
+        })),
         Just(Event::Found),
         (any_announced(), sweep).prop_map(|(announced, sweep)| Event::Swept(
             announced,
@@ -246,6 +338,8 @@ fn any_happening() -> impl Strategy<Value = Happens> {
     prop_oneof![
         5 => event.prop_map(Happens::Event),
         1 => Just(Happens::Time),
+        1 => Just(Happens::Silence),
+        2 => (0..3_u64).prop_map(Happens::Unnumbered),
         2 => (any_announced(), 0..3_usize, any::<bool>())
             .prop_map(|(announced, by, abandoned)| Happens::Sweeps(announced, by, abandoned)),
     ]
@@ -261,7 +355,7 @@ fn without_times(completion: &Completion) -> Completion {
         claim: note.claim.clone().map(|claim| Claim { until: Timestamp(0), ..claim }),
         ..note.clone()
     };
-    Completion { notes: completion.notes.iter().map(of).collect() }
+    Completion { notes: completion.notes.iter().map(of).collect(), ..*completion }
 }
 
 /// The same, but for what goes up each time.
@@ -271,7 +365,9 @@ fn without_turns(completion: &Completion) -> Completion {
         claim: note.claim.map(|claim| Claim { turn: 0, ..claim }),
         ..note
     };
-    Completion { notes: without_times(completion).notes.into_iter().map(of).collect() }
+    let Completion { notes, unnumbered } = without_times(completion);
+    let unnumbered = Unnumbered { ids: 0, turn: 0, ..unnumbered };
+    Completion { notes: notes.into_iter().map(of).collect(), unnumbered }
 }
 
 proptest! {
@@ -314,16 +410,21 @@ proptest! {
                 }
                 prop_assert!(after.cancel_turn >= before.cancel_turn);
                 if before.cancelled_at.is_none() && after.cancelled_at.is_some() {
-                    let schedule = before.schedule();
+                    let schedule = before.cancellation();
                     prop_assert!(matches!(&event, Event::Time(of) if Some(*of) == schedule));
                 }
                 if before.cancel_at.is_some() && after.cancel_at.is_none() {
-                    let Event::Written(sources) = &event else { panic!("{event:?}") };
+                    let Event::Written(Sources { runs, .. }) = &event else { panic!("{event:?}") };
                     let of = |(version, run): (Version, Run)| (Some(version), run);
-                    prop_assert!(sources.iter().flatten().any(|source| Some(of(*source)) > newest));
+                    prop_assert!(runs.iter().any(|run| Some(of(*run)) > newest));
                 }
-                if after.cancel_at.is_some() {
+                if after.cancel_at.is_some() && after.announced.proof.is_some() {
                     prop_assert!(after.completed_at.is_some());
+                }
+                if before.completed_at.is_some() && after.completed_at.is_none() {
+                    // It was sent again.
+                    let (before, after) = (before.announced.unproven, after.announced.unproven);
+                    prop_assert!(before.pass < after.pass || before.at != after.at);
                 }
             }
             completion = after;
