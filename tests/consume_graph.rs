@@ -276,6 +276,51 @@ fn what_is_sent_without_numbers_is_complete_when_all_of_it_is_written_and_settle
 }
 
 #[test]
+fn what_the_graph_refuses_for_good_counts_as_bad_until_it_is_taken() {
+    let Some(fixture) = wait(Fixture::new(GRAPH)) else { return };
+    let (rabbit, place) = (Rabbit::of("graphinator", BROKER), Place::new());
+    let mut replicas =
+        ["a", "b"].map(|name| Daemon::start(&mut rabbit.consume_graph(&place, &fixture.url, name)));
+    until("the queues are read", || rabbit.queue(Kind::Labels).consumers == 2);
+    let of = |ordinal: i64, version: &str, run: i64, name: &str| {
+        let hash = format!("{ordinal:064x}");
+        let body =
+            format!(r#"{{"type":"data","id":"{ordinal}","sha256":"{hash}","name":"{name}"}}"#);
+        Letter::of(body, version, &[("x-run", run), ("x-ordinal", ordinal)])
+    };
+    let end = |version: &str, run: i64, last: i64| {
+        let body = r#"{"type":"file_complete","data_type":"labels","total_processed":3}"#;
+        let numbers = [("x-run", run), ("x-last-ordinal", last), ("x-bad-records", 0)];
+        Letter::of(body, version, &numbers)
+    };
+    let long = "x".repeat(9_000);
+    let unreadable = Letter::of("no JSON", "20260201", &[("x-run", 5), ("x-ordinal", 3)]);
+    rabbit.publish(Kind::Labels, (1..=20).map(|n| of(n, "20260101", 4, "old")));
+    rabbit.publish(Kind::Labels, [end("20260101", 4, 20)]);
+    rabbit.publish(Kind::Labels, (4..=20).map(|n| of(n, "20260201", 5, "new")));
+    let two = [of(1, "20260201", 5, "new"), of(2, "20260201", 5, &long), unreadable];
+    rabbit.publish(Kind::Labels, two.into_iter().chain([end("20260201", 5, 20)]));
+    let noted = |version: &str| {
+        let note = "RETURN c.sweep AS sweep, c.sweep_words AS words";
+        let of = format!("MATCH (c:ExtractorComplete {{version: '{version}'}}) {note}");
+        wait(fixture.texts(&of))
+    };
+    let words = "2 records of the dump were set aside";
+    until("its sweep is refused", || {
+        noted("20260201") == [format!(r#"{{"sweep":"refused","words":"{words}"}}"#)]
+    });
+    until("they are dead letters", || rabbit.dead_letters(Kind::Labels).ready == 2);
+    let said = |replicas: &mut [Daemon; 2]| replicas.each_mut().map(Daemon::said).concat();
+    assert!(said(&mut replicas).contains("complete without records that were refused"));
+    // Both are sent again in a form that can be taken.
+    rabbit.publish(Kind::Labels, [2, 3].map(|n| of(n, "20260201", 5, "new")));
+    until("it is swept", || noted("20260201") == [r#"{"sweep":"done","words":"0 nodes removed"}"#]);
+    for replica in replicas {
+        replica.stops();
+    }
+}
+
+#[test]
 fn the_platform_s_messages_fill_the_graph_and_what_has_no_place_is_a_dead_letter() {
     let Some(fixture) = wait(Fixture::new(GRAPH)) else { return };
     let (rabbit, place) = (Rabbit::of("graphinator", BROKER), Place::new());

@@ -246,17 +246,15 @@ fn a_new_version_changes_exactly_its_rows_and_removes_only_on_proof() {
     Ran::of(site.send("two").output().unwrap()).ends(0, &[]);
     let dead_letters = || site.rabbit.dead_letters(Kind::Artists).ready;
     until("they are dead letters", || dead_letters() == 2);
-    let announced = "SELECT count(*) FROM extractor_complete WHERE version = '20260201'";
-    until("the end is known", || site.number(announced) == 1);
-    // What comes after the end is dealt with only after it was looked whether anything is missing.
     site.rabbit.publish(Kind::Artists, [Letter::plain("no JSON")]);
     until("that is a dead letter too", || dead_letters() == 3);
-    for words in ["not this one", "it is no JSON object"] {
-        consumer.says(words);
+    // The type is complete without them, but nothing is removed.
+    until("both versions are complete", || site.completed() == 2);
+    for words in ["not this one", "2 records of the dump were set aside"] {
+        until(words, || consumer.said().contains(words));
     }
     let written = "SELECT count(*) FROM artists WHERE version = '20260201'";
     assert_eq!((site.number(written), site.count(Kind::Artists)), (96, 103));
-    assert_eq!(site.completed(), 1);
     let file = || {
         let mut state = site.place.program();
         let state = state.env("STATE_DIR", site.place.path("a"));
@@ -265,8 +263,8 @@ fn a_new_version_changes_exactly_its_rows_and_removes_only_on_proof() {
         let mut files = state["files"].as_array().unwrap().iter();
         files.find(|file| file["version"] == "20260201").cloned().unwrap_or_default()
     };
-    until("the state tells of them", || file()["records"] == 96);
-    assert_eq!(file()["status"], "extracting", "{}", file());
+    until("the state tells of them", || file()["status"] == "complete");
+    assert_eq!((&file()["records"], &file()["bad_records"]), (&json!(96), &json!(2)));
 
     site.database.run("DROP TRIGGER no ON artists");
     let mut replay = site.rabbit.program(&site.place);
@@ -274,16 +272,76 @@ fn a_new_version_changes_exactly_its_rows_and_removes_only_on_proof() {
     let replayed = Ran::of(replay.output().unwrap());
     replayed.ends(0, &[]);
     assert!(replayed.out.contains("3 dead letters put back"), "{replayed:?}");
-    consumer.says(&complete_line(Kind::Artists));
     until("the removed rows are gone", || site.count(Kind::Artists) == 98);
     until("what is no JSON is back", || dead_letters() == 1);
-    until("the state is complete", || file()["status"] == "complete");
+    let swept = "SELECT sweep_words FROM extractor_complete WHERE version = '20260201'";
+    until("it is swept", || site.database.value(swept) == "5 rows removed");
+    until("they are struck off", || file()["bad_records"] == 0);
+    assert_eq!((&file()["records"], &file()["status"]), (&json!(98), &json!("complete")));
     let moved = "SELECT string_agg(data ->> 'name', ', ' ORDER BY data_id::int) FROM artists
                  WHERE updated_at > 'epoch'";
     assert_eq!(site.database.value(moved), "changed 50, same 101, same 102, same 103");
     assert_eq!(site.number(written), 98);
     assert_eq!(site.database.value("SELECT min(data_id::int) FROM artists"), "6");
     consumer.stops();
+}
+
+#[test]
+fn what_is_refused_for_good_or_cannot_be_read_counts_once_however_often_it_comes() {
+    let Some(site) = Site::new() else { return };
+    let beside = |run: i64, ordinal: i64| [("x-run", run), ("x-ordinal", ordinal)];
+    let of = |run: i64, ordinal: i64, name: &str| {
+        let hash = format!("{ordinal:064x}");
+        let body =
+            format!(r#"{{"type":"data","id":"{ordinal}","sha256":"{hash}","name":"{name}"}}"#);
+        Letter::of(body, "20260101", &beside(run, ordinal))
+    };
+    let refused = |run| of(run, 2, r"a\u0000b");
+    let unreadable = || Letter::of("no JSON", "20260101", &beside(9, 3));
+    let end = |run: i64| {
+        let body = r#"{"type":"file_complete","data_type":"artists","total_processed":5}"#;
+        let numbers = [("x-run", run), ("x-last-ordinal", 5), ("x-bad-records", 1)];
+        Letter::of(body, "20260101", &numbers)
+    };
+    let noted = "SELECT string_agg(concat_ws(' ', run, first, last), ', ' ORDER BY run)
+                 FROM extractor_refused";
+    let dead_letters = || site.rabbit.dead_letters(Kind::Artists).ready;
+
+    // Two replicas, of which one dies after its commit and before it tells the broker: the first
+    // message goes alone, the others while it is written.
+    let first = Daemon::start(&mut site.consume("b"));
+    site.all_are_read_by(1);
+    first.stops();
+    site.rabbit.publish(Kind::Artists, [of(9, 1, "one"), refused(9), unreadable()]);
+    let mut dying = site.consume("b");
+    let mut dying = Daemon::start(dying.env("DISCOGS_FAULT_AT", "postgres.commit.after:2"));
+    until("it dies", || dying.is_gone());
+    assert_eq!(site.database.value(noted), "9 2 3");
+    assert_eq!(dead_letters(), 0);
+    let mut replicas = ["a", "b"].map(|name| Daemon::start(&mut site.consume(name)));
+    until("they are dead letters", || dead_letters() == 2);
+    assert_eq!((site.database.value(noted).as_str(), site.completed()), ("9 2 3", 0));
+    // Of five there is one bad one, and one to come.
+    site.rabbit.publish(Kind::Artists, [end(9), refused(9), unreadable(), refused(8)]);
+    until("they are dead letters", || dead_letters() == 5);
+    assert_eq!(site.completed(), 0);
+    site.rabbit.publish(Kind::Artists, [of(9, 4, "four")]);
+    until("it is complete", || site.completed() == 1);
+    assert_eq!(site.database.value(noted), "8 2 2, 9 2 3");
+    let line = complete_line(Kind::Artists);
+    until(&line, || replicas.iter_mut().any(|replica| replica.said().contains(&line)));
+
+    // One is taken after all, and cannot be refused any more: what is there is there.
+    site.rabbit.publish(Kind::Artists, [of(9, 2, "two")]);
+    until("it is written", || site.count(Kind::Artists) == 3);
+    site.rabbit.publish(Kind::Artists, [refused(9)]);
+    until("it is a dead letter", || dead_letters() == 6);
+    let held = "SELECT string_agg(concat_ws(' ', first, last), ', ' ORDER BY first)
+                FROM extractor_delivered WHERE run = 9";
+    assert_eq!(site.database.value(held), "1 2, 4 4");
+    for replica in replicas {
+        replica.stops();
+    }
 }
 
 #[test]

@@ -140,7 +140,8 @@ fn runs(now: &TypeNow) -> Vec<RunNow> {
                 None => Run(note.announced.unproven.pass),
             }),
             written: note.written,
-            bad_records: note.announced.proof.map_or(0, |(_, _, bad_records)| bad_records),
+            bad_records: note.announced.proof.map_or(0, |(.., bad_records)| bad_records)
+                + note.refused,
             complete: note.completed_at.is_some(),
             sweep: note.sweep,
         })
@@ -172,6 +173,12 @@ async fn step(
 ) -> Result<(), StateError> {
     let Followed { written: before, complete } = kept.followed;
     if complete {
+        let now = Written { records: run.written, bad_records: run.bad_records };
+        let same = now.records + now.bad_records == before.records + before.bad_records;
+        if run.complete && same && now.records > before.records {
+            keeper.taken(kept.key.clone(), now).await?;
+            kept.followed.written = now;
+        }
         return Ok(());
     }
     let (key, at) = (kept.key.clone(), clock.now());

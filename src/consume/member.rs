@@ -13,6 +13,7 @@ use super::cancel::{Act, Event, State, Time, next};
 use super::portion::{self, Portion};
 use super::round::{Round, in_time};
 use super::shared::Shared;
+use super::unswept::Name;
 use super::{Said, TypeNow};
 use crate::database::{Obstacle, Passes, Patience};
 use crate::model::agreement::{Announced, Completion, Due, Event as Told, Silence, Sweep};
@@ -20,6 +21,10 @@ use crate::model::{DumpName, Kind, Ordinal, Run, Version, metric};
 
 /// How often a type looks at what is agreed in the database.
 pub const LOOK: Duration = Duration::from_millis(500);
+
+/// What to do about records that were refused.
+const REPLAY: &str = "when the cause is gone, `discogs-extractor consume replay-dead-letters` puts \
+    them back, and what the version no longer has is removed then";
 
 /// What is to be done after a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +175,14 @@ impl Member {
         self.fetch().await?;
         for note in self.agreed.notes.clone() {
             if note.completed_at.is_none() && note.missing() == Some(0) {
-                self.complete(note.announced, Told::Complete(note.announced)).await?;
+                let complete = Told::Complete(note.announced);
+                if self.complete(note.announced, complete).await? && note.refused > 0 {
+                    let version = note.announced.version.map(|version| version.to_string());
+                    tracing::warn!(
+                        r#type = %self.kind, version, records = note.refused, hint = REPLAY,
+                        "complete without records that were refused: nothing is removed"
+                    );
+                }
             }
         }
         let mut next = self.step(Event::Agreed(self.agreed.due())).await;
@@ -178,9 +190,13 @@ impl Member {
             next = self.step(Event::Tick).await;
         }
         for note in &self.agreed.notes {
-            if matches!(note.sweep, Some(Sweep::Owed | Sweep::Refused)) {
+            match note.sweep {
                 // If there is no room now it is found again.
-                _ = self.shared.sweeps.try_send(note.clone());
+                Some(Sweep::Owed | Sweep::Refused) => {
+                    _ = self.shared.sweeps.try_send(note.clone());
+                }
+                Some(Sweep::Done) => self.shared.unswept.swept(Name::of(note)),
+                None => {}
             }
         }
         self.follow().await?;
@@ -219,7 +235,8 @@ impl Member {
         Ok(())
     }
 
-    async fn complete(&mut self, announced: Announced, told: Told) -> Result<(), Obstacle> {
+    /// Notes that a run is complete; whether that is news.
+    async fn complete(&mut self, announced: Announced, told: Told) -> Result<bool, Obstacle> {
         let (_, is_new) = in_time(self.shared.database.agree(self.kind, told)).await?;
         if is_new {
             (self.shared.say)(Said::Complete(self.kind));
@@ -234,7 +251,8 @@ impl Member {
                 );
             }
         }
-        self.fetch().await
+        self.fetch().await?;
+        Ok(is_new)
     }
 
     fn time(&self) -> Time {
@@ -299,7 +317,7 @@ impl Member {
     /// If the database cannot be used now.
     pub async fn complete_without_proof(&mut self) -> Result<(), Obstacle> {
         match self.silence {
-            Some((silence, _)) => self.complete(silence.of, Told::Silent(silence)).await,
+            Some((silence, _)) => self.complete(silence.of, Told::Silent(silence)).await.map(drop),
             None => Ok(()),
         }
     }

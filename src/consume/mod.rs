@@ -12,6 +12,7 @@ mod session;
 mod shared;
 mod sweeper;
 mod tell;
+mod unswept;
 mod worker;
 mod writing;
 
@@ -31,6 +32,7 @@ use crate::model::{Clock, Kind};
 use line::Line;
 use member::Member;
 use shared::Shared;
+use unswept::Unswept;
 
 pub use replay::{ReplayError, replay};
 pub use tell::{Said, TypeNow};
@@ -94,6 +96,7 @@ impl Consumer {
             check_interval,
             say,
             cancel_after,
+            unswept: Unswept::default(),
             sweeps: to_sweeper,
         });
         let (members, now) = Kind::ALL
@@ -128,7 +131,7 @@ impl Consumer {
             }
             Ok(())
         };
-        let (ended, refused) = tokio::join!(
+        let (ended, ()) = tokio::join!(
             async {
                 let ended: Result<(), String> = working.await;
                 if ended.is_err() {
@@ -139,6 +142,6 @@ impl Consumer {
             sweeper
         );
         shared.line.close().await;
-        ended.map(|()| Consumed { refused })
+        ended.map(|()| Consumed { refused: shared.unswept.reasons() })
     }
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::database::{Batch, Database, Obstacle, Row, VersionEnd};
+use crate::database::{Batch, Database, Obstacle, Row, Unreadable, VersionEnd};
 use crate::model::agreement::{Announced, Event, Unproven};
-use crate::model::message::{ExtractionComplete, FileComplete, Message, Proof, Record};
+use crate::model::message::{
+    ExtractionComplete, FileComplete, Message, Poison, Proof, Record, Source,
+};
 use crate::model::{Kind, Ranges, Run, Version};
 
 /// How long the database may take for anything before it counts as away.
@@ -48,6 +50,13 @@ pub struct Round {
 /// A record and its message's tag.
 type Tagged = (u64, Record);
 
+/// What came of one version and run.
+#[derive(Default)]
+struct Place {
+    records: Vec<Tagged>,
+    unreadable: Vec<Unreadable>,
+}
+
 /// Records that come from one place.
 #[derive(Clone, Debug)]
 struct Part {
@@ -59,21 +68,28 @@ struct Part {
 impl Round {
     /// Sorts messages out.
     pub fn new(kind: Kind, items: Vec<Item>) -> Round {
-        let mut records: BTreeMap<Option<(Version, Run)>, Vec<Tagged>> = BTreeMap::new();
+        let mut places: BTreeMap<Option<(Version, Run)>, Place> = BTreeMap::new();
         let (mut ends, mut poison) = (Vec::new(), Vec::new());
+        let of = |source: Source| (source.version, source.run);
         for Item { tag, message } in items {
             match message {
                 Message::Data(record) => {
-                    let source = record.source.map(|source| (source.version, source.run));
-                    records.entry(source).or_default().push((tag, record));
+                    places.entry(record.source.map(of)).or_default().records.push((tag, record));
                 }
-                Message::Poison(why) => poison.push((tag, why)),
+                Message::Poison(Poison { why, source }) => {
+                    if let Some(source) = source {
+                        let unreadable = Unreadable { ordinal: source.ordinal, why: why.clone() };
+                        let place = places.entry(Some(of(source))).or_default();
+                        place.unreadable.push(unreadable);
+                    }
+                    poison.push((tag, why));
+                }
                 end @ (Message::FileComplete(_) | Message::ExtractionComplete(_)) => {
                     ends.push((tag, end));
                 }
             }
         }
-        let parts = records.into_iter().map(|(source, records)| Part::new(kind, source, records));
+        let parts = places.into_iter().map(|(source, place)| Part::new(kind, source, place));
         Round { kind, parts: parts.collect(), ends, poison }
     }
 
@@ -112,11 +128,13 @@ impl Round {
 }
 
 impl Part {
-    fn new(kind: Kind, source: Option<(Version, Run)>, mut records: Vec<Tagged>) -> Part {
+    fn new(kind: Kind, source: Option<(Version, Run)>, place: Place) -> Part {
+        let Place { mut records, unreadable } = place;
         // A message that comes again may come after a later one of the same id.
         records.sort_by_key(|(_, record)| record.source.map(|source| source.ordinal));
         let (tags, rows) = records.into_iter().map(|(tag, record)| (tag, row(record))).unzip();
-        Part { batch: Arc::new(Batch { kind, source, rows, ordinals: Ranges::default() }), tags }
+        let ordinals = Ranges::default();
+        Part { batch: Arc::new(Batch { kind, source, rows, ordinals, unreadable }), tags }
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Said;
 use super::line::Line;
+use super::unswept::Unswept;
 use crate::amqp::Topology;
 use crate::database::{Database, Outage};
 use crate::model::Clock;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub say: fn(Said),
     /// How long after completion a type's consumers are cancelled; none for never.
     pub cancel_after: Option<Duration>,
+    /// After which runs this process could not sweep.
+    pub unswept: Unswept,
     /// Takes the runs of which rows may be left to remove.
     pub sweeps: mpsc::Sender<Note>,
 }

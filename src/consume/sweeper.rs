@@ -1,7 +1,7 @@
 //! Removes what complete versions no longer have, one run after the other, and of all who read the
 //! same queues one at a time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use super::round::in_time;
 use super::shared::Shared;
+use super::unswept::Name;
 use crate::database::{After, Obstacle, SweepLimits};
+use crate::model::Swept;
 use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
-use crate::model::{Kind, Run, Swept, Version};
 
 /// How often a claim on a sweep is renewed, and how long another's must be seen not to be before it
 /// is taken over. Measured by this process's own clock: what the others' say is no matter.
@@ -24,22 +25,19 @@ const CLAIM: Duration = Duration::from_secs(30);
 /// Between two tries to note how a sweep ended.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Sweeps until everything is told to stop; says what was refused.
-pub async fn run(
-    shared: Arc<Shared>,
-    mut notes: mpsc::Receiver<Note>,
-    limits: SweepLimits,
-) -> Vec<String> {
-    let mut refused = Vec::new();
-    let mut dealt = HashSet::new();
+/// Sweeps until everything is told to stop.
+pub async fn run(shared: Arc<Shared>, mut notes: mpsc::Receiver<Note>, limits: SweepLimits) {
+    // By how many of the run's records were refused then: one that is taken after all may prove what
+    // was not proven.
+    let mut dealt = HashMap::new();
     let mut others = Others::default();
     let me = Uuid::new_v4().to_string();
     loop {
         let note = tokio::select! {
-            () = shared.stop.cancelled() => return refused,
+            () = shared.stop.cancelled() => return,
             note = notes.recv() => match note {
                 Some(note) => note,
-                None => return refused,
+                None => return,
             },
         };
         let name = Name::of(&note);
@@ -50,47 +48,31 @@ pub async fn run(
             Claimed::Never => None,
             Claimed::Before(abandoned) => Some(abandoned),
         };
-        if dealt.contains(&name) {
+        if dealt.get(&name) == Some(&note.refused) {
             continue;
         }
         let claiming = Claiming { shared: &shared, me: &me, after: note.announced };
         let swept = shared.stop.run_until_cancelled(claiming.sweep(abandoned, limits)).await;
         let version = version.map(|version| version.to_string()).unwrap_or_default();
         match swept {
-            None => return refused,
+            None => return,
             Some(Ok(Swept::Removed(rows))) => {
-                dealt.insert(name);
+                dealt.insert(name, note.refused);
+                shared.unswept.swept(name);
                 if rows > 0 {
                     tracing::info!(r#type = %kind, version, rows, "removed what the version no longer has");
                 }
             }
             Some(Ok(Swept::Refused(why))) => {
-                dealt.insert(name);
+                dealt.insert(name, note.refused);
                 let what = "nothing removed of what the version no longer has";
                 tracing::error!(r#type = %kind, version, why, "{what}");
-                refused.push(format!("{kind} {version}: {why}"));
+                shared.unswept.refused(name, format!("{kind} {version}: {why}"));
             }
             // It is found again.
             Some(Ok(Swept::Stopped)) => {}
             Some(Err(away)) => tracing::debug!(r#type = %kind, why = %away, "cannot sweep now"),
         }
-    }
-}
-
-/// What names a run that is swept after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Name {
-    kind: Kind,
-    version: Option<Version>,
-    run: Option<Run>,
-    /// What was sent again is swept again.
-    pass: u64,
-}
-
-impl Name {
-    fn of(note: &Note) -> Name {
-        let Announced { kind, version, proof, unproven } = note.announced;
-        Name { kind, version, run: proof.map(|(run, ..)| run), pass: unproven.pass }
     }
 }
 
@@ -189,12 +171,15 @@ impl Claiming<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use crate::model::agreement::Unproven;
+    use crate::model::{Kind, Timestamp};
 
     #[test]
     fn a_claim_is_abandoned_when_it_was_seen_not_to_change() {
         let claim = |by: &str, turn| Claim { by: by.into(), until: Timestamp(0), turn };
-        let run = Name { kind: Kind::Labels, version: None, run: None, pass: 0 };
+        let unproven = Unproven::default();
+        let announced = Announced { kind: Kind::Labels, version: None, proof: None, unproven };
+        let run = Name::of(&Note::new(announced));
         let (mut others, began) = (Others::default(), Instant::now());
         let mut look = |theirs: Option<&Claim>, seconds| {
             others.look(run, theirs, began + Duration::from_secs(seconds))

@@ -38,14 +38,16 @@ pub struct SweepLimits {
 }
 
 impl SweepLimits {
-    /// The sweep that follows a run's announced end; none without proof.
-    pub const fn sweep(self, announced: &Announced) -> Option<Sweep> {
+    /// The sweep that follows a run's announced end, where so many of its records were refused; none
+    /// without proof.
+    pub const fn sweep(self, announced: &Announced, refused: u64) -> Option<Sweep> {
         let (Some(version), Some((run, last, bad_records))) = (announced.version, announced.proof)
         else {
             return None;
         };
         let SweepLimits { max_fraction, anyway } = self;
         let file = DumpName { version, kind: announced.kind };
+        let bad_records = bad_records.saturating_add(refused);
         Some(Sweep { file, run, last, bad_records, max_fraction, anyway })
     }
 }

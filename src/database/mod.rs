@@ -16,7 +16,9 @@ pub mod sweep;
 mod year;
 
 pub use ask::{After, Answer, Database, GoOn, Need, SweepLimits, VersionEnd};
-pub use batch::{Batch, Notes, Refused, Row, Written};
+pub use batch::{
+    Batch, MOST_REFUSED, Notes, Refusal, Refused, Row, RunRanges, Unreadable, Written,
+};
 pub use first::connected;
 pub use obstacle::{Obstacle, OpenError, Passes};
 pub use order::{LeftOut, Which};

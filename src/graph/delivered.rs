@@ -28,16 +28,12 @@ pub(super) async fn note(
     let rows = tx.rows(Query::new(CLAIM.to_owned()).param("key", key.as_str())).await?;
     let mut ranges = read(&rows)?;
     more.iter().for_each(|range| ranges.insert(range));
-    let flat: Vec<i64> = ranges
-        .iter()
-        .flat_map(|range| [range.start().0.cast_signed(), range.end().0.cast_signed()])
-        .collect();
     let query = Query::new(NOTE.to_owned())
         .param("key", key)
         .param("version", file.version.to_string())
         .param("type", file.kind.name())
         .param("run", run.0.cast_signed())
-        .param("ranges", flat);
+        .param("ranges", flat(&ranges));
     tx.run(query).await
 }
 
@@ -101,7 +97,14 @@ pub(super) async fn latest_runs(
     rows.iter().map(|row| Ok((row.get("type")?, row.get("run")?))).collect()
 }
 
-fn read(rows: &[neo4rs::Row]) -> Result<Ranges, GraphError> {
+/// Ranges as a node keeps them: first and last ordinals in turn.
+pub(super) fn flat(ranges: &Ranges) -> Vec<i64> {
+    let bounds = |range: RangeInclusive<Ordinal>| [range.start().0, range.end().0];
+    ranges.iter().flat_map(bounds).map(u64::cast_signed).collect()
+}
+
+/// The ranges of the first row.
+pub(super) fn read(rows: &[neo4rs::Row]) -> Result<Ranges, GraphError> {
     let flat = rows.first().map(|row| row.get::<Option<Vec<i64>>>("ranges")).transpose()?;
     let flat = flat.flatten().unwrap_or_default();
     let ordinal = |number: i64| Ordinal(number.cast_unsigned());
@@ -111,6 +114,7 @@ fn read(rows: &[neo4rs::Row]) -> Result<Ranges, GraphError> {
         .collect())
 }
 
-fn key(file: DumpName, run: Run) -> String {
+/// What names the node of a run.
+pub(super) fn key(file: DumpName, run: Run) -> String {
     format!("{}-{}-{run}", file.version, file.kind)
 }

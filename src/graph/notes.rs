@@ -8,6 +8,7 @@ use neo4rs::{BoltMap, BoltType, Query, Row};
 use super::delivered::{self, delivered};
 use super::fault::GraphError;
 use super::link::{Link, Tx, patiently};
+use super::refused::refused;
 use super::rows::{null, row};
 use super::unnumbered::{lock_unnumbered, note_unnumbered, unnumbered};
 use crate::database::VersionEnd;
@@ -56,6 +57,7 @@ fn read(row: &Row, kind: Kind) -> Result<Note, GraphError> {
             },
         },
         written: 0,
+        refused: 0,
         completed_at: at("completed_at")?,
         cancel_at: at("cancel_at")?,
         cancelled_at: at("cancelled_at")?,
@@ -89,15 +91,17 @@ pub async fn notes(link: &Link, noter: &Noter, kind: Kind) -> Result<Completion,
     })
     .await?;
     let counted = found.unnumbered;
+    let refused = refused(link, kind).await?;
     for note in &mut found.notes {
         let Announced { version, proof, unproven, .. } = note.announced;
-        note.written = match (version, proof) {
-            (Some(version), Some((run, last, _))) => {
-                delivered(link, DumpName { version, kind }, run).await?.count_to(last)
+        match (version, proof) {
+            (Some(version), Some((run, ..))) => {
+                let held = delivered(link, DumpName { version, kind }, run).await?;
+                note.count(&held, &refused.of(version, run));
             }
-            (None, Some(_)) => 0,
-            (_, None) => counted.ids_of(unproven.pass),
-        };
+            (None, Some(_)) => {}
+            (_, None) => note.written = counted.ids_of(unproven.pass),
+        }
     }
     Ok(found)
 }

@@ -41,6 +41,7 @@ const OTHER_KEYS: &[(&str, &str)] = &[
     ("ExtractorComplete", "key"),
     ("ExtractorAnnounced", "key"),
     ("ExtractorUnnumbered", "key"),
+    ("ExtractorRefused", "key"),
 ];
 
 /// Makes the constraints and indexes that are missing. Everything else relies on the constraints:

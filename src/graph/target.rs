@@ -7,6 +7,7 @@ use super::fault::{Fault, GraphError};
 use super::link::{Address, Link};
 use super::model::Entity;
 use super::notes::{self, agree, is_last_swept};
+use super::refused::{note_refused, refused_of};
 use super::{Arrival, Noting, Stamp, job, prepare, settle, sweep, write};
 use crate::database::{
     After, Answer, Batch, Database, GoOn, Obstacle, OpenError, Outage, Passes, Row, VersionEnd,
@@ -111,6 +112,10 @@ impl Graph {
             note_delivered(link, file, run, &batch.ordinals).await.map_err(obstacle)?;
         }
         written.refused.extend(refused.into_iter().map(|(at, why)| (indices[at], why)));
+        let refusals = batch.refusals(&written.refused);
+        if let (Some(_), Some((file, run)), false) = (noter, batch.of(), refusals.is_empty()) {
+            note_refused(link, file, run, &refusals).await.map_err(obstacle)?;
+        }
         Ok(written)
     }
 
@@ -122,7 +127,9 @@ impl Graph {
         let link = Link::new(&self.address)?;
         let what = match after {
             After::File(sweep) => Some(sweep),
-            After::Announced(announced, limits) => limits.sweep(&announced),
+            After::Announced(announced, limits) => {
+                limits.sweep(&announced, refused_of(&link, &announced).await?)
+            }
         };
         let swept = match &what {
             Some(what) => sweep(&link, what, go_on).await?,

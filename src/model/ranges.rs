@@ -39,6 +39,21 @@ impl Ranges {
         until.map(|range| range.end().0.min(last.0) + 1 - range.start().0).sum()
     }
 
+    /// How many ordinals up to `last` it holds that another does not.
+    pub fn count_beside(&self, other: &Ranges, last: Ordinal) -> u64 {
+        let beside = |range: RangeInclusive<Ordinal>| {
+            let (first, end) = (*range.start(), last.min(*range.end()));
+            let in_other = other.count_to(end) - other.count_to(Ordinal(first.0.saturating_sub(1)));
+            (end.0 + 1).saturating_sub(first.0) - in_other
+        };
+        self.iter().take_while(|range| *range.start() <= last).map(beside).sum()
+    }
+
+    /// Whether it holds an ordinal.
+    pub fn contains(&self, ordinal: Ordinal) -> bool {
+        self.0.range(..=ordinal).next_back().is_some_and(|(_, last)| *last >= ordinal)
+    }
+
     /// The ranges in order.
     pub fn iter(&self) -> impl Iterator<Item = RangeInclusive<Ordinal>> {
         self.0.iter().map(|(first, last)| *first..=*last)
@@ -75,7 +90,11 @@ mod tests {
             prop_assert!(all.windows(2).all(|two| two[0].end().next() < *two[1].start()));
             let prefix = (1..100).take_while(|ordinal| set.contains(ordinal)).count() as u64;
             prop_assert_eq!(ranges.prefix(), Ordinal(prefix));
+            let odd: Ranges = (0..50).map(|half| Ordinal(2 * half + 1)).map(|at| at..=at).collect();
             for last in 0..100 {
+                let even = set.range(..=last).filter(|ordinal| *ordinal % 2 == 0).count() as u64;
+                prop_assert_eq!(ranges.count_beside(&odd, Ordinal(last)), even);
+                prop_assert_eq!(ranges.contains(Ordinal(last)), set.contains(&last));
                 prop_assert_eq!(ranges.count_to(Ordinal(last)), set.range(..=last).count() as u64);
             }
         }

@@ -20,7 +20,13 @@ pub(super) fn batch(file: DumpName, run: Run, groups: Vec<Documents>) -> Batch {
             json: json.slice(document.json),
         }));
     }
-    Batch { kind: file.kind, source: Some((file.version, run)), rows, ordinals: dealt_with }
+    Batch {
+        kind: file.kind,
+        source: Some((file.version, run)),
+        rows,
+        ordinals: dealt_with,
+        unreadable: Vec::new(),
+    }
 }
 
 /// What became of a batch that was written.

@@ -241,6 +241,15 @@ impl Keeper {
         self.ask(move |ledger| ledger.wrote_all(&key, written, owes, at)).await
     }
 
+    /// Notes that records were taken after all that had been refused when a consumer had written all
+    /// of a run.
+    ///
+    /// # Errors
+    /// If the file is not complete, or other records are missing, or the store fails.
+    pub async fn taken(&self, key: FileKey, written: Written) -> Result<(), StateError> {
+        self.ask(move |ledger| ledger.taken(&key, written)).await
+    }
+
     /// The last resume point of the file's run at or before a record.
     ///
     /// # Errors

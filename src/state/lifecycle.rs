@@ -180,6 +180,11 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// Of what a consumer wrote all of, records were taken that had been refused.
+    Taken {
+        /// What is written now.
+        written: Written,
+    },
     /// Input was read while skipping to the mark.
     Activity {
         /// When.
@@ -228,6 +233,7 @@ impl Event {
             Event::Followed { .. } => "followed",
             Event::Wrote { .. } => "written",
             Event::WroteAll { .. } => "wholly written",
+            Event::Taken { .. } => "taken after all",
             Event::Activity { .. } => "active",
             Event::Arrived { .. } => "downloaded",
             Event::Rewound { .. } => "rewound",
@@ -370,6 +376,10 @@ pub fn next(state: &FileState, event: Event) -> Result<FileState, Illegal> {
             }
             Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
         },
+        Event::Taken { written } => match status {
+            Status::Complete => take(&mut state, written)?,
+            Status::Pending | Status::Extracting | Status::Failed => return Err(not_now),
+        },
         Event::Activity { at } => match status {
             Status::Extracting => active(&mut state, at),
             Status::Pending | Status::Complete | Status::Failed => return Err(not_now),
@@ -453,6 +463,20 @@ fn advance(state: &mut FileState, step: &Confirmed) -> Result<(), Illegal> {
 }
 
 /// What a consumer wrote only grows, and only of a file that nothing here has read.
+/// Bad records become written ones; all others are there already.
+fn take(state: &mut FileState, written: Written) -> Result<(), Illegal> {
+    if state.identity != Identity::unseen() {
+        return Err(Illegal::Identity);
+    }
+    let (stored, to) = (&state.checkpoint, written.checkpoint(true));
+    let same = to.records + to.bad_records == stored.records + stored.bad_records;
+    if !same || to.records <= stored.records {
+        return Err(direction(state, &to));
+    }
+    state.checkpoint = to;
+    Ok(())
+}
+
 fn write(
     state: &mut FileState,
     written: Written,

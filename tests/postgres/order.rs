@@ -85,6 +85,7 @@ impl Tables {
             source,
             rows: records.iter().map(row).collect(),
             ordinals: records.iter().map(|(_, n, _)| Ordinal(*n)..=Ordinal(*n)).collect(),
+            unreadable: Vec::new(),
         };
         let (batch, now, notes) = (&batch, Timestamp(0), Notes::Dealt);
         let writing = Writing { batch, now, only_run, notes };

@@ -226,7 +226,13 @@ fn written(
         json: title.to_string().into(),
     };
     let rows = records.iter().map(row).collect();
-    let batch = Batch { kind: Kind::Artists, source, rows, ordinals: Ranges::default() };
+    let batch = Batch {
+        kind: Kind::Artists,
+        source,
+        rows,
+        ordinals: Ranges::default(),
+        unreadable: Vec::new(),
+    };
     let written = write(connection, &[&batch], Notes::Dealt, Timestamp(0)).unwrap();
     written[0].left_out
 }

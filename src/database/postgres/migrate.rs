@@ -29,6 +29,10 @@ pub const POSTGRES: &[Migration] = &[
         name: "0005_unnumbered.sql",
         sql: include_str!("../../../migrations/postgres/0005_unnumbered.sql"),
     },
+    Migration {
+        name: "0006_refused.sql",
+        sql: include_str!("../../../migrations/postgres/0006_refused.sql"),
+    },
 ];
 
 /// Held while migrating, so that of two processes one waits: `disc` as a number.

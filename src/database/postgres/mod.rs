@@ -11,6 +11,7 @@ mod indexes;
 mod migrate;
 mod notes;
 mod order;
+mod refused;
 mod rows;
 mod runs;
 mod session;

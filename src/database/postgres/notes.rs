@@ -5,6 +5,7 @@ use tokio_postgres::{Client, Error, GenericClient, Row};
 
 use super::column::Parameter;
 use super::delivered::delivered;
+use super::refused::refused;
 use super::unnumbered::{make_unnumbered, nobody_writes, note_unnumbered, unnumbered};
 use crate::database::VersionEnd;
 use crate::database::stored::{NOTE, note_key, stored_time};
@@ -23,15 +24,17 @@ pub async fn notes(client: &Client, noter: &Noter, kind: Kind) -> Result<Complet
         found.unnumbered = unnumbered(client, noter, kind, "").await?;
     }
     let counted = found.unnumbered;
+    let refused = refused(client, kind).await?;
     for note in &mut found.notes {
         let Announced { version, proof, unproven, .. } = note.announced;
-        note.written = match (version, proof) {
-            (Some(version), Some((run, last, _))) => {
-                delivered(client, DumpName { version, kind }, run).await?.count_to(last)
+        match (version, proof) {
+            (Some(version), Some((run, ..))) => {
+                let held = delivered(client, DumpName { version, kind }, run).await?;
+                note.count(&held, &refused.of(version, run));
             }
-            (None, Some(_)) => 0,
-            (_, None) => counted.ids_of(unproven.pass),
-        };
+            (None, Some(_)) => {}
+            (_, None) => note.written = counted.ids_of(unproven.pass),
+        }
     }
     Ok(found)
 }
@@ -72,6 +75,7 @@ fn read(row: &Row, kind: Kind) -> Result<Note, Error> {
             unproven: Unproven { pass: number(13)?.unwrap_or(0), sent: number(14)?, at: time(15)? },
         },
         written: 0,
+        refused: 0,
         completed_at: time(4)?,
         cancel_at: time(5)?,
         cancelled_at: time(6)?,

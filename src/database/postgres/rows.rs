@@ -10,6 +10,7 @@ use super::delivered::note_delivered;
 use super::fault::{Fault, fault, words};
 use super::notes::agree_within;
 use super::order::{self, Insert, Numbered, stamp, upsert, upsert_of_pass};
+use super::refused::note_refused;
 use super::runs::may_insert;
 use super::unnumbered::{unnumbered, writes};
 use crate::database::{Batch, LeftOut, Notes, Refused, Row, Written};
@@ -173,6 +174,11 @@ async fn note(
     let Some((file, run)) = batch.of() else { return Ok(agreed) };
     for range in batch.noted(*notes, refused) {
         note_delivered(transaction, file, run, range).await?;
+    }
+    if let Notes::Messages(_) = notes {
+        for refusal in batch.refusals(refused) {
+            note_refused(transaction, file, run, refusal).await?;
+        }
     }
     Ok(agreed)
 }

@@ -19,6 +19,7 @@ use super::identity::identity;
 use super::indexes::{create, missing};
 use super::migrate::{POSTGRES, migrate};
 use super::notes::{self, agree};
+use super::refused::refused_of;
 use super::rows::{Writing, write};
 use super::runs::{is_only_run, last_run, note_first, remember_sweep};
 use super::session::Session;
@@ -166,11 +167,14 @@ impl Postgres {
                 let held = delivered(&client, sweep.file, sweep.run).await.map_err(failed)?;
                 (sweep, held.prefix())
             }
-            // A run is noted as complete only when all of it is written.
-            After::Announced(announced, limits) => match limits.sweep(&announced) {
-                Some(sweep) => (sweep, sweep.last),
-                None => return Ok(Swept::Removed(0)),
-            },
+            // A run is noted as complete only when all of it is written, or was refused.
+            After::Announced(announced, limits) => {
+                let refused = refused_of(&client, &announced).await.map_err(failed)?;
+                match limits.sweep(&announced, refused) {
+                    Some(sweep) => (sweep, sweep.last),
+                    None => return Ok(Swept::Removed(0)),
+                }
+            }
         };
         let only = is_only_run(&client, sweep.file, sweep.run).await.map_err(failed)?;
         let asking = Asking {

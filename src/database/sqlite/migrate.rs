@@ -27,6 +27,10 @@ pub const SQLITE: &[Migration] = &[
         name: "0005_unnumbered.sql",
         sql: include_str!("../../../migrations/sqlite/0005_unnumbered.sql"),
     },
+    Migration {
+        name: "0006_refused.sql",
+        sql: include_str!("../../../migrations/sqlite/0006_refused.sql"),
+    },
 ];
 
 impl From<rusqlite::Error> for SchemaError<rusqlite::Error> {

@@ -9,6 +9,7 @@ mod migrate;
 mod notes;
 mod open;
 mod order;
+mod refused;
 mod rows;
 mod runs;
 mod stretch;

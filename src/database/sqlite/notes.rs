@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::delivered::delivered;
+use super::refused::refused;
 use super::unnumbered::{note_unnumbered, unnumbered};
 use crate::database::VersionEnd;
 use crate::database::stored::{NOTE, note_key, stored_time};
@@ -21,14 +22,16 @@ pub fn notes(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Re
         found.unnumbered = unnumbered(connection, noter, kind)?;
     }
     let counted = found.unnumbered;
+    let refused = refused(connection, kind)?;
     for note in &mut found.notes {
-        note.written = match (note.announced.version, note.announced.proof) {
-            (Some(version), Some((run, last, _))) => {
-                delivered(connection, DumpName { version, kind }, run)?.count_to(last)
+        match (note.announced.version, note.announced.proof) {
+            (Some(version), Some((run, ..))) => {
+                let held = delivered(connection, DumpName { version, kind }, run)?;
+                note.count(&held, &refused.of(version, run));
             }
-            (_, Some(_)) => 0,
-            (_, None) => counted.ids_of(note.announced.unproven.pass),
-        };
+            (_, Some(_)) => {}
+            (_, None) => note.written = counted.ids_of(note.announced.unproven.pass),
+        }
     }
     Ok(found)
 }
@@ -58,6 +61,7 @@ fn read(row: &Row<'_>, kind: Kind) -> rusqlite::Result<Note> {
             unproven: Unproven { pass: number(13)?.unwrap_or(0), sent: number(14)?, at: time(15)? },
         },
         written: 0,
+        refused: 0,
         completed_at: time(4)?,
         cancel_at: time(5)?,
         cancelled_at: time(6)?,

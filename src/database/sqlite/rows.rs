@@ -9,6 +9,7 @@ use super::fault::{Fault, fault, words};
 use super::notes::agree;
 use super::open::{CACHE, SMALL_CACHE};
 use super::order::{Upsert, Wrote};
+use super::refused::note_refused;
 use super::unnumbered::unnumbered;
 use crate::database::{Batch, LeftOut, Notes, Refused, Written};
 use crate::model::Timestamp;
@@ -91,6 +92,11 @@ fn note(
     if let Some((file, run)) = batch.of() {
         for range in batch.noted(notes, refused) {
             note_delivered(connection, file, run, range)?;
+        }
+        if let Notes::Messages(_) = notes {
+            for refusal in batch.refusals(refused) {
+                note_refused(connection, file, run, refusal)?;
+            }
         }
     }
     if let Notes::Messages(noter) = notes {

@@ -13,6 +13,7 @@ use super::delivered::delivered;
 use super::fault::{Fault, fault, obstacle, words};
 use super::notes::{self, agree};
 use super::open::{connect, connect_reader, prepare};
+use super::refused::refused_of;
 use super::runs::{is_only_run, last_run, note_first, remember_sweep};
 use super::stretch::{Stretch, next_stretch, remove_stale};
 use super::thread::Thread;
@@ -245,11 +246,15 @@ fn swept(path: &Path, after: After, go_on: &GoOn) -> rusqlite::Result<Swept> {
             let Some(held) = patiently(look, &mut go_on)? else { return Ok(Swept::Stopped) };
             (sweep, held.prefix())
         }
-        // A run is noted as complete only when all of it is written.
-        After::Announced(announced, limits) => match limits.sweep(&announced) {
-            Some(sweep) => (sweep, sweep.last),
-            None => return Ok(Swept::Removed(0)),
-        },
+        // A run is noted as complete only when all of it is written, or was refused.
+        After::Announced(announced, limits) => {
+            let look = || refused_of(&reader, &announced);
+            let Some(refused) = patiently(look, &mut go_on)? else { return Ok(Swept::Stopped) };
+            match limits.sweep(&announced, refused) {
+                Some(sweep) => (sweep, sweep.last),
+                None => return Ok(Swept::Removed(0)),
+            }
+        }
     };
     let only = patiently(|| is_only_run(&reader, sweep.file, sweep.run), &mut go_on)?;
     let Some(only) = only else { return Ok(Swept::Stopped) };

@@ -179,7 +179,7 @@ mod tests {
         let row = Row { id, ordinal: Some(ordinal), hash, json: "{}".into() };
         let source = Some(("20260101".parse().unwrap(), Run(1)));
         let ordinals = [ordinal..=ordinal].into_iter().collect();
-        Arc::new(Batch { kind, source, rows: vec![row], ordinals })
+        Arc::new(Batch { kind, source, rows: vec![row], ordinals, unreadable: Vec::new() })
     }
 
     /// How many transactions the log holds: <https://www.sqlite.org/fileformat2.html#walformat>, the

@@ -1,7 +1,7 @@
 //! What is noted of the end of one run: what was announced of it, and how far its completion, its
 //! cancellation and its sweep have come.
 
-use crate::model::{Kind, Ordinal, Run, Timestamp, Version};
+use crate::model::{Kind, Ordinal, Ranges, Run, Timestamp, Version};
 
 /// The end of a run as it was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,9 @@ pub struct Note {
     /// How many of its ordinals are written, as far as that was asked for: nothing that is agreed on
     /// depends on it.
     pub written: u64,
+    /// How many of them the database refused for good, or nobody could read: they count like bad
+    /// records, until they are taken after all. Likewise.
+    pub refused: u64,
     /// When all of it was written.
     pub completed_at: Option<Timestamp>,
     /// About when the type's consumers are to be cancelled, for people; none if that is not agreed
@@ -128,6 +131,7 @@ impl Note {
         Note {
             announced,
             written: 0,
+            refused: 0,
             completed_at: None,
             cancel_at: None,
             cancel_turn: 0,
@@ -143,10 +147,19 @@ impl Note {
         self.announced.proof.is_none() && self.completed_at.is_none()
     }
 
+    /// Counts what of its run is written, and what of it was refused and not taken since.
+    pub fn count(&mut self, held: &Ranges, refused: &Ranges) {
+        if let Some((_, last, _)) = self.announced.proof {
+            self.written = held.count_to(last);
+            self.refused = refused.count_beside(held, last);
+        }
+    }
+
     /// How many records are missing; none if that is not known.
     pub fn missing(&self) -> Option<u64> {
         let (_, last, bad_records) = self.announced.proof?;
-        Some(last.0.saturating_sub(bad_records).saturating_sub(self.written))
+        let dealt_with = bad_records.saturating_add(self.written).saturating_add(self.refused);
+        Some(last.0.saturating_sub(dealt_with))
     }
 
     /// Whether it is or was complete, so that its cancellation counts.

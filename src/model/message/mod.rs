@@ -8,4 +8,4 @@ mod read;
 pub use announcement::Announcement;
 pub use data::{data_headers, message_id, write_data};
 pub use header::{ORDINAL, Value};
-pub use read::{ExtractionComplete, FileComplete, Message, Proof, Record, Source, read};
+pub use read::{ExtractionComplete, FileComplete, Message, Poison, Proof, Record, Source, read};

@@ -21,8 +21,17 @@ pub enum Message {
     FileComplete(FileComplete),
     /// Every file of a version was.
     ExtractionComplete(ExtractionComplete),
-    /// Nothing that can be handled, for this reason.
-    Poison(String),
+    /// Nothing that can be handled.
+    Poison(Poison),
+}
+
+/// What cannot be handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poison {
+    /// Why.
+    pub why: String,
+    /// Which record of which run it was to be, if what stands beside its body says so.
+    pub source: Option<Source>,
 }
 
 /// A record and where it comes from.
@@ -86,16 +95,17 @@ pub struct ExtractionComplete {
 
 /// Reads a message; `header` says what stands under a name beside its body.
 pub fn read(header: impl Fn(&str) -> Option<Value>, body: &[u8]) -> Message {
-    let Ok(text) = std::str::from_utf8(body) else { return poison("it is not UTF-8") };
+    let headers = Headers(header);
+    let poison = |why| Message::Poison(Poison { why, source: source(&headers) });
+    let Ok(text) = std::str::from_utf8(body) else { return poison("it is not UTF-8".into()) };
     let members = match serde_json::from_str::<Members<'_>>(text) {
         Ok(Members(members)) => members,
         Err(error) => return poison(format!("it is no JSON object: {error}")),
     };
-    let headers = Headers(header);
     match string(&members, "type").as_deref() {
         Some("file_complete") => match headers.run() {
             Ok(_) => Message::FileComplete(file_complete(&headers, &members)),
-            Err(why) => Message::Poison(why),
+            Err(why) => poison(why),
         },
         Some("extraction_complete") => {
             let version = string(&members, "version").and_then(|text| text.parse().ok());
@@ -107,13 +117,18 @@ pub fn read(header: impl Fn(&str) -> Option<Value>, body: &[u8]) -> Message {
         }
         _ => match record(&headers, &members) {
             Ok(record) => Message::Data(record),
-            Err(why) => Message::Poison(why),
+            Err(why) => poison(why),
         },
     }
 }
 
-fn poison(why: impl Into<String>) -> Message {
-    Message::Poison(why.into())
+/// Which record of which run a message is.
+fn source<F: Fn(&str) -> Option<Value>>(headers: &Headers<F>) -> Option<Source> {
+    Some(Source {
+        version: headers.version()?,
+        run: headers.run().ok()??,
+        ordinal: Ordinal(headers.number(ORDINAL)?),
+    })
 }
 
 fn file_complete<F: Fn(&str) -> Option<Value>>(
@@ -151,16 +166,9 @@ fn record<F: Fn(&str) -> Option<Value>>(
     }
     let hash = string(members, "sha256").ok_or("it has no sha256")?;
     let hash = sha256(&hash).ok_or("its sha256 is none")?;
-    let source = || {
-        Some(Source {
-            version: headers.version()?,
-            run: headers.run().ok()??,
-            ordinal: Ordinal(headers.number(ORDINAL)?),
-        })
-    };
     headers.run()?;
     let json = canonical(members, &hash);
-    Ok(Record { source: source(), id, hash, json })
+    Ok(Record { source: source(headers), id, hash, json })
 }
 
 /// The record in a message: all members but the first `type`, `id` and `sha256`. The sender puts

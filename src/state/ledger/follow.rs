@@ -55,4 +55,12 @@ impl Ledger {
         let state = step(key, &self.known(key)?, Event::WroteAll { written, at })?;
         self.end_complete(key, &state, owes, at)
     }
+
+    pub(in crate::state) fn taken(
+        &mut self,
+        key: &FileKey,
+        written: Written,
+    ) -> Result<(), StateError> {
+        self.happen(key, Event::Taken { written }).map(drop)
+    }
 }

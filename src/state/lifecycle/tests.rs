@@ -8,6 +8,9 @@ const OTHER: Identity = Identity::Content { size: 1001, ends: [7; 32] };
 
 const WRITTEN: Written = Written { records: 5, bad_records: 1 };
 
+/// The bad record of three others, taken after all.
+const TAKEN: Written = Written { records: 4, bad_records: 0 };
+
 /// A step from after record `from` to after record `to`, or to the end.
 fn step(from: u64, to: Option<u64>) -> Confirmed {
     let position = match from {
@@ -41,6 +44,7 @@ fn events() -> Vec<Event> {
         Event::Followed { run: Run(2), at },
         Event::Wrote { written: WRITTEN, at },
         Event::WroteAll { written: WRITTEN, at },
+        Event::Taken { written: TAKEN },
         Event::Activity { at },
         Event::Arrived { identity: OTHER },
         Event::Rewound { to: place(2), gzip_offset: GzipOffset(20) },
@@ -88,6 +92,7 @@ fn every_event_in_every_status_does_what_the_table_says() {
         ("followed",     [Some(Extracting), no,                Some(Extracting),  Some(Extracting)]),
         ("written",      [no,               Some(Extracting),  no,                no]),
         ("wholly written", [no,             Some(Complete),    no,                no]),
+        ("taken after all", [no,            no,                Some(Complete),    no]),
         ("active",       [no,               Some(Extracting),  no,                no]),
         ("downloaded",   [no,               Some(Extracting),  no,                no]),
         ("rewound",      [no,               Some(Extracting),  no,                no]),
@@ -102,6 +107,10 @@ fn every_event_in_every_status_does_what_the_table_says() {
             let file = match event {
                 Event::Followed { .. } | Event::Wrote { .. } | Event::WroteAll { .. } => {
                     followed(status)
+                }
+                Event::Taken { .. } => {
+                    let checkpoint = Checkpoint { bad_records: 1, ..file(status).checkpoint };
+                    FileState { checkpoint, ..followed(status) }
                 }
                 _ => file(status),
             };
@@ -157,6 +166,13 @@ fn what_a_consumer_wrote_only_grows() {
     assert!(matches!(all(written(3, 2)), Err(Illegal::Direction { .. })));
     let all = all(written(4, 1)).unwrap();
     assert_eq!((all.checkpoint.position, all.completed_at), (Position::End, Some(at)));
+    let taken = |written| next(&all, Event::Taken { written });
+    let after = taken(written(5, 0)).unwrap();
+    assert_eq!((after.checkpoint.records, after.checkpoint.bad_records), (5, 0));
+    assert_eq!((after.checkpoint.position, after.completed_at), (Position::End, Some(at)));
+    for wrong in [written(4, 1), written(5, 1), written(3, 2), written(6, 0)] {
+        assert!(matches!(taken(wrong), Err(Illegal::Direction { .. })), "{wrong:?}");
+    }
     let event = Event::Wrote { written: written(9, 0), at };
     assert_eq!(next(&file(Status::Extracting), event), Err(Illegal::Identity), "it is read here");
 }
@@ -281,7 +297,7 @@ proptest! {
     /// without a gap, and only a start over or a way back ever loses ground.
     #[test]
     fn no_order_of_events_breaks_the_rules(
-        orders in prop::collection::vec((0..13_usize, 0..6_u64, 0..6_u64), 1..200)
+        orders in prop::collection::vec((0..14_usize, 0..6_u64, 0..6_u64), 1..200)
     ) {
         let mut state = FileState::registered(IDENTITY);
         for (n, (kind, from, more)) in (1..).zip(orders) {
@@ -303,6 +319,7 @@ proptest! {
                 9 => Event::Followed { run: Run(n), at },
                 10 => Event::Wrote { written: Written { records: from, bad_records: more }, at },
                 11 => Event::WroteAll { written: Written { records: from, bad_records: more }, at },
+                12 => Event::Taken { written: Written { records: from, bad_records: more } },
                 _ => Event::Registered,
             };
             let loses = matches!(kind, 4 | 5 | 8 | 9);

@@ -85,11 +85,18 @@ fn what_cannot_be_handled_says_why() {
     ];
     for (body, words) in rows {
         match plain(body) {
-            Message::Poison(why) => assert!(why.contains(words), "{body}: {why}"),
+            Message::Poison(Poison { why, source: None }) => {
+                assert!(why.contains(words), "{body}: {why}");
+            }
             other => panic!("{body}: {other:?}"),
         }
     }
-    assert_eq!(read(|_| None, b"{\"id\":\"\xff\"}"), Message::Poison("it is not UTF-8".into()));
+    // What stands beside it says all the same which record it was to be.
+    let beside = headers(&[(RUN, 5), (ORDINAL, 9)]);
+    let Message::Poison(poison) = with(&beside, b"{\"id\":\"\xff\"}") else { panic!("read") };
+    assert_eq!(poison.why, "it is not UTF-8");
+    let source = poison.source.unwrap();
+    assert_eq!((source.run, source.ordinal), (Run(5), Ordinal(9)));
     // Whatever `type` says, or if there is none, it is a record.
     for kind in ["", r#""type":"anything","#, r#""type":null,"#] {
         let body = format!(r#"{{{kind}"id":"7","sha256":"{hash}"}}"#);
@@ -142,7 +149,9 @@ fn a_run_that_makes_no_sense_is_refused() {
     for run in [-1, i64::MIN, (1 << 62) + 1, i64::MAX] {
         let properties = headers(&[(RUN, run), (ORDINAL, 1), (LAST_ORDINAL, 1), (BAD_RECORDS, 0)]);
         for body in [&record, end] {
-            let Message::Poison(why) = with(&properties, body.as_bytes()) else { panic!("{run}") };
+            let Message::Poison(Poison { why, .. }) = with(&properties, body.as_bytes()) else {
+                panic!("{run}")
+            };
             assert_eq!(why, "its x-run is no run: that is 0 to 2^62");
         }
     }
