@@ -13,8 +13,13 @@ mod site;
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use discogs_extractor::model::Kind;
+use discogs_extractor::database::sqlite::Sqlite;
+use discogs_extractor::database::{Database as _, Noted};
+use discogs_extractor::model::agreement::{Announced, Event as Told, Noter, Unproven};
+use discogs_extractor::model::{Kind, Ordinal, Run, SystemClock};
 use serde_json::json;
 use support::broker::private::{Private, free_port};
 use support::daemon::Daemon;
@@ -41,6 +46,9 @@ const FULL: &str = "CREATE SEQUENCE tries;
 /// Tries of one batch: more than the ten seconds for which messages are held take, with pauses
 /// that grow.
 const TRIES: u64 = 9;
+
+/// How long nothing must come until a queue counts as empty.
+const QUIET: Duration = Duration::from_mins(1);
 
 fn record(version: &str, ordinal: i64, padding: usize) -> Letter {
     let (hash, padding) = (format!("{ordinal:064x}"), "x".repeat(padding));
@@ -150,4 +158,60 @@ fn large_messages_of_four_types_at_once_take_little_memory() {
         assert_eq!(rabbit.dead_letters(kind).ready, 0, "{kind}");
     }
     consumer.stops();
+}
+
+#[test]
+fn a_queue_that_was_emptied_with_its_end_in_it_is_told() {
+    let (rabbit, place) = (Rabbit::at(BROKER), Place::new());
+    let mut consumer = Daemon::start(&mut rabbit.consume(&place, "c.db", "a"));
+    until("the queues are read", || {
+        Kind::ALL.into_iter().all(|kind| rabbit.queue(kind).consumers == 1)
+    });
+    rabbit.publish(Kind::Artists, [record("20260201", 1, 10), end(Kind::Artists, "20260201", 1)]);
+    let version_ends = r#"{"type":"extraction_complete","version":"20260201",
+        "record_counts":{"artists":1,"labels":3,"masters":0,"releases":0}}"#;
+    rabbit.publish(Kind::Artists, [Letter::of(version_ends, "20260201", &[])]);
+    consumer.says("🎉 File processing complete for artists!");
+    // It is quiet for a minute first: another replica may have the end in hand.
+    let deadline = Instant::now() + QUIET * 2;
+    while !consumer.said().contains("the end of this type's file never came") {
+        assert!(Instant::now() < deadline, "{}", consumer.said());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let said = consumer.stops();
+    let lost: Vec<_> = said.lines().filter(|line| line.contains("never came")).collect();
+    assert_eq!(lost.len(), 1, "{said}");
+    for words in ["type=labels", "records=3", "20260201", "--force-reprocess"] {
+        assert!(lost[0].contains(words), "{words}: {lost:?}");
+    }
+}
+
+#[test]
+fn looking_at_what_is_agreed_costs_one_statement_however_many_months_there_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.db");
+    let noter = Noter::new("tableinator", None);
+    let clock = Arc::new(SystemClock::new());
+    let database = Sqlite::open(&path, Some(noter), clock).unwrap();
+    let asked = |which| rabbit::wait(database.notes(Kind::Labels, which));
+    for month in 1..=12 {
+        let announced = Announced {
+            kind: Kind::Labels,
+            version: Some(format!("2026{month:02}01").parse().unwrap()),
+            proof: Some((Run(month), Ordinal(3), 0)),
+            unproven: Unproven::default(),
+        };
+        for event in [Told::Announced(announced), Told::Complete(announced)] {
+            rabbit::wait(database.agree(Kind::Labels, event)).unwrap();
+        }
+    }
+    assert_eq!(asked(Noted::All).unwrap().notes.len(), 12);
+    // Where there is nothing else, nothing else is asked for.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("DROP TABLE extractor_delivered; DROP TABLE extractor_refused").unwrap();
+    let newest = asked(Noted::Newest).unwrap().notes;
+    let versions: Vec<_> = newest.iter().map(|note| note.announced.version.unwrap()).collect();
+    let expected = ["20261201", "20261101", "20261001", "20260901"];
+    assert_eq!(versions, expected.map(|version| version.parse().unwrap()));
+    assert!(asked(Noted::All).is_err());
 }

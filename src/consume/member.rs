@@ -10,12 +10,13 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::cancel::{Act, Event, State, Time, next};
+use super::lost::{LostEnd, lost_end};
 use super::portion::{self, Portion};
 use super::round::{Round, in_time};
 use super::shared::Shared;
 use super::unswept::Name;
 use super::{Said, TypeNow};
-use crate::database::{Obstacle, Passes, Patience};
+use crate::database::{Noted, Obstacle, Passes, Patience};
 use crate::model::agreement::{Announced, Completion, Due, Event as Told, Silence, Sweep};
 use crate::model::{DumpName, Kind, Ordinal, Run, Version, metric};
 
@@ -23,6 +24,17 @@ use crate::model::{DumpName, Kind, Ordinal, Run, Version, metric};
 pub const LOOK: Duration = Duration::from_millis(500);
 
 /// What to do about records that were refused.
+/// How often it looks at all that was ever agreed, and not only at the newest runs.
+const ALL_EVERY: Duration = Duration::from_secs(20);
+
+/// How long nothing must have come until a queue that is read is empty, whoever else reads it.
+const QUIET: Duration = Duration::from_mins(1);
+
+const LOST: &str =
+    "a version ended, and the end of this type's file never came: its messages are lost";
+const SEND_AGAIN: &str = "the queue was emptied, or made anew: send that version again, with \
+    --force-reprocess";
+
 const REPLAY: &str = "when the cause is gone, `discogs-extractor consume replay-dead-letters` puts \
     them back, and what the version no longer has is removed then";
 
@@ -49,6 +61,12 @@ pub struct Member {
     silence: Option<(Silence, Duration)>,
     /// Where the last record came from.
     source: Option<(Version, Run)>,
+    /// When all that is agreed was last looked at.
+    all_at: Duration,
+    /// When the last message came.
+    came_at: Duration,
+    /// An end that never came, of which that was said.
+    lost: Option<LostEnd>,
     portion: Portion,
     patience: Patience,
     /// The batch that could not be written when its messages were given back.
@@ -68,6 +86,9 @@ impl Member {
             agreed: Completion::default(),
             silence: None,
             source: None,
+            all_at: Duration::ZERO,
+            came_at: Duration::ZERO,
+            lost: None,
             portion,
             patience,
             unwritten: None,
@@ -77,7 +98,7 @@ impl Member {
 
     /// Learns what is agreed, however long the database takes.
     pub async fn begin(&mut self) {
-        while let Err(away) = self.fetch().await {
+        while let Err(away) = self.fetch(Noted::All).await {
             self.wait(&away).await;
         }
         self.well();
@@ -172,7 +193,11 @@ impl Member {
     /// # Errors
     /// If the database cannot be used now.
     pub async fn look(&mut self) -> Result<Next, Obstacle> {
-        self.fetch().await?;
+        let is_due = self.shared.clock.elapsed().saturating_sub(self.all_at) >= ALL_EVERY;
+        self.fetch(if is_due { Noted::All } else { Noted::Newest }).await?;
+        if is_due {
+            self.look_for_a_lost_end().await?;
+        }
         for note in self.agreed.notes.clone() {
             if note.completed_at.is_none() && note.missing() == Some(0) {
                 let complete = Told::Complete(note.announced);
@@ -204,6 +229,27 @@ impl Member {
         Ok(next)
     }
 
+    /// Says so if a version ended of which the end of this type never came, once the queue is empty:
+    /// it was emptied.
+    async fn look_for_a_lost_end(&mut self) -> Result<(), Obstacle> {
+        let is_quiet = {
+            let now = self.now.borrow();
+            let quiet = self.shared.clock.elapsed().saturating_sub(self.came_at);
+            now.reads && now.in_flight == 0 && quiet >= QUIET
+        };
+        if !is_quiet {
+            return Ok(());
+        }
+        let end = in_time(self.shared.database.last_version_end(self.kind)).await?;
+        let lost = end.and_then(|end| lost_end(self.kind, &end, &self.agreed));
+        if let Some(LostEnd { version, records }) = lost.filter(|_| lost != self.lost) {
+            let version = version.to_string();
+            tracing::error!(r#type = %self.kind, version, records, hint = SEND_AGAIN, "{LOST}");
+        }
+        self.lost = lost;
+        Ok(())
+    }
+
     /// Counts what is written of the run that is being read, until its end is announced.
     async fn follow(&mut self) -> Result<(), Obstacle> {
         let announced = |(version, run): &(Version, Run)| {
@@ -224,8 +270,17 @@ impl Member {
         Ok(())
     }
 
-    async fn fetch(&mut self) -> Result<(), Obstacle> {
-        self.agreed = in_time(self.shared.database.notes(self.kind)).await?;
+    async fn fetch(&mut self, which: Noted) -> Result<(), Obstacle> {
+        let found = in_time(self.shared.database.notes(self.kind, which)).await?;
+        let known = match which {
+            Noted::Newest => self.agreed.looked_at(found),
+            Noted::All => {
+                self.all_at = self.shared.clock.elapsed();
+                Some(found)
+            }
+        };
+        let Some(known) = known else { return Box::pin(self.fetch(Noted::All)).await };
+        self.agreed = known;
         let elapsed = self.shared.clock.elapsed();
         let since = |silence| match self.silence {
             Some((before, since)) if before == silence => since,
@@ -251,7 +306,7 @@ impl Member {
                 );
             }
         }
-        self.fetch().await?;
+        self.fetch(Noted::All).await?;
         Ok(is_new)
     }
 
@@ -280,7 +335,7 @@ impl Member {
             Act::Resume => in_time(database.agree(kind, Told::Found)).await.map(|_| Next::Read),
             Act::Settle(cancellation) => {
                 match in_time(database.agree(kind, Told::Time(cancellation))).await {
-                    Ok(_) => match self.fetch().await {
+                    Ok(_) => match self.fetch(Noted::All).await {
                         Ok(()) => {
                             let agreed = Event::Agreed(self.agreed.due());
                             return Box::pin(self.step(agreed)).await;
@@ -336,6 +391,7 @@ impl Member {
     /// A message came, from a run if it says so.
     pub fn message(&mut self, source: Option<(Version, Run)>) {
         self.source = source.or(self.source);
+        self.came_at = self.shared.clock.elapsed();
         let at = self.shared.clock.now();
         self.now.send_modify(|now| {
             now.messages += 1;

@@ -4,6 +4,7 @@ pub mod cancel;
 mod intake;
 pub mod ledger;
 mod line;
+mod lost;
 mod member;
 mod portion;
 mod replay;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{Batch, Obstacle, Written};
-use crate::model::agreement::{Announced, Completion, Event};
+use crate::model::agreement::{Announced, Completion, Event, Note};
 use crate::model::{DumpName, Job, Kind, Ranges, Run, Sweep, Swept, Version};
 
 /// What a database answers; it may take as long as the database takes.
@@ -113,8 +113,12 @@ pub trait Database: Send + Sync {
     /// Answers once the database can be written to.
     fn answers(&self) -> Answer<'_, ()>;
 
-    /// All that consumers have noted of a type.
-    fn notes(&self, kind: Kind) -> Answer<'_, Completion>;
+    /// What consumers have noted of a type.
+    fn notes(&self, kind: Kind, which: Noted) -> Answer<'_, Completion>;
+
+    /// The end of the newest version that was announced on any exchange; asked for by whoever writes
+    /// a type.
+    fn last_version_end(&self, kind: Kind) -> Answer<'_, Option<VersionEnd>>;
 
     /// Tells all who read the type's queue that something happened; what is agreed on then, and
     /// whether that is new.
@@ -127,6 +131,39 @@ pub trait Database: Send + Sync {
     /// written to a disk of this machine.
     fn needs(&self, _gzip_bytes: u64) -> Option<Need> {
         None
+    }
+}
+
+/// Which notes are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// All of them, and how much of each run is written.
+    All,
+    /// Those of the newest runs, and how much is written of those that are not complete: what is
+    /// looked at all the time, in one statement if all are complete, however many there were.
+    Newest,
+}
+
+impl Noted {
+    /// How many notes at most.
+    pub(crate) const fn most(self) -> u32 {
+        match self {
+            Noted::All => u32::MAX,
+            Noted::Newest => 4,
+        }
+    }
+
+    /// Whether it is asked how much of its run is written.
+    pub(crate) fn counts(self, note: &Note) -> bool {
+        self == Noted::All || note.is_open()
+    }
+
+    /// Whether it is asked what is known of senders that do not number their records.
+    pub(crate) fn needs_unnumbered(self, notes: &[Note]) -> bool {
+        notes.iter().any(|note| match self {
+            Noted::All => note.announced.proof.is_none(),
+            Noted::Newest => note.waits_for_silence(),
+        })
     }
 }
 

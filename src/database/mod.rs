@@ -15,7 +15,7 @@ mod stored;
 pub mod sweep;
 mod year;
 
-pub use ask::{After, Answer, Database, GoOn, Need, SweepLimits, VersionEnd};
+pub use ask::{After, Answer, Database, GoOn, Need, Noted, SweepLimits, VersionEnd};
 pub use batch::{
     Batch, MOST_REFUSED, Notes, Refusal, Refused, Row, RunRanges, Unreadable, Written,
 };

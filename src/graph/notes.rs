@@ -11,7 +11,7 @@ use super::link::{Link, Tx, patiently};
 use super::refused::refused;
 use super::rows::{null, row};
 use super::unnumbered::{lock_unnumbered, note_unnumbered, unnumbered};
-use crate::database::VersionEnd;
+use crate::database::{Noted, VersionEnd};
 use crate::model::agreement::{
     Announced, Claim, Completion, Event, Note, Noter, Sweep, Unproven, next,
 };
@@ -75,15 +75,21 @@ fn of_type(statement: String, noter: &Noter, kind: Kind) -> Query {
     Query::new(statement).param("consumer", noter.consumer.as_str()).param("type", kind.name())
 }
 
-/// Everything that is noted of a type, and how much of each run is written.
+/// What is noted of a type, and how much of each run is written.
 ///
 /// # Errors
 /// If the graph cannot be read.
-pub async fn notes(link: &Link, noter: &Noter, kind: Kind) -> Result<Completion, GraphError> {
+pub async fn notes(
+    link: &Link,
+    noter: &Noter,
+    kind: Kind,
+    which: Noted,
+) -> Result<Completion, GraphError> {
+    let newest = format!("WITH c ORDER BY c.version DESC, c.run DESC LIMIT {}", which.most());
     let mut found = patiently(link, || async {
         let mut tx = link.begin().await?;
-        let mut found = agreed(&mut tx, noter, kind, "").await?;
-        if found.notes.iter().any(|note| note.announced.proof.is_none()) {
+        let mut found = agreed(&mut tx, noter, kind, &newest).await?;
+        if which.needs_unnumbered(&found.notes) {
             found.unnumbered = unnumbered(&mut tx, noter, kind).await?;
         }
         tx.commit().await?;
@@ -91,8 +97,14 @@ pub async fn notes(link: &Link, noter: &Noter, kind: Kind) -> Result<Completion,
     })
     .await?;
     let counted = found.unnumbered;
+    if !found.notes.iter().any(|note| which.counts(note)) {
+        return Ok(found);
+    }
     let refused = refused(link, kind).await?;
     for note in &mut found.notes {
+        if !which.counts(note) {
+            continue;
+        }
         let Announced { version, proof, unproven, .. } = note.announced;
         match (version, proof) {
             (Some(version), Some((run, ..))) => {
@@ -114,10 +126,10 @@ async fn agreed(
     tx: &mut Tx,
     noter: &Noter,
     kind: Kind,
-    lock: &str,
+    which: &str,
 ) -> Result<Completion, GraphError> {
     let statement = format!(
-        "MATCH (c:ExtractorComplete {{consumer: $consumer, type: $type}}) {lock} RETURN {FIELDS}"
+        "MATCH (c:ExtractorComplete {{consumer: $consumer, type: $type}}) {which} RETURN {FIELDS}"
     );
     let rows = tx.rows(of_type(statement, noter, kind)).await?;
     let found = rows.iter().map(|row| read(row, kind)).collect::<Result<_, _>>()?;
@@ -309,6 +321,31 @@ pub async fn is_last_swept(
         }
         tx.commit().await?;
         Ok(latest.values().all(|(_, swept)| *swept))
+    })
+    .await
+}
+
+/// The end of the newest version that was announced on any exchange.
+///
+/// # Errors
+/// If the graph cannot be read.
+pub async fn last_version_end(
+    link: &Link,
+    noter: &Noter,
+) -> Result<Option<VersionEnd>, GraphError> {
+    let statement = "MATCH (a:ExtractorAnnounced {consumer: $consumer})
+         RETURN a.version AS version, a.started_at AS started_at,
+             a.record_counts AS record_counts
+         ORDER BY version DESC LIMIT 1";
+    patiently(link, || async {
+        let mut tx = link.begin().await?;
+        let query = Query::new(statement.to_owned()).param("consumer", noter.consumer.as_str());
+        let rows = tx.rows(query).await?;
+        tx.commit().await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let version = row.get::<String>("version")?.parse().ok();
+        let (started_at, record_counts) = (row.get("started_at")?, row.get("record_counts")?);
+        Ok(version.map(|version| VersionEnd { version, started_at, record_counts }))
     })
     .await
 }

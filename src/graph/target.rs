@@ -10,8 +10,8 @@ use super::notes::{self, agree, is_last_swept};
 use super::refused::{note_refused, refused_of};
 use super::{Arrival, Noting, Stamp, job, prepare, settle, sweep, write};
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, Obstacle, OpenError, Outage, Passes, Row, VersionEnd,
-    Written, connected,
+    After, Answer, Batch, Database, GoOn, Noted, Obstacle, OpenError, Outage, Passes, Row,
+    VersionEnd, Written, connected,
 };
 use crate::model::agreement::{Completion, Event, Noter, Rules, SweepOwed};
 use crate::model::{Clock, DumpName, FirstConnection, Job, Kind, Ranges, Run, Swept};
@@ -212,9 +212,15 @@ impl Database for Graph {
         Box::pin(async { self.link(Kind::Artists).ask().await.map_err(obstacle) })
     }
 
-    fn notes(&self, kind: Kind) -> Answer<'_, Completion> {
+    fn notes(&self, kind: Kind, which: Noted) -> Answer<'_, Completion> {
         Box::pin(async move {
-            notes::notes(self.link(kind), self.noter()?, kind).await.map_err(obstacle)
+            notes::notes(self.link(kind), self.noter()?, kind, which).await.map_err(obstacle)
+        })
+    }
+
+    fn last_version_end(&self, kind: Kind) -> Answer<'_, Option<VersionEnd>> {
+        Box::pin(async move {
+            notes::last_version_end(self.link(kind), self.noter()?).await.map_err(obstacle)
         })
     }
 

@@ -82,6 +82,28 @@ impl Completion {
         self.notes.iter().find(|note| note.announced.key() == announced.key())
     }
 
+    /// All that is known after the newest runs were looked at, of which only those were counted that
+    /// are not complete: what was counted of the others stays. None if a run became complete, so that
+    /// all of them are to be looked at.
+    #[must_use]
+    pub fn looked_at(&self, newest: Completion) -> Option<Completion> {
+        let mut known = Completion { unnumbered: newest.unnumbered, ..self.clone() };
+        for note in newest.notes {
+            let same = |known: &&mut Note| known.announced.key() == note.announced.key();
+            let counted = note.is_open() || note.waits_for_silence();
+            match known.notes.iter_mut().find(same) {
+                Some(before) if counted => *before = note,
+                Some(before) if before.completed_at == note.completed_at => {
+                    let (written, refused) = (before.written, before.refused);
+                    *before = Note { written, refused, ..note };
+                }
+                None if counted => known.notes.push(note),
+                Some(_) | None => return None,
+            }
+        }
+        Some(known)
+    }
+
     /// The notes that are not as they were, new ones too.
     pub fn changed_from<'a>(&'a self, before: &'a Completion) -> impl Iterator<Item = &'a Note> {
         self.notes.iter().filter(|note| before.of(&note.announced) != Some(*note))

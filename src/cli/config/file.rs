@@ -91,7 +91,8 @@ fn unusable(path: &Path, text: &str, error: &toml::de::Error) -> Error {
     let mut why = error.message().to_owned();
     for shown in [value, there] {
         let shown = shown.trim().trim_matches(['"', '\'']);
-        if !shown.is_empty() && shown != key {
+        // A number is no secret, and may be one of the words.
+        if !shown.is_empty() && shown != key && shown.parse::<f64>().is_err() {
             why = why.replace(shown, "(not shown)");
         }
     }

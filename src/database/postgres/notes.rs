@@ -7,25 +7,37 @@ use super::column::Parameter;
 use super::delivered::delivered;
 use super::refused::refused;
 use super::unnumbered::{make_unnumbered, nobody_writes, note_unnumbered, unnumbered};
-use crate::database::VersionEnd;
 use crate::database::stored::{NOTE, note_key, stored_time};
+use crate::database::{Noted, VersionEnd};
 use crate::model::agreement::{
     Announced, Claim, Completion, Event, Note, Noter, Sweep, Unproven, next,
 };
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 
-/// Everything that is noted of a type, and how much of each run is written.
+/// What is noted of a type, and how much of each run is written.
 ///
 /// # Errors
 /// What the server says.
-pub async fn notes(client: &Client, noter: &Noter, kind: Kind) -> Result<Completion, Error> {
-    let mut found = agreed(client, noter, kind, "").await?;
-    if found.notes.iter().any(|note| note.announced.proof.is_none()) {
+pub async fn notes(
+    client: &Client,
+    noter: &Noter,
+    kind: Kind,
+    which: Noted,
+) -> Result<Completion, Error> {
+    let newest = format!("ORDER BY version DESC, run DESC LIMIT {}", which.most());
+    let mut found = agreed(client, noter, kind, &newest).await?;
+    if which.needs_unnumbered(&found.notes) {
         found.unnumbered = unnumbered(client, noter, kind, "").await?;
     }
     let counted = found.unnumbered;
+    if !found.notes.iter().any(|note| which.counts(note)) {
+        return Ok(found);
+    }
     let refused = refused(client, kind).await?;
     for note in &mut found.notes {
+        if !which.counts(note) {
+            continue;
+        }
         let Announced { version, proof, unproven, .. } = note.announced;
         match (version, proof) {
             (Some(version), Some((run, ..))) => {
@@ -42,17 +54,18 @@ pub async fn notes(client: &Client, noter: &Noter, kind: Kind) -> Result<Complet
 /// Takes rows for the transaction: whoever else wants them waits.
 const LOCK: &str = "FOR UPDATE";
 
+/// All of them in an order that is always the same.
+const LOCK_ALL: &str = "ORDER BY version, run FOR UPDATE";
+
 /// The notes, without what only senders need that do not number their records.
 async fn agreed(
     client: &impl GenericClient,
     noter: &Noter,
     kind: Kind,
-    locked: &str,
+    which: &str,
 ) -> Result<Completion, Error> {
-    let sql = format!(
-        "SELECT {NOTE} FROM extractor_complete WHERE consumer = $1 AND type = $2
-         ORDER BY version, run {locked}"
-    );
+    let sql =
+        format!("SELECT {NOTE} FROM extractor_complete WHERE consumer = $1 AND type = $2 {which}");
     let parameters: [Parameter<'_>; 2] =
         [(&noter.consumer, Type::TEXT), (&kind.name(), Type::TEXT)];
     let rows = client.query_typed(&sql, &parameters).await?;
@@ -129,7 +142,7 @@ pub(super) async fn agree_within(
     if matches!(event, Event::Silent(_)) && !nobody_writes(client, noter, kind).await? {
         return Ok((seen, false));
     }
-    let mut before = agreed(client, noter, kind, LOCK).await?;
+    let mut before = agreed(client, noter, kind, LOCK_ALL).await?;
     if event.is_unnumbered() {
         before.unnumbered = unnumbered(client, noter, kind, LOCK).await?;
     }
@@ -229,4 +242,18 @@ pub async fn version_ends(
         (&stored_time(now), Type::INT8),
     ];
     client.execute_typed(sql, &parameters).await.map(drop)
+}
+
+/// The end of the newest version that was announced on any exchange.
+///
+/// # Errors
+/// What the server says.
+pub async fn last_version_end(client: &Client, noter: &Noter) -> Result<Option<VersionEnd>, Error> {
+    let sql = "SELECT version, started_at, record_counts FROM extractor_announced
+               WHERE consumer = $1 ORDER BY version DESC LIMIT 1";
+    let rows = client.query_typed(sql, &[(&noter.consumer, Type::TEXT)]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let version = row.try_get::<_, &str>(0)?.parse::<Version>().ok();
+    let (started_at, record_counts) = (row.try_get(1)?, row.try_get(2)?);
+    Ok(version.map(|version| VersionEnd { version, started_at, record_counts }))
 }

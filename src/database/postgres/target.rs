@@ -27,8 +27,8 @@ use super::stretch::{Stretch, next_stretch, remove_stale};
 use crate::database::schema::SchemaError;
 use crate::database::sweep::{self, Rows};
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, Notes, Obstacle, OpenError, Outage, Passes, VersionEnd,
-    Which, Written, connected,
+    After, Answer, Batch, Database, GoOn, Noted, Notes, Obstacle, OpenError, Outage, Passes,
+    VersionEnd, Which, Written, connected,
 };
 use crate::model::agreement::{Completion, Event, Noter};
 use crate::model::{
@@ -351,10 +351,18 @@ impl Database for Postgres {
         })
     }
 
-    fn notes(&self, kind: Kind) -> Answer<'_, Completion> {
+    fn notes(&self, kind: Kind, which: Noted) -> Answer<'_, Completion> {
         Box::pin(async move {
             let noter = self.noter()?;
-            self.ask(kind, async |client| notes::notes(client, noter, kind).await).await
+            self.ask(kind, async |client| notes::notes(client, noter, kind, which).await).await
+        })
+    }
+
+    fn last_version_end(&self, kind: Kind) -> Answer<'_, Option<VersionEnd>> {
+        Box::pin(async move {
+            let noter = self.noter()?;
+            let last = async |client: &mut Client| notes::last_version_end(client, noter).await;
+            self.ask(kind, last).await
         })
     }
 

@@ -1,29 +1,38 @@
 //! Consumers' notes in SQLite. What is decided is `model/agreement`.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::delivered::delivered;
 use super::refused::refused;
 use super::unnumbered::{note_unnumbered, unnumbered};
-use crate::database::VersionEnd;
 use crate::database::stored::{NOTE, note_key, stored_time};
+use crate::database::{Noted, VersionEnd};
 use crate::model::agreement::{
     Announced, Claim, Completion, Event, Note, Noter, Sweep, Unproven, next,
 };
 use crate::model::{DumpName, Kind, Ordinal, Run, Timestamp, Version};
 
-/// Everything that is noted of a type, and how much of each run is written.
+/// What is noted of a type, and how much of each run is written.
 ///
 /// # Errors
 /// If the database fails.
-pub fn notes(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Result<Completion> {
-    let mut found = agreed(connection, noter, kind)?;
-    if found.notes.iter().any(|note| note.announced.proof.is_none()) {
+pub fn notes(
+    connection: &Connection,
+    noter: &Noter,
+    kind: Kind,
+    which: Noted,
+) -> rusqlite::Result<Completion> {
+    let mut found = agreed(connection, noter, kind, which)?;
+    if which.needs_unnumbered(&found.notes) {
         found.unnumbered = unnumbered(connection, noter, kind)?;
     }
     let counted = found.unnumbered;
+    let mut open = found.notes.iter_mut().filter(|note| which.counts(note)).peekable();
+    if open.peek().is_none() {
+        return Ok(found);
+    }
     let refused = refused(connection, kind)?;
-    for note in &mut found.notes {
+    for note in open {
         match (note.announced.version, note.announced.proof) {
             (Some(version), Some((run, ..))) => {
                 let held = delivered(connection, DumpName { version, kind }, run)?;
@@ -37,10 +46,19 @@ pub fn notes(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Re
 }
 
 /// The notes, without what only senders need that do not number their records.
-fn agreed(connection: &Connection, noter: &Noter, kind: Kind) -> rusqlite::Result<Completion> {
-    let sql = format!("SELECT {NOTE} FROM extractor_complete WHERE consumer = ?1 AND type = ?2");
+fn agreed(
+    connection: &Connection,
+    noter: &Noter,
+    kind: Kind,
+    which: Noted,
+) -> rusqlite::Result<Completion> {
+    let sql = format!(
+        "SELECT {NOTE} FROM extractor_complete WHERE consumer = ?1 AND type = ?2
+         ORDER BY version DESC, run DESC LIMIT ?3"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_map((&noter.consumer, kind.name()), |row| read(row, kind))?;
+    let parameters = (&noter.consumer, kind.name(), which.most());
+    let found = statement.query_map(parameters, |row| read(row, kind))?;
     Ok(Completion { notes: found.collect::<rusqlite::Result<_>>()?, ..Completion::default() })
 }
 
@@ -87,7 +105,7 @@ pub fn agree(
     event: &Event,
     now: Timestamp,
 ) -> rusqlite::Result<(Completion, bool)> {
-    let mut before = agreed(connection, noter, kind)?;
+    let mut before = agreed(connection, noter, kind, Noted::All)?;
     if event.is_unnumbered() {
         before.unnumbered = unnumbered(connection, noter, kind)?;
     }
@@ -175,4 +193,23 @@ pub fn version_ends(
         ],
     )?;
     Ok(())
+}
+
+/// The end of the newest version that was announced on any exchange.
+///
+/// # Errors
+/// If the database fails.
+pub fn last_version_end(
+    connection: &Connection,
+    noter: &Noter,
+) -> rusqlite::Result<Option<VersionEnd>> {
+    let sql = "SELECT version, started_at, record_counts FROM extractor_announced
+               WHERE consumer = ?1 ORDER BY version DESC LIMIT 1";
+    let read = |row: &Row<'_>| {
+        let version = row.get::<_, String>(0)?.parse::<Version>().ok();
+        let (started_at, record_counts) = (row.get(1)?, row.get(2)?);
+        Ok(version.map(|version| VersionEnd { version, started_at, record_counts }))
+    };
+    let found = connection.query_row(sql, [&noter.consumer], read).optional()?;
+    Ok(found.flatten())
 }

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use super::busy::patiently;
 use super::delivered::delivered;
 use super::fault::{Fault, fault, obstacle, words};
-use super::notes::{self, agree};
+use super::notes::{self, agree, last_version_end};
 use super::open::{connect, connect_reader, prepare};
 use super::refused::refused_of;
 use super::runs::{is_only_run, last_run, note_first, remember_sweep};
@@ -20,8 +20,8 @@ use super::thread::Thread;
 use crate::database::schema::SchemaError;
 use crate::database::sweep::{self, Rows};
 use crate::database::{
-    After, Answer, Batch, Database, GoOn, Need, Obstacle, OpenError, VersionEnd, Which, Written,
-    hints,
+    After, Answer, Batch, Database, GoOn, Need, Noted, Obstacle, OpenError, VersionEnd, Which,
+    Written, hints,
 };
 use crate::model::agreement::{Completion, Event, Noter};
 use crate::model::{Clock, DumpName, Job, Kind, Ranges, Run, Swept};
@@ -184,11 +184,20 @@ impl Database for Sqlite {
         Box::pin(self.thread.ask(|connection| transact(connection, |_| Ok(()))))
     }
 
-    fn notes(&self, kind: Kind) -> Answer<'_, Completion> {
+    fn notes(&self, kind: Kind, which: Noted) -> Answer<'_, Completion> {
         let noter = self.noter.clone();
         Box::pin(async move {
             let noter = noter.ok_or_else(no_noter)?;
-            self.thread.ask(move |connection| notes::notes(connection, &noter, kind)).await
+            self.thread.ask(move |connection| notes::notes(connection, &noter, kind, which)).await
+        })
+    }
+
+    fn last_version_end(&self, _kind: Kind) -> Answer<'_, Option<VersionEnd>> {
+        let noter = self.noter.clone();
+        Box::pin(async move {
+            let noter = noter.ok_or_else(no_noter)?;
+            let last = move |connection: &Connection| last_version_end(connection, &noter);
+            self.thread.ask(last).await
         })
     }
 

@@ -147,6 +147,11 @@ impl Note {
         self.announced.proof.is_none() && self.completed_at.is_none()
     }
 
+    /// Whether it is to be counted what of its run is written, when only the newest runs are looked at.
+    pub const fn is_open(&self) -> bool {
+        self.announced.proof.is_some() && self.completed_at.is_none()
+    }
+
     /// Counts what of its run is written, and what of it was refused and not taken since.
     pub fn count(&mut self, held: &Ranges, refused: &Ranges) {
         if let Some((_, last, _)) = self.announced.proof {

@@ -466,3 +466,27 @@ proptest! {
         prop_assert_eq!(all(&events), all(&sorted));
     }
 }
+
+#[test]
+fn what_was_counted_stays_when_only_the_newest_runs_are_looked_at() {
+    let note = |run: u64, completed: bool, written: u64| {
+        let version = Some("20260101".parse().unwrap());
+        let proof = Some((Run(run), Ordinal(9), 0));
+        let (kind, unproven) = (Kind::Labels, Unproven::default());
+        let completed_at = completed.then_some(Timestamp(1));
+        let announced = Announced { kind, version, proof, unproven };
+        Note { completed_at, written, ..Note::new(announced) }
+    };
+    let of = |notes: Vec<Note>| Completion { notes, ..Completion::default() };
+    let known = of(vec![note(1, true, 9), note(2, false, 3)]);
+    // Open runs are counted anew, complete ones keep what was counted; new ones come along.
+    let newest = of(vec![note(1, true, 0), note(2, false, 5), note(3, false, 1)]);
+    let expected = of(vec![note(1, true, 9), note(2, false, 5), note(3, false, 1)]);
+    assert_eq!(known.looked_at(newest), Some(expected));
+    // What is not among the newest stays.
+    let expected = of(vec![note(1, true, 9), note(2, false, 4)]);
+    assert_eq!(known.looked_at(of(vec![note(2, false, 4)])), Some(expected));
+    // What became complete is to be counted.
+    assert_eq!(known.looked_at(of(vec![note(2, true, 0)])), None);
+    assert_eq!(known.looked_at(of(vec![note(3, true, 0)])), None);
+}
