@@ -15,8 +15,7 @@ CREATE TABLE extractor_unnumbered (
     PRIMARY KEY (consumer, type)
 );
 
--- Of an end without proof: which pass it ended, how many records were sent, and when, by the sender's
--- clock. Null in rows of earlier releases.
+-- Of an end without proof: which pass it ended, and how many records were sent. Null in rows of earlier
+-- releases.
 ALTER TABLE extractor_complete ADD COLUMN pass BIGINT;
 ALTER TABLE extractor_complete ADD COLUMN sent BIGINT;
-ALTER TABLE extractor_complete ADD COLUMN sent_at BIGINT;

@@ -148,7 +148,7 @@ fn announced(kind: Kind, end: &FileComplete) -> Announced {
     let proof = end.proof.map(|Proof { run, last, bad_records }| (run, last, bad_records));
     let unproven = match end.proof {
         Some(_) => Unproven::default(),
-        None => Unproven { pass: 0, sent: end.total, at: end.at },
+        None => Unproven { pass: 0, sent: end.total },
     };
     Announced { kind, version: end.version, proof, unproven }
 }

@@ -6,7 +6,7 @@ use crate::model::{Run, Timestamp};
 /// The columns of a note, in the order in which it is read and written.
 pub(super) const NOTE: &str = "version, run, last, bad_records, completed_at, cancel_at,
                                cancelled_at, sweep, sweep_words, swept_by, swept_until,
-                               cancel_turn, sweep_turn, pass, sent, sent_at";
+                               cancel_turn, sweep_turn, pass, sent";
 
 /// What names a note beside the consumer and the type.
 pub(super) fn note_key(announced: &Announced) -> (String, i64) {

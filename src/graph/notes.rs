@@ -21,7 +21,7 @@ const FIELDS: &str = "c.version AS version, c.run AS run, c.last AS last,
      c.bad_records AS bad_records, c.completed_at AS completed_at, c.cancel_at AS cancel_at,
      c.cancelled_at AS cancelled_at, c.sweep AS sweep, c.sweep_words AS sweep_words,
      c.swept_by AS swept_by, c.swept_until AS swept_until, c.cancel_turn AS cancel_turn,
-     c.sweep_turn AS sweep_turn, c.pass AS pass, c.sent AS sent, c.sent_at AS sent_at";
+     c.sweep_turn AS sweep_turn, c.pass AS pass, c.sent AS sent";
 
 /// What names a note. Without our headers nothing is known of a run: it is 0 then.
 fn key(noter: &Noter, announced: &Announced) -> String {
@@ -50,11 +50,7 @@ fn read(row: &Row, kind: Kind) -> Result<Note, GraphError> {
             kind,
             version: version.and_then(|version| version.parse().ok()),
             proof: proof.map(|(last, bad_records)| (run, Ordinal(last), bad_records)),
-            unproven: Unproven {
-                pass: count("pass")?.unwrap_or(0),
-                sent: count("sent")?,
-                at: at("sent_at")?,
-            },
+            unproven: Unproven { pass: count("pass")?.unwrap_or(0), sent: count("sent")? },
         },
         written: 0,
         refused: 0,
@@ -229,10 +225,9 @@ fn stored(noter: &Noter, note: &Note) -> BoltType {
     let proof = announced.proof;
     set.put("last".into(), proof.map_or_else(null, |(_, last, _)| number(last.0)));
     set.put("bad_records".into(), proof.map_or_else(null, |(.., bad)| number(bad)));
-    let Unproven { pass, sent, at } = announced.unproven;
+    let Unproven { pass, sent } = announced.unproven;
     set.put("pass".into(), number(pass));
     set.put("sent".into(), sent.map_or_else(null, number));
-    set.put("sent_at".into(), time(at));
     if completed_at.is_none() {
         // Of what is sent again nothing is swept yet.
         set.put("swept".into(), null());

@@ -283,10 +283,10 @@ fn announce(completion: &mut Completion, announced: &Announced, rules: &Rules, n
         }
         return;
     }
-    let Unproven { pass, sent, at } = note.announced.unproven;
-    let says_the_same = (sent, at) == (announced.unproven.sent, announced.unproven.at);
-    // Where the sender does not say when it sent it, it is another end if records came since.
-    if pass > 0 && says_the_same && (at.is_some() || pass == unnumbered.pass) {
+    let Unproven { pass, .. } = note.announced.unproven;
+    // It is another end if records came since.
+    if pass > 0 && pass == unnumbered.pass {
+        note.announced.unproven.sent = announced.unproven.sent;
         return;
     }
     completion.unnumbered = unnumbered.opened();

@@ -1,7 +1,6 @@
 //! Moments, and where they come from.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -46,16 +45,6 @@ impl fmt::Display for Timestamp {
         let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
         let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
         write!(f, "{moment:.*}", f.precision().unwrap_or(0))
-    }
-}
-
-/// RFC 3339, to the millisecond: what is finer is dropped.
-impl FromStr for Timestamp {
-    type Err = jiff::Error;
-
-    fn from_str(text: &str) -> Result<Timestamp, jiff::Error> {
-        let moment: jiff::Timestamp = text.parse()?;
-        Ok(Timestamp(u64::try_from(moment.as_millisecond()).unwrap_or(0)))
     }
 }
 

@@ -85,7 +85,7 @@ fn read(row: &Row, kind: Kind) -> Result<Note, Error> {
             kind,
             version: row.try_get::<_, &str>(0)?.parse::<Version>().ok(),
             proof: proof.map(|(last, bad_records)| (run, Ordinal(last), bad_records)),
-            unproven: Unproven { pass: number(13)?.unwrap_or(0), sent: number(14)?, at: time(15)? },
+            unproven: Unproven { pass: number(13)?.unwrap_or(0), sent: number(14)? },
         },
         written: 0,
         refused: 0,
@@ -188,13 +188,13 @@ async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Resul
                SET last = $5, bad_records = $6, completed_at = $7, cancel_at = $8,
                    cancelled_at = $9, sweep = $10, sweep_words = $11, swept_by = $12,
                    swept_until = $13, cancel_turn = $14, sweep_turn = $15, pass = $16,
-                   sent = $17, sent_at = $18
+                   sent = $17
                WHERE consumer = $1 AND type = $2 AND version = $3 AND run = $4";
     let (by, until) =
         note.claim.as_ref().map(|claim| (&*claim.by, stored_time(claim.until))).unzip();
     let turn = note.claim.as_ref().map(|claim| claim.turn.cast_signed());
-    let Unproven { pass, sent, at } = note.announced.unproven;
-    let parameters: [Parameter<'_>; 18] = [
+    let Unproven { pass, sent } = note.announced.unproven;
+    let parameters: [Parameter<'_>; 17] = [
         (&noter.consumer, Type::TEXT),
         (&note.announced.kind.name(), Type::TEXT),
         (&version, Type::TEXT),
@@ -212,7 +212,6 @@ async fn store(client: &impl GenericClient, noter: &Noter, note: &Note) -> Resul
         (&turn, Type::INT8),
         (&pass.cast_signed(), Type::INT8),
         (&sent.map(u64::cast_signed), Type::INT8),
-        (&at.map(stored_time), Type::INT8),
     ];
     client.execute_typed(sql, &parameters).await.map(drop)
 }

@@ -76,7 +76,7 @@ fn read(row: &Row<'_>, kind: Kind) -> rusqlite::Result<Note> {
             kind,
             version: row.get::<_, String>(0)?.parse::<Version>().ok(),
             proof: proof.map(|(last, bad_records)| (run, Ordinal(last), bad_records)),
-            unproven: Unproven { pass: number(13)?.unwrap_or(0), sent: number(14)?, at: time(15)? },
+            unproven: Unproven { pass: number(13)?.unwrap_or(0), sent: number(14)? },
         },
         written: 0,
         refused: 0,
@@ -128,19 +128,18 @@ fn store(
 ) -> rusqlite::Result<()> {
     let (version, run) = note_key(&note.announced);
     let (last, bad_records) = note.announced.proof.map(|(_, last, bad)| (last.0, bad)).unzip();
-    let Unproven { pass, sent, at } = note.announced.unproven;
+    let Unproven { pass, sent } = note.announced.unproven;
     let sql = format!(
         "INSERT INTO extractor_complete (consumer, type, announced_at, {NOTE})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-                 ?16, ?17, ?18, ?19)
+                 ?16, ?17, ?18)
          ON CONFLICT (consumer, type, version, run) DO UPDATE SET
              last = excluded.last, bad_records = excluded.bad_records,
              completed_at = excluded.completed_at, cancel_at = excluded.cancel_at,
              cancelled_at = excluded.cancelled_at, sweep = excluded.sweep,
              sweep_words = excluded.sweep_words, swept_by = excluded.swept_by,
              swept_until = excluded.swept_until, cancel_turn = excluded.cancel_turn,
-             sweep_turn = excluded.sweep_turn, pass = excluded.pass, sent = excluded.sent,
-             sent_at = excluded.sent_at"
+             sweep_turn = excluded.sweep_turn, pass = excluded.pass, sent = excluded.sent"
     );
     connection.prepare_cached(&sql)?.execute(params![
         noter.consumer,
@@ -161,7 +160,6 @@ fn store(
         note.claim.as_ref().map(|claim| claim.turn.cast_signed()),
         pass.cast_signed(),
         sent.map(u64::cast_signed),
-        at.map(stored_time),
     ])?;
     Ok(())
 }

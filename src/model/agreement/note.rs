@@ -24,8 +24,6 @@ pub struct Unproven {
     pub pass: u64,
     /// How many records were sent.
     pub sent: Option<u64>,
-    /// When, by the sender's clock: two messages that say the same are one that came twice.
-    pub at: Option<Timestamp>,
 }
 
 impl Announced {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use sha2::Digest;
 
 use super::header::{BAD_RECORDS, Headers, LAST_ORDINAL, ORDINAL, Value};
-use crate::model::{DumpName, Ordinal, Run, Sha256, Timestamp, Version};
+use crate::model::{DumpName, Ordinal, Run, Sha256, Version};
 
 /// A message as it is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +67,6 @@ pub struct FileComplete {
     pub proof: Option<Proof>,
     /// The records that were sent, as the sender counts them.
     pub total: Option<u64>,
-    /// When it was sent, by the sender's clock.
-    pub at: Option<Timestamp>,
 }
 
 /// What a complete run consists of.
@@ -149,7 +147,6 @@ fn file_complete<F: Fn(&str) -> Option<Value>>(
         // A run of an unknown version is none.
         proof: version.and_then(|_| proof()),
         total: raw(members, "total_processed").and_then(|number| number.parse().ok()),
-        at: string(members, "timestamp").and_then(|text| text.parse().ok()),
     }
 }
 

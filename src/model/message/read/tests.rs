@@ -120,8 +120,7 @@ fn headers_say_which_record_it_is() {
 fn the_ends_of_files_and_versions_are_read_with_and_without_headers() {
     let body = r#"{"type":"file_complete","data_type":"artists","timestamp":"2026-11-24T06:18:50.323293876Z","total_processed":3,"file":"discogs_20260101_artists.xml.gz"}"#;
     let version = Some("20260101".parse().unwrap());
-    let at = Some(Timestamp(1_795_501_130_323));
-    let theirs = FileComplete { version, proof: None, total: Some(3), at };
+    let theirs = FileComplete { version, proof: None, total: Some(3) };
     assert_eq!(plain(body), Message::FileComplete(theirs.clone()));
     let ours = headers(&[(RUN, 5), (LAST_ORDINAL, 4), (BAD_RECORDS, 1)]);
     let proof = Proof { run: Run(5), last: Ordinal(4), bad_records: 1 };
@@ -230,7 +229,6 @@ proptest! {
             version: Some(file.version),
             proof: Some(Proof { run, last, bad_records }),
             total: Some(records[0]),
-            at: Some(at),
         };
         let read = with(&done.headers(), &done.body().unwrap());
         prop_assert_eq!(read, Message::FileComplete(expected));
