@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use super::credit::category;
 use crate::model::Kind;
 
-/// The longest text, in bytes, that may be a key or a name: Neo4j's indexes take some 8,000.
+/// The longest text, in bytes, that may be a key or a name: Neo4j's range indexes take some 8,000.
+/// Titles have only full-text indexes, which take any.
 const LONGEST: usize = 7_500;
 
 /// Years outside of these are typing errors; the upper end is the year after this one.
@@ -252,7 +253,7 @@ impl Entity {
     }
 
     fn artist(&mut self, record: &Map<String, Value>) -> Result<(), Unfit> {
-        self.name("name", record)?;
+        self.name(record)?;
         let url = format!("{ARTISTS_API}{}", self.id);
         self.set("releases_url", Property::Text(format!("{url}/releases")));
         self.set("resource_url", Property::Text(url));
@@ -263,21 +264,21 @@ impl Entity {
     }
 
     fn label(&mut self, record: &Map<String, Value>) -> Result<(), Unfit> {
-        self.name("name", record)?;
+        self.name(record)?;
         self.share(Shared::SublabelOf, Side::Start, ids(record.get("parentLabel"))?);
         self.share(Shared::SublabelOf, Side::End, ids(record.get("sublabels"))?);
         Ok(())
     }
 
     fn master(&mut self, record: &Map<String, Value>, this_year: i64) -> Result<(), Unfit> {
-        self.name("title", record)?;
+        self.title(record);
         self.set("year", year(record.get("year"), this_year));
         self.lead(Own::By, ids(record.get("artists"))?);
         self.classify(record)
     }
 
     fn release(&mut self, record: &Map<String, Value>, this_year: i64) -> Result<(), Unfit> {
-        self.name("title", record)?;
+        self.title(record);
         self.set("year", year(record.get("released"), this_year));
         let formats = items(record.get("formats"));
         let formats = formats.iter().filter_map(|format| text(format.get("name")?)).collect();
@@ -319,11 +320,16 @@ impl Entity {
         Ok(())
     }
 
-    fn name(&mut self, key: &'static str, record: &Map<String, Value>) -> Result<(), Unfit> {
-        let Some(name) = record.get(key).and_then(text) else { return Ok(()) };
-        let name = fits(name, key)?;
-        self.set(key, Property::Text(name));
+    fn name(&mut self, record: &Map<String, Value>) -> Result<(), Unfit> {
+        let Some(name) = record.get("name").and_then(text) else { return Ok(()) };
+        self.set("name", Property::Text(fits(name, "name")?));
         Ok(())
+    }
+
+    fn title(&mut self, record: &Map<String, Value>) {
+        if let Some(title) = record.get("title").and_then(text) {
+            self.set("title", Property::Text(title));
+        }
     }
 
     fn set(&mut self, name: &'static str, value: Property) {

@@ -28,8 +28,15 @@ const INDEXES: &[(&str, &str)] = &[
 ];
 
 /// What people search by. Not every server has such indexes, and nothing here needs them.
-const FULL_TEXT: &[(&str, &str)] =
-    &[("Artist", "name"), ("Label", "name"), ("Master", "title"), ("Release", "title")];
+const FULL_TEXT: &[(&str, &str)] = &[
+    ("Artist", "name"),
+    ("Label", "name"),
+    ("Master", "title"),
+    ("Release", "title"),
+    ("Genre", "name"),
+    ("Style", "name"),
+    ("Person", "name"),
+];
 
 /// Keys of nodes that no record becomes: the platform's users and its latch, and our own notes.
 const OTHER_KEYS: &[(&str, &str)] = &[

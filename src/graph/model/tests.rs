@@ -67,6 +67,7 @@ fn a_release_says_who_where_and_what() {
     let credits: Vec<_> = entity.credits.iter().collect();
     assert_eq!(credits.len(), 2);
     assert_eq!((&*credits[0].name, credits[0].category), ("M", "session"));
+    assert_eq!((&*credits[1].name, credits[1].category), ("N", "production"));
     assert_eq!(credits[1].artist_id.as_deref(), Some("9"));
 }
 
@@ -108,4 +109,9 @@ fn what_has_no_id_or_a_boundless_name_has_no_place() {
     assert!(matches!(refused("[]"), Unfit::NoObject(_)));
     let long = json!({"id": "1", "name": "x".repeat(LONGEST + 1)}).to_string();
     assert_eq!(refused(&long), Unfit::TooLong("name"));
+    let title = "x".repeat(LONGEST + 1);
+    for kind in [Kind::Masters, Kind::Releases] {
+        let entity = read(kind, &json!({"id": "1", "title": title}));
+        assert_eq!(entity.properties["title"], Property::Text(title.clone()));
+    }
 }
