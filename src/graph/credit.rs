@@ -61,6 +61,10 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("management", &["a&r", "booking", "management"]),
 ];
 
+/// The number of this table: counted up when a role's category changes, so that graphs that were
+/// written by another one are set right. The first was of words, and had writing.
+pub(super) const TABLE: i64 = 2;
+
 /// A role that no known one decides.
 const OTHER: &str = "other";
 

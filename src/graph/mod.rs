@@ -10,6 +10,7 @@ mod fault;
 mod link;
 pub mod model;
 pub mod notes;
+mod recategorize;
 mod refused;
 mod rows;
 mod schema;

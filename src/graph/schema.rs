@@ -3,6 +3,7 @@
 use neo4rs::Query;
 use uuid::Uuid;
 
+use super::credit::TABLE;
 use super::fault::{Fault, GraphError};
 use super::link::{Link, patiently};
 use super::model::Label;
@@ -96,9 +97,11 @@ pub async fn job(link: &Link) -> Result<Job, GraphError> {
 
 async fn identity(link: &Link, fresh: &str) -> Result<String, GraphError> {
     let mut tx = link.begin().await?;
-    let statement =
-        "MERGE (j:ExtractorJob {only: true}) ON CREATE SET j.id = $id RETURN j.id AS id";
-    let rows = tx.rows(Query::new(statement.to_owned()).param("id", fresh)).await?;
+    // A graph that has none yet holds no credits of ours, and so none of an older table.
+    let statement = "MERGE (j:ExtractorJob {only: true})
+         ON CREATE SET j.id = $id, j.categories = $table RETURN j.id AS id";
+    let query = Query::new(statement.to_owned()).param("id", fresh).param("table", TABLE);
+    let rows = tx.rows(query).await?;
     let id = rows.first().map(|row| row.get::<String>("id")).transpose()?;
     tx.commit().await?;
     Ok(id.unwrap_or_default())

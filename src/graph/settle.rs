@@ -6,6 +6,7 @@ use super::aggregate;
 use super::fault::GraphError;
 use super::link::Link;
 use super::model::Label;
+use super::recategorize::recategorize;
 use super::walk::walk;
 
 /// Nodes that one step looks at.
@@ -24,6 +25,9 @@ pub async fn settle(
     link: &Link,
     go_on: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<bool, GraphError> {
+    if !recategorize(link, go_on).await? {
+        return Ok(false);
+    }
     if !walk(link, Label::Person, PEOPLE, SAME_AS, go_on).await? {
         return Ok(false);
     }
