@@ -6,10 +6,16 @@
 
 #[path = "support/bolt.rs"]
 mod bolt;
+#[path = "graph/contract.rs"]
+mod contract;
 #[path = "graph/fixture.rs"]
 mod fixture;
 #[path = "graph/made.rs"]
 mod made;
+#[path = "graph/others.rs"]
+mod others;
+#[path = "graph/slow.rs"]
+mod slow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -50,6 +50,8 @@ impl Age {
 /// What the graph has of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
+    /// Whether there was a node before this record: others may have named it, and more than that.
+    pub(super) was_there: bool,
     /// Its hash; none of a node that other records only name.
     pub(super) sha256: Option<String>,
     /// Its age; none if something else wrote it.
@@ -103,7 +105,7 @@ mod tests {
     }
 
     fn stored(sha256: &str, age: Option<Age>) -> Stored {
-        Stored { sha256: Some(sha256.to_owned()), age }
+        Stored { was_there: true, sha256: Some(sha256.to_owned()), age }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod credit;
 mod decide;
 mod delivered;
 mod fault;
+mod imprint;
 mod link;
 pub mod model;
 pub mod notes;

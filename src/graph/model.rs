@@ -16,7 +16,7 @@ const LONGEST: usize = 7_500;
 const FIRST_YEAR: i64 = 1860;
 
 /// What the platform's readers follow from an artist.
-const ARTISTS_API: &str = "https://api.discogs.com/artists/";
+pub(super) const ARTISTS_API: &str = "https://api.discogs.com/artists/";
 
 /// The kinds of nodes, in the order in which a transaction touches them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

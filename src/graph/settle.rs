@@ -4,6 +4,7 @@
 
 use super::aggregate;
 use super::fault::GraphError;
+use super::imprint::is_left_over;
 use super::link::Link;
 use super::model::Label;
 use super::recategorize::recategorize;
@@ -42,8 +43,9 @@ pub async fn settle(
         };
         let orphans = format!(
             "MATCH (n:{name}) WHERE n.{key} > $after AND n.{key} <= $last
-             WITH n WHERE {unknown}NOT (n)--()
-             DELETE n"
+             WITH n WHERE {unknown}{}
+             DELETE n",
+            is_left_over(label)
         );
         if !walk(link, label, STEP, &[orphans.as_str()], go_on).await? {
             return Ok(false);
@@ -53,16 +55,19 @@ pub async fn settle(
 }
 
 /// A person is the same as each artist whose id stands at one of their credits, if there is a
-/// record of that artist: the artist may have come after the release, or have gone.
+/// record of that artist: the artist may have come after the release, or have gone. The platform's
+/// credits have no ids: what it says of a person stays until the records of all their releases came.
 const SAME_AS: &[&str] = &[
     "MATCH (n:Person)-[r:SAME_AS]->(a:Artist)
-     WHERE n.name > $after AND n.name <= $last
-     AND (a.sha256 IS NULL OR NOT EXISTS {
-         MATCH (n)-[c:CREDITED_ON]->(:Release) WHERE c.artist_id = a.id
-     })
+     WHERE n.name > $after AND n.name <= $last AND r.source IS NULL AND NOT EXISTS {
+         MATCH (n)-[c:CREDITED_ON]->(release:Release) WHERE c.source IS NULL
+         AND ((c.artist_id = a.id AND a.sha256 IS NOT NULL)
+             OR (c.artist_id IS NULL AND release.version IS NULL))
+     }
      WITH collect(r) AS found UNWIND found AS r DELETE r",
     "MATCH (n:Person)-[c:CREDITED_ON]->(:Release)
-     WHERE n.name > $after AND n.name <= $last AND c.artist_id IS NOT NULL
+     WHERE n.name > $after AND n.name <= $last
+     AND c.source IS NULL AND c.artist_id IS NOT NULL
      WITH DISTINCT n, c.artist_id AS id
      MATCH (a:Artist {id: id}) WHERE a.sha256 IS NOT NULL
      MERGE (n)-[:SAME_AS]->(a)",
@@ -70,7 +75,9 @@ const SAME_AS: &[&str] = &[
 
 /// A style is part of a genre if a record of that style has no other genre.
 const PART_OF: &str = "MATCH (n:Style)-[r:PART_OF]->(g:Genre)
-     WHERE n.name > $after AND n.name <= $last AND NOT EXISTS {
-         MATCH (n)<-[:IS]-(record)-[:IS]->(g) WHERE COUNT { (record)-[:IS]->(:Genre) } = 1
+     WHERE n.name > $after AND n.name <= $last AND r.source IS NULL AND NOT EXISTS {
+         MATCH (n)<-[style:IS]-(record)-[genre:IS]->(g)
+         WHERE style.source IS NULL AND genre.source IS NULL
+         AND COUNT { MATCH (record)-[i:IS]->(:Genre) WHERE i.source IS NULL } = 1
      }
      WITH collect(r) AS found UNWIND found AS r DELETE r";

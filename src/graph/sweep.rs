@@ -1,12 +1,15 @@
 //! Removing the records that a complete version no longer has, a bounded stretch at a time.
 
+use std::collections::BTreeMap;
+
 use neo4rs::{BoltMap, BoltType, Query};
 
 use super::decide::Age;
 use super::delivered::delivered;
 use super::fault::GraphError;
+use super::imprint::{Held, PROPERTY as IMPRINT, held};
 use super::link::{Link, patiently};
-use super::model::{Label, properties};
+use super::model::Label;
 use super::rows::{null, row};
 use super::withdraw::{DELETE, Holder, withdraw};
 use crate::model::{Kind, Sweep, Swept};
@@ -140,27 +143,38 @@ async fn remove(link: &Link, sweep: &Sweep, stretch: &Stretch) -> Result<u64, Gr
     let ids = rows.iter().map(|row| row.get::<String>("id")).collect::<Result<Vec<_>, _>>()?;
     let holders: Vec<_> = ids.iter().map(|id| Holder { id, now: None }).collect();
     withdraw(&mut tx, kind, &holders).await?;
+    let rows = || ids.iter().map(|id| BoltType::from(id.as_str())).collect::<Vec<_>>();
     if kind == Kind::Artists {
         let same = format!(
-            "UNWIND $rows AS row MATCH (:Person)-[r:SAME_AS]->(n:Artist {{id: row.id}}) {DELETE}"
+            "UNWIND $rows AS id MATCH (:Person)-[r:SAME_AS]->(n:Artist {{id: id}})
+             WHERE r.source IS NULL {DELETE}"
         );
-        tx.each(same, bare(kind, &ids)).await?;
+        tx.each(same, rows()).await?;
     }
+    let held = held(&mut tx, kind, rows()).await?;
     let set = format!("UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) SET n += row.set");
-    tx.each(set, bare(kind, &ids)).await?;
-    let isolated =
-        format!("UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) WHERE NOT (n)--() DELETE n");
-    tx.each(isolated, bare(kind, &ids)).await?;
+    tx.each(set, bare(kind, &held)).await?;
+    let isolated = format!(
+        "UNWIND $rows AS row MATCH (n:{label} {{id: row.id}})
+         WHERE NOT (n)--() AND all(name IN keys(n) WHERE name IN row.leavings) DELETE n"
+    );
+    tx.each(isolated, bare(kind, &held)).await?;
     tx.commit().await?;
     Ok(ids.len() as u64)
 }
 
-/// Rows that leave a node nothing but its id.
-fn bare(kind: Kind, ids: &[String]) -> Vec<BoltType> {
-    let mut set = BoltMap::default();
-    for name in ["sha256", "version", "run", "ordinal"].iter().chain(properties(kind)) {
-        set.put((*name).into(), null());
-    }
-    let set = BoltType::Map(set);
-    ids.iter().map(|id| row([("id", id.as_str().into()), ("set", set.clone())])).collect()
+/// Rows that leave a node its id and what is not its record's. If that is nothing but `leavings`, it
+/// may go.
+fn bare(kind: Kind, held: &BTreeMap<String, Held>) -> Vec<BoltType> {
+    let one = |(id, held): (&String, &Held)| {
+        let mut set = BoltMap::default();
+        let own = ["sha256", "version", "run", "ordinal", IMPRINT];
+        for name in own.into_iter().chain(held.of_record(id)) {
+            set.put(name.into(), null());
+        }
+        let leavings = held.leavings(kind).into_iter().map(BoltType::from).collect();
+        let leavings = BoltType::List(leavings);
+        row([("id", id.as_str().into()), ("set", BoltType::Map(set)), ("leavings", leavings)])
+    };
+    held.iter().map(one).collect()
 }

@@ -1,5 +1,7 @@
 //! Taking back what records asserted: what they alone did goes, what the other end asserts too
-//! stays.
+//! stays, and so does what others made. A relationship with a `source` is somebody else's: it only
+//! loses our flags. One without flags and without a `source` was there before us (the platform made
+//! it): it counts as asserted by both ends until the record of each came.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +25,8 @@ pub(super) struct Holder<'a> {
     pub(super) now: Option<&'a Entity>,
 }
 
-/// Takes back what records of one type asserted and do not any more. What each of them alone
-/// asserts goes in any case, and is to be written anew.
+/// Takes back what changed or gone records of one type asserted and do not any more. What each of
+/// them alone asserts goes in any case, and is to be written anew.
 pub(super) async fn withdraw(
     tx: &mut Tx,
     kind: Kind,
@@ -36,7 +38,7 @@ pub(super) async fn withdraw(
         tx.each(
             format!(
                 "UNWIND $rows AS id MATCH (n:{label} {{id: id}})-[r:BY|ON|DERIVED_FROM|IS]->()
-                 {DELETE}"
+                 WHERE r.source IS NULL {DELETE}"
             ),
             ids(),
         )
@@ -44,35 +46,47 @@ pub(super) async fn withdraw(
     }
     if kind == Kind::Releases {
         let credits = format!(
-            "UNWIND $rows AS id MATCH (:Person)-[r:CREDITED_ON]->(n:Release {{id: id}}) {DELETE}"
+            "UNWIND $rows AS id MATCH (:Person)-[r:CREDITED_ON]->(n:Release {{id: id}})
+             WHERE r.source IS NULL {DELETE}"
         );
         tx.each(credits, ids()).await?;
     }
+    withdraw_shared(tx, kind, holders).await
+}
+
+/// The same of what the other end can assert too. A node that was there before its first record may
+/// have such relationships, if others made them.
+pub(super) async fn withdraw_shared(
+    tx: &mut Tx,
+    kind: Kind,
+    holders: &[Holder<'_>],
+) -> Result<(), GraphError> {
     for (shared, side) in Shared::of(kind) {
         let rows = holders.iter().map(|holder| {
             let keep = holder.now.and_then(|entity| entity.shared.get(&(*shared, *side)));
             let none = BTreeSet::new();
             row([("id", holder.id.into()), ("keep", texts(keep.unwrap_or(&none)))])
         });
-        tx.each(unshare(label, *shared, *side), rows.collect()).await?;
+        tx.each(unshare(kind, *shared, *side), rows.collect()).await?;
     }
     Ok(())
 }
 
 /// The flag of a side is set before that of the other is read: setting it locks the relationship,
 /// so of two that withdraw at once the second sees what the first did.
-fn unshare(label: &str, shared: Shared, side: Side) -> String {
-    let name = shared.name();
-    let (pattern, ours, theirs) = match side {
-        Side::Start => (format!("-[r:{name}]->"), "by_start", "by_end"),
-        Side::End => (format!("<-[r:{name}]-"), "by_end", "by_start"),
+fn unshare(kind: Kind, shared: Shared, side: Side) -> String {
+    let (label, name) = (Label::of(kind).name(), shared.name());
+    let (pattern, ours, theirs, other) = match side {
+        Side::Start => (format!("-[r:{name}]->"), "by_start", "by_end", Side::End),
+        Side::End => (format!("<-[r:{name}]-"), "by_end", "by_start", Side::Start),
     };
+    let unflagged = Shared::of(kind).contains(&(shared, other));
     format!(
         "UNWIND $rows AS row
          MATCH (n:{label} {{id: row.id}}){pattern}(other:{label})
-         WHERE NOT other.id IN row.keep
-         SET r.{ours} = false
-         WITH r WHERE NOT coalesce(r.{theirs}, false)
+         WHERE coalesce(r.{ours}, r.source IS NULL) AND NOT other.id IN row.keep
+         SET r.{ours} = CASE WHEN r.source IS NULL THEN false END
+         WITH r WHERE r.source IS NULL AND NOT coalesce(r.{theirs}, {unflagged})
          {DELETE}"
     )
 }

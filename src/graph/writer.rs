@@ -8,12 +8,13 @@ use neo4rs::{BoltMap, BoltType, Query};
 use super::decide::{Age, Stamp, Stored, Verdict, decide};
 use super::delivered;
 use super::fault::{Fault, GraphError};
+use super::imprint::{PROPERTY as IMPRINT, held, imprint, is_left_over};
 use super::link::{Link, Tx, patiently};
-use super::model::{Entity, Label, Own, Shared, Side};
+use super::model::{Entity, Label, Own, Property, Shared, Side};
 use super::notes::agree_within;
 use super::rows::{null, property, row};
 use super::unnumbered::{newly, of_pass, unnumbered};
-use super::withdraw::{Holder, withdraw};
+use super::withdraw::{Holder, withdraw, withdraw_shared};
 use crate::model::agreement::{Counted, Event, Noter, Sources};
 use crate::model::{DumpName, Kind, Ranges, Run, Timestamp, Version};
 
@@ -118,19 +119,24 @@ async fn attempt(
         claim(&mut tx, kind, latest.keys().map(|id| BoltType::from(*id)).collect()).await?;
     let ids = newly(latest, &stored);
     let swept = last_swept(&mut tx, kind).await?;
-    let (mut stamps, mut dropped) = (Vec::new(), Vec::new());
-    let (mut written, mut before) = (Vec::new(), Vec::new());
+    let (mut stamps, mut dropped, mut written) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut met, mut changed) = (Vec::new(), Vec::new());
     for (id, (age, entity)) in latest {
         let none = Stored::default();
         let stored = stored.get(*id).unwrap_or(&none);
         match decide(stored, swept.as_ref(), &entity.sha256, age) {
             Verdict::Keep => {}
             Verdict::Drop => dropped.push(BoltType::from(*id)),
-            Verdict::Stamp => stamps.push(stamp_row(id, age)),
-            Verdict::Write => written.push((age, *entity)),
+            Verdict::Stamp => stamps.push(stamp_row(entity, age)),
+            Verdict::Write => {
+                written.push((age, *entity));
+                if stored.was_there {
+                    met.push(Holder { id, now: Some(entity) });
+                }
+            }
             Verdict::Rewrite => {
                 written.push((age, *entity));
-                before.push(Holder { id, now: Some(entity) });
+                changed.push(Holder { id, now: Some(entity) });
             }
         }
     }
@@ -138,19 +144,26 @@ async fn attempt(
     // Looking for them made them.
     let unmake = format!(
         "UNWIND $rows AS id MATCH (n:{label} {{id: id}})
-         WHERE n.sha256 IS NULL AND NOT (n)--() DELETE n"
+         WHERE n.sha256 IS NULL AND {} DELETE n",
+        is_left_over(Label::of(kind))
     );
     tx.each(unmake, dropped).await?;
     tx.each(
         format!(
             "UNWIND $rows AS row MATCH (n:{label} {{id: row.id}})
-             SET n.version = row.version SET n.run = row.run SET n.ordinal = row.ordinal"
+             SET n.version = row.version SET n.run = row.run SET n.ordinal = row.ordinal
+             SET n.{IMPRINT} = row.imprint"
         ),
         stamps,
     )
     .await?;
-    withdraw(&mut tx, kind, &before).await?;
-    let rows = written.iter().map(|(age, entity)| node_row(entity, age)).collect();
+    withdraw_shared(&mut tx, kind, &met).await?;
+    withdraw(&mut tx, kind, &changed).await?;
+    let lost = lost(&mut tx, kind, &changed).await?;
+    let node = |(age, entity): &(&Age, &Entity)| {
+        node_row(entity, age, lost.get(&entity.id).map_or(&[], Vec::as_slice))
+    };
+    let rows = written.iter().map(node).collect();
     let set = format!("UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) SET n += row.set");
     tx.each(set, rows).await?;
     let entities: Vec<&Entity> = written.iter().map(|(_, entity)| *entity).collect();
@@ -181,8 +194,9 @@ async fn claim(
 ) -> Result<BTreeMap<String, Stored>, GraphError> {
     let statement = format!(
         "UNWIND $rows AS id MERGE (n:{} {{id: id}})
-         SET n.claimed = true WITH n REMOVE n.claimed
-         RETURN n.id AS id, n.sha256 AS sha256, n.version AS version, n.run AS run,
+         ON CREATE SET n.claimed = false ON MATCH SET n.claimed = true
+         WITH n, n.claimed AS was_there REMOVE n.claimed
+         RETURN n.id AS id, was_there, n.sha256 AS sha256, n.version AS version, n.run AS run,
              n.ordinal AS ordinal",
         Label::of(kind).name()
     );
@@ -193,9 +207,25 @@ async fn claim(
         // Nodes from before it was kept have none.
         let ordinal = row.get::<Option<i64>>("ordinal")?.unwrap_or(0);
         let age = version.map(|version| Age { version, run: run.unwrap_or(0), ordinal });
-        Ok::<_, GraphError>((row.get("id")?, Stored { sha256: row.get("sha256")?, age }))
+        let (was_there, sha256) = (row.get("was_there")?, row.get("sha256")?);
+        Ok::<_, GraphError>((row.get("id")?, Stored { was_there, sha256, age }))
     };
     rows.iter().map(read).collect()
+}
+
+/// What goes from the nodes of changed records, by id: what the earlier record set and this one
+/// does not have.
+async fn lost(
+    tx: &mut Tx,
+    kind: Kind,
+    changed: &[Holder<'_>],
+) -> Result<BTreeMap<String, Vec<&'static str>>, GraphError> {
+    let lacks = |holder: &&Holder<'_>| {
+        holder.now.is_some_and(|it| it.properties.values().any(|it| *it == Property::Nothing))
+    };
+    let ids = changed.iter().filter(lacks).map(|holder| BoltType::from(holder.id)).collect();
+    let held = held(tx, kind, ids).await?;
+    Ok(held.into_iter().map(|(id, held)| (id.clone(), held.of_record(&id))).collect())
 }
 
 async fn last_swept(tx: &mut Tx, kind: Kind) -> Result<Option<Age>, GraphError> {
@@ -206,23 +236,28 @@ async fn last_swept(tx: &mut Tx, kind: Kind) -> Result<Option<Age>, GraphError> 
     Ok(Some(Age { version: row.get("version")?, run: row.get("run")?, ordinal: 0 }))
 }
 
-fn stamp_row(id: &str, age: &Age) -> BoltType {
+/// It is the record that was written, so its imprint is known, also where none was left then.
+fn stamp_row(entity: &Entity, age: &Age) -> BoltType {
     row([
-        ("id", id.into()),
+        ("id", entity.id.as_str().into()),
         ("version", age.version.as_str().into()),
         ("run", age.run.into()),
         ("ordinal", age.ordinal.into()),
+        ("imprint", imprint(entity).into()),
     ])
 }
 
-fn node_row(entity: &Entity, age: &Age) -> BoltType {
+fn node_row(entity: &Entity, age: &Age, lost: &[&str]) -> BoltType {
     let mut set = BoltMap::default();
     set.put("sha256".into(), entity.sha256.as_str().into());
     set.put("version".into(), age.version.as_str().into());
     set.put("run".into(), age.run.into());
     set.put("ordinal".into(), age.ordinal.into());
+    set.put(IMPRINT.into(), imprint(entity).into());
     for (name, value) in &entity.properties {
-        set.put((*name).into(), property(value));
+        if *value != Property::Nothing || lost.contains(name) {
+            set.put((*name).into(), property(value));
+        }
     }
     row([("id", entity.id.as_str().into()), ("set", BoltType::Map(set))])
 }
@@ -254,7 +289,8 @@ async fn relationships(tx: &mut Tx, kind: Kind, entities: &[&Entity]) -> Result<
     for own in [Own::By, Own::On, Own::DerivedFrom, Own::IsGenre, Own::IsStyle] {
         let (name, other) = own.to();
         let (other, key) = (other.name(), other.key());
-        // The record's node is ours, and nobody else makes these, so there are none to be found.
+        // The record's node is ours, and those of ours that it had are taken back: there are none to
+        // be found, but such as others made for themselves.
         let create = format!(
             "UNWIND $rows AS row MATCH (n:{label} {{id: row.id}})
              MATCH (other:{other} {{{key}: row.other}})
@@ -312,8 +348,8 @@ async fn credits(tx: &mut Tx, entities: &[&Entity]) -> Result<(), GraphError> {
     tx.each(same_as, same).await
 }
 
-/// The flag of our side is set first, which locks the relationship; that of the other is only
-/// made a plain false where there is none.
+/// One that is there, whoever made it, gets the flag of our side and nothing else: without the
+/// other flag it counts as asserted there (`withdraw`). One that we make is asserted by us alone.
 fn share(label: &str, shared: Shared, side: Side) -> String {
     let name = shared.name();
     let (pattern, ours, theirs) = match side {
@@ -323,8 +359,8 @@ fn share(label: &str, shared: Shared, side: Side) -> String {
     format!(
         "UNWIND $rows AS row MATCH (n:{label} {{id: row.id}})
          MATCH (other:{label} {{id: row.other}})
-         MERGE (n){pattern}(other)
-         SET r.{ours} = true SET r.{theirs} = coalesce(r.{theirs}, false)"
+         MERGE (n){pattern}(other) ON CREATE SET r.{theirs} = false
+         SET r.{ours} = true"
     )
 }
 

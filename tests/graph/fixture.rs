@@ -11,6 +11,7 @@ use discogs_extractor::model::message::write_data;
 use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Timestamp};
 use discogs_extractor::record::{Parser, Split, Splitter};
 use neo4rs::{ConfigBuilder, Graph, Query};
+use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::bolt::Server;
@@ -85,7 +86,7 @@ impl Fixture {
         let mut rows = self.plain.execute(Query::new(statement.to_owned())).await.unwrap();
         let mut texts = Vec::new();
         while let Some(row) = rows.next().await.unwrap() {
-            texts.push(row.to::<serde_json::Value>().unwrap().to_string());
+            texts.push(row.to::<Value>().unwrap().to_string());
         }
         texts.sort();
         texts
@@ -115,14 +116,36 @@ pub async fn write(link: &Link, kind: Kind, arrivals: &[Arrival]) -> Result<Refu
     discogs_extractor::graph::write(link, &noting, arrivals).await
 }
 
-/// The records of a sample dump.
+/// A record as it is sent.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub kind: Kind,
+    pub record: Value,
+    pub sha256: String,
+    pub stamp: Stamp,
+}
+
+impl Document {
+    pub fn arrival(&self) -> Arrival {
+        let json = self.record.to_string();
+        let entity = Entity::read(self.kind, json.as_bytes(), &self.sha256, YEAR).unwrap();
+        Arrival { stamp: Some(self.stamp), entity }
+    }
+}
+
+/// The records of a sample dump as they arrive.
 pub fn sample(folder: &Path, kind: Kind, version: &str) -> Vec<Arrival> {
+    documents(folder, kind, version).iter().map(Document::arrival).collect()
+}
+
+/// The records of a sample dump.
+pub fn documents(folder: &Path, kind: Kind, version: &str) -> Vec<Document> {
     let file: DumpName = format!("discogs_{version}_{kind}.xml.gz").parse().unwrap();
     let gzip = std::fs::File::open(folder.join(file.to_string())).unwrap();
     let mut xml = Vec::new();
     flate2::read::MultiGzDecoder::new(gzip).read_to_end(&mut xml).unwrap();
     let (mut splitter, mut parser) = (Splitter::new(kind), Parser::new());
-    let mut arrivals = Vec::new();
+    let mut documents = Vec::new();
     loop {
         match splitter.next(&xml, true).unwrap() {
             Split::Record(range) => {
@@ -130,13 +153,13 @@ pub fn sample(folder: &Path, kind: Kind, version: &str) -> Vec<Arrival> {
                 let document = parser.parse(kind, &xml[range], &mut json).unwrap();
                 let mut message = Vec::new();
                 write_data(&json, &document, &mut message);
-                let hash = document.hash.to_string();
-                let entity = Entity::read(kind, &message, &hash, YEAR).unwrap();
-                let ordinal = Ordinal(arrivals.len() as u64 + 1);
+                let record = serde_json::from_slice(&message).unwrap();
+                let ordinal = Ordinal(documents.len() as u64 + 1);
                 let stamp = Stamp { version: file.version, run: Run(1), ordinal };
-                arrivals.push(Arrival { stamp: Some(stamp), entity });
+                let sha256 = document.hash.to_string();
+                documents.push(Document { kind, record, sha256, stamp });
             }
-            Split::End => return arrivals,
+            Split::End => return documents,
             other => panic!("{other:?}"),
         }
     }

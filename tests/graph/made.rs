@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use discogs_extractor::graph::model::Entity;
 use discogs_extractor::graph::{Arrival, Stamp};
 use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Sweep, Version};
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::fixture::YEAR;
+use super::fixture::Document;
 
 /// All records of a version, by type and id.
 #[derive(Clone)]
@@ -74,14 +73,19 @@ impl Made {
     }
 
     pub fn arrivals(&self, kind: Kind) -> Vec<Arrival> {
+        self.documents(kind).iter().map(Document::arrival).collect()
+    }
+
+    /// In the order of the dump.
+    pub fn documents(&self, kind: Kind) -> Vec<Document> {
         let earlier = self.earlier.iter().map(|(of, record)| (*of, record));
         let all = earlier.chain(self.records.iter().map(|((of, _), record)| (*of, record)));
         let records = (1..).zip(all.filter(|(of, _)| *of == kind));
-        let arrival = |(ordinal, (_, record)): (u64, (Kind, &Value))| {
+        let document = |(ordinal, (_, record)): (u64, (Kind, &Value))| {
             let stamp = Stamp { version: self.version, run: self.run, ordinal: Ordinal(ordinal) };
-            arrival(kind, record, stamp)
+            document(kind, record, stamp)
         };
-        records.map(arrival).collect()
+        records.map(document).collect()
     }
 
     pub fn sweep(&self, kind: Kind, max_fraction: f64) -> Sweep {
@@ -99,11 +103,23 @@ impl Made {
 
 /// A record as it arrives.
 pub fn arrival(kind: Kind, record: &Value, stamp: Stamp) -> Arrival {
-    let json = record.to_string();
-    let hash = format!("hash of {json}");
-    let entity = Entity::read(kind, json.as_bytes(), &hash, YEAR).unwrap();
-    Arrival { stamp: Some(stamp), entity }
+    document(kind, record, stamp).arrival()
 }
+
+fn document(kind: Kind, record: &Value, stamp: Stamp) -> Document {
+    Document { kind, record: record.clone(), sha256: format!("hash of {record}"), stamp }
+}
+
+/// Roles of each category, of two, and of none.
+const ROLES: &[&str] = &[
+    "Producer",
+    "Mixed By",
+    "Mastered By, Producer",
+    "Backing Vocals",
+    "Cover",
+    "A&R",
+    "Written-By",
+];
 
 fn record(kind: Kind, id: u32, random: &mut StdRng) -> Value {
     let others = |random: &mut StdRng| -> Vec<Value> {
@@ -119,6 +135,8 @@ fn record(kind: Kind, id: u32, random: &mut StdRng) -> Value {
         let chosen = words.iter().filter(|_| random.random_bool(0.4));
         chosen.map(|word| (*word).to_owned()).collect()
     };
+    let one_of =
+        |texts: &[&str], random: &mut StdRng| texts[random.random_range(0..texts.len())].to_owned();
     let name = format!("name {}", random.random_range(0..3));
     let id = id.to_string();
     let (genres, styles) =
@@ -133,17 +151,25 @@ fn record(kind: Kind, id: u32, random: &mut StdRng) -> Value {
             "sublabels": others(random),
         }),
         Kind::Masters => json!({
-            "id": id, "title": name, "year": "1971", "artists": others(random),
+            "id": id, "title": name, "year": one_of(&["1971", "1972", "0"], random),
+            "artists": others(random),
             "genres": genres, "styles": styles,
         }),
         Kind::Releases => {
             let credits: Vec<Value> = others(random)
                 .into_iter()
-                .map(|other| json!({"id": other["id"], "name": name, "role": "Producer"}))
+                .map(
+                    |other| json!({"id": other["id"], "name": name, "role": one_of(ROLES, random)}),
+                )
                 .collect();
+            let mut labels = others(random);
+            for label in &mut labels {
+                label["catno"] = one_of(&["", "SK 1", "SK 2"], random).into();
+            }
             json!({
-                "id": id, "title": name, "released": "1971-01-00", "artists": others(random),
-                "labels": others(random), "master_id": random.random_range(1..=IDS).to_string(),
+                "id": id, "title": name, "released": one_of(&["1971-01-00", "1970", ""], random),
+                "artists": others(random), "labels": labels,
+                "master_id": random.random_range(1..=IDS).to_string(),
                 "formats": [{"name": "Vinyl"}], "extraartists": credits,
                 "genres": genres, "styles": styles,
             })
