@@ -9,7 +9,7 @@ use super::decide::{Age, Stamp, Stored, Verdict, decide};
 use super::delivered;
 use super::fault::{Fault, GraphError};
 use super::imprint::{PROPERTY as IMPRINT, held, imprint, is_left_over};
-use super::link::{Link, Tx, patiently};
+use super::link::{Link, MADE, Tx, patiently};
 use super::model::{Entity, Label, Own, Property, Shared, Side};
 use super::notes::agree_within;
 use super::rows::{null, property, row};
@@ -294,15 +294,15 @@ async fn relationships(tx: &mut Tx, kind: Kind, entities: &[&Entity]) -> Result<
         let create = format!(
             "UNWIND $rows AS row MATCH (n:{label} {{id: row.id}})
              MATCH (other:{other} {{{key}: row.other}})
-             CREATE (n)-[:{name}]->(other)"
+             CREATE (n)-[:{name}]->(other) {MADE}"
         );
         let of = |entity: &&Entity| pairs(&entity.id, entity.own.get(&own));
-        tx.each(create, entities.iter().flat_map(of).collect()).await?;
+        tx.make(create, entities.iter().flat_map(of).collect()).await?;
     }
     for (shared, side) in Shared::of(kind) {
         let of = |entity: &&Entity| pairs(&entity.id, entity.shared.get(&(*shared, *side)));
         let rows = entities.iter().flat_map(of).collect();
-        tx.each(share(label, *shared, *side), rows).await?;
+        tx.make(share(label, *shared, *side), rows).await?;
     }
     let parts: BTreeSet<(&str, &str)> = entities
         .iter()
@@ -315,9 +315,11 @@ async fn relationships(tx: &mut Tx, kind: Kind, entities: &[&Entity]) -> Result<
         })
         .collect();
     let parts = parts.into_iter().map(|(style, genre)| pair(style, genre)).collect();
-    let part_of = "UNWIND $rows AS row MATCH (s:Style {name: row.id})
-         MATCH (g:Genre {name: row.other}) MERGE (s)-[:PART_OF]->(g)";
-    tx.each(part_of, parts).await?;
+    let part_of = format!(
+        "UNWIND $rows AS row MATCH (s:Style {{name: row.id}})
+         MATCH (g:Genre {{name: row.other}}) MERGE (s)-[:PART_OF]->(g) {MADE}"
+    );
+    tx.make(part_of, parts).await?;
     credits(tx, entities).await
 }
 
@@ -336,11 +338,13 @@ async fn credits(tx: &mut Tx, entities: &[&Entity]) -> Result<(), GraphError> {
             ]));
         }
     }
-    let credited = "UNWIND $rows AS row MATCH (p:Person {name: row.name})
-         MATCH (r:Release {id: row.id})
-         CREATE (p)-[c:CREDITED_ON {role: row.role, category: row.category}]->(r)
-         SET c.artist_id = row.artist";
-    tx.each(credited, credits).await?;
+    let credited = format!(
+        "UNWIND $rows AS row MATCH (p:Person {{name: row.name}})
+         MATCH (r:Release {{id: row.id}})
+         CREATE (p)-[c:CREDITED_ON {{role: row.role, category: row.category}}]->(r)
+         SET c.artist_id = row.artist {MADE}"
+    );
+    tx.make(credited, credits).await?;
     let same = same.into_iter().map(|(name, artist)| pair(name, artist)).collect();
     let same_as = "UNWIND $rows AS row MATCH (p:Person {name: row.id})
          MATCH (a:Artist {id: row.other}) WHERE a.sha256 IS NOT NULL
@@ -360,7 +364,7 @@ fn share(label: &str, shared: Shared, side: Side) -> String {
         "UNWIND $rows AS row MATCH (n:{label} {{id: row.id}})
          MATCH (other:{label} {{id: row.other}})
          MERGE (n){pattern}(other) ON CREATE SET r.{theirs} = false
-         SET r.{ours} = true"
+         SET r.{ours} = true {MADE}"
     )
 }
 

@@ -101,6 +101,11 @@ impl Made {
     }
 }
 
+/// Where a record comes from.
+pub fn stamp(version: &str, run: u64, ordinal: u64) -> Stamp {
+    Stamp { version: version.parse().unwrap(), run: Run(run), ordinal: Ordinal(ordinal) }
+}
+
 /// A record as it arrives.
 pub fn arrival(kind: Kind, record: &Value, stamp: Stamp) -> Arrival {
     document(kind, record, stamp).arrival()
