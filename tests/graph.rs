@@ -22,9 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use discogs_extractor::graph::model::Label;
-use discogs_extractor::graph::{
-    Arrival, Fault, Link, Stamp, delivered, job, prepare, settle, sweep,
-};
+use discogs_extractor::graph::{Arrival, Fault, Link, delivered, job, prepare, settle, sweep};
 use discogs_extractor::model::{DumpName, Kind, Ordinal, Run, Sweep, Swept};
 use fixture::{Fixture, sample, write};
 use made::Made;
@@ -161,8 +159,7 @@ async fn an_id_that_occurs_twice_ends_as_its_last_record_whatever_is_redelivered
     let Some(fixture) = Fixture::new(GRAPH).await else { return };
     let artist = |name: &str, group: &str, ordinal| {
         let groups = json!([{"id": group, "name": "group"}]);
-        let stamp =
-            Stamp { version: "20260101".parse().unwrap(), run: Run(1), ordinal: Ordinal(ordinal) };
+        let stamp = made::stamp("20260101", 1, ordinal);
         let record = json!({"id": "1", "name": name, "groups": groups});
         made::arrival(Kind::Artists, &record, stamp)
     };

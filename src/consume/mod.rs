@@ -7,7 +7,9 @@ mod line;
 mod lost;
 mod member;
 mod portion;
+mod quiet;
 mod replay;
+mod rests;
 mod round;
 mod session;
 mod shared;
@@ -132,7 +134,8 @@ impl Consumer {
             }
             Ok(())
         };
-        let (ended, ()) = tokio::join!(
+        let quiet = quiet::run(Arc::clone(&shared));
+        let (ended, (), ()) = tokio::join!(
             async {
                 let ended: Result<(), String> = working.await;
                 if ended.is_err() {
@@ -140,7 +143,8 @@ impl Consumer {
                 }
                 ended
             },
-            sweeper
+            sweeper,
+            quiet
         );
         shared.line.close().await;
         ended.map(|()| Consumed { refused: shared.unswept.reasons() })

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::rests::Rests;
 use super::round::in_time;
 use super::shared::Shared;
 use super::unswept::Name;
-use crate::database::{After, Obstacle, SweepLimits};
+use crate::database::{After, Obstacle, Passes, SweepLimits};
 use crate::model::Swept;
 use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
 
@@ -31,6 +32,7 @@ pub async fn run(shared: Arc<Shared>, mut notes: mpsc::Receiver<Note>, limits: S
     // was not proven.
     let mut dealt = HashMap::new();
     let mut others = Others::default();
+    let mut failing = Rests::default();
     let me = Uuid::new_v4().to_string();
     loop {
         let note = tokio::select! {
@@ -48,7 +50,8 @@ pub async fn run(shared: Arc<Shared>, mut notes: mpsc::Receiver<Note>, limits: S
             Claimed::Never => None,
             Claimed::Before(abandoned) => Some(abandoned),
         };
-        if dealt.get(&name) == Some(&note.refused) {
+        let is_dealt_with = dealt.get(&name) == Some(&note.refused);
+        if is_dealt_with || failing.rests(&name, Instant::now()) {
             continue;
         }
         let claiming = Claiming { shared: &shared, me: &me, after: note.announced };
@@ -71,7 +74,19 @@ pub async fn run(shared: Arc<Shared>, mut notes: mpsc::Receiver<Note>, limits: S
             }
             // It is found again.
             Some(Ok(Swept::Stopped)) => {}
-            Some(Err(away)) => tracing::debug!(r#type = %kind, why = %away, "cannot sweep now"),
+            Some(Err(why)) => {
+                let is_new = failing.failed(name, Instant::now());
+                if is_new && why.passes != Passes::Away {
+                    tracing::warn!(r#type = %kind, version, %why, "cannot sweep now, trying again");
+                } else {
+                    tracing::debug!(r#type = %kind, version, %why, "cannot sweep now");
+                }
+                continue;
+            }
+        }
+        if let Some(since) = failing.well(&name) {
+            let seconds = since.elapsed().as_secs();
+            tracing::info!(r#type = %kind, version, seconds, "it could be swept again");
         }
     }
 }

@@ -105,6 +105,12 @@ pub trait Database: Send + Sync {
     /// be done once a type is complete. It may be called again after a crash.
     fn sweep(&self, after: After, go_on: GoOn) -> Answer<'_, Swept>;
 
+    /// Does what is to be done when nothing has come for minutes, if it has not; asked now and then
+    /// by whoever fills the database for a long time. It may be stopped and asked again.
+    fn settle_if_quiet(&self, _go_on: GoOn) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Makes everything that was written durable in the place where people look for it.
     fn settle(&self) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })

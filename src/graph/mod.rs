@@ -1,12 +1,15 @@
 //! The graph: what a record says as nodes and relationships, and how it is written over Bolt, so
 //! that neither the order of arrival nor repeats matter. `docs/ARCHITECTURE.md` has the rules.
 
+mod activity;
 mod aggregate;
 mod checkup;
 mod credit;
 mod decide;
 mod delivered;
+mod due;
 mod fault;
+mod gathered;
 mod imprint;
 mod link;
 pub mod model;
@@ -16,6 +19,8 @@ mod refused;
 mod rows;
 mod schema;
 mod settle;
+mod settler;
+mod settling;
 mod sweep;
 mod target;
 mod unnumbered;
@@ -29,7 +34,8 @@ pub use delivered::delivered;
 pub use fault::{Fault, GraphError};
 pub use link::{Address, AddressError, Link, SCHEMES};
 pub use schema::{job, prepare};
-pub use settle::settle;
+pub use settle::{Pace, settle, settle_at};
+pub use settling::End as SettlingEnd;
 pub use sweep::sweep;
 pub use target::Graph;
 pub use writer::{Arrival, Noting, Refused, write};

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::credit::category;
@@ -19,7 +20,7 @@ const FIRST_YEAR: i64 = 1860;
 pub(super) const ARTISTS_API: &str = "https://api.discogs.com/artists/";
 
 /// The kinds of nodes, in the order in which a transaction touches them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Label {
     /// An artist's record, or an artist that another record names.
     Artist,
@@ -57,6 +58,11 @@ impl Label {
             Kind::Masters => Label::Master,
             Kind::Releases => Label::Release,
         }
+    }
+
+    /// The kind of node with this name in the graph.
+    pub fn named(name: &str) -> Option<Label> {
+        Label::ALL.into_iter().find(|label| label.name() == name)
     }
 
     /// As the graph calls it.

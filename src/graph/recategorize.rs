@@ -10,9 +10,11 @@ use neo4rs::{BoltMap, BoltType, Query, Row};
 use super::credit::{TABLE, category};
 use super::fault::GraphError;
 use super::link::{Link, Tx, patiently};
+use super::model::Label;
+use super::walk::{keys, list};
 
 /// People that one step looks at: some are credited a hundred thousand times.
-const PEOPLE: i64 = 200;
+const PEOPLE: usize = 200;
 
 /// Credits that one transaction changes at most.
 const CREDITS: i64 = 5_000;
@@ -20,9 +22,6 @@ const CREDITS: i64 = 5_000;
 /// How far it came. A graph that is not ours yet has no such node, and nothing of ours to set right.
 const BEGUN: &str = "MATCH (j:ExtractorJob {only: true})
      RETURN j.categories AS table, j.categories_to AS after";
-
-const NEXT: &str = "MATCH (n:Person) WHERE n.name > $after
-     RETURN n.name AS name ORDER BY name LIMIT $people";
 
 const ROLES: &str =
     "UNWIND $names AS name MATCH (n:Person {name: name})-[c:CREDITED_ON]->(:Release)
@@ -79,21 +78,18 @@ async fn begun(tx: &mut Tx) -> Result<Option<String>, GraphError> {
 }
 
 async fn some(tx: &mut Tx, after: &str) -> Result<Option<u64>, GraphError> {
-    let next = Query::new(NEXT.to_owned()).param("after", after).param("people", PEOPLE);
-    let people = tx.rows(next).await?;
-    let names =
-        people.iter().map(|row| row.get::<String>("name")).collect::<Result<Vec<_>, _>>()?;
+    let names = keys(tx, Label::Person, after, PEOPLE).await?;
     let Some(last) = names.last() else {
         tx.run(Query::new(DONE.to_owned()).param("table", TABLE)).await?;
         return Ok(None);
     };
-    let keys: Vec<BoltType> = names.iter().map(|name| name.as_str().into()).collect();
-    let roles = tx.rows(Query::new(ROLES.to_owned()).param("names", keys.clone())).await?;
+    let people = list(&names);
+    let roles = tx.rows(Query::new(ROLES.to_owned()).param("names", people.clone())).await?;
     let wrong = wrong(&roles)?;
     let mut changed = 0;
     if !wrong.is_empty() {
         let query = Query::new(CHANGE.to_owned())
-            .param("names", keys)
+            .param("names", people)
             .param("categories", BoltType::Map(wrong))
             .param("credits", CREDITS);
         let answer = tx.rows(query).await?;

@@ -50,6 +50,8 @@ const OTHER_KEYS: &[(&str, &str)] = &[
     ("ExtractorAnnounced", "key"),
     ("ExtractorUnnumbered", "key"),
     ("ExtractorRefused", "key"),
+    ("ExtractorWrites", "type"),
+    ("ExtractorSettling", "only"),
 ];
 
 /// Makes the constraints and indexes that are missing. Everything else relies on the constraints:

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use neo4rs::{BoltMap, BoltType, Query};
 
+use super::activity;
 use super::decide::Age;
 use super::delivered::delivered;
 use super::fault::GraphError;
@@ -11,11 +12,12 @@ use super::imprint::{Held, PROPERTY as IMPRINT, held};
 use super::link::{Link, patiently};
 use super::model::Label;
 use super::rows::{null, row};
+use super::walk::{between, keys, list};
 use super::withdraw::{DELETE, Holder, withdraw};
 use crate::model::{Kind, Sweep, Swept};
 
 /// Nodes that one step looks at, and so the most that one transaction removes.
-const STEP: i64 = 2_000;
+const STEP: usize = 2_000;
 
 /// Whether a node is a record's, and not of this run of the version and not of a later one.
 /// The runs of one version are compared as in `decide`.
@@ -89,20 +91,22 @@ async fn next_stretch(
     sweep: &Sweep,
     after: &str,
 ) -> Result<Option<Stretch>, GraphError> {
+    let label = Label::of(sweep.file.kind);
     let statement = format!(
-        "MATCH (n:{}) WHERE n.id > $after
-         WITH n ORDER BY n.id LIMIT {STEP}
-         RETURN max(n.id) AS last, count(n.sha256) AS rows,
-             sum(CASE WHEN {STALE} THEN 1 ELSE 0 END) AS stale",
-        Label::of(sweep.file.kind).name()
+        "MATCH (n:{}) WHERE n.id > $after AND n.id <= $last
+         RETURN count(n.sha256) AS rows, sum(CASE WHEN {STALE} THEN 1 ELSE 0 END) AS stale",
+        label.name()
     );
     patiently(link, || async {
         let mut tx = link.begin().await?;
-        let query = with_age(statement.clone(), sweep).param("after", after);
-        let rows = tx.rows(query).await?;
+        let Some(last) = keys(&mut tx, label, after, STEP).await?.pop() else {
+            tx.commit().await?;
+            return Ok(None);
+        };
+        let query = with_age(statement.clone(), sweep);
+        let rows = tx.rows(query.param("after", after).param("last", last.as_str())).await?;
         tx.commit().await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let Some(last) = row.get::<Option<String>>("last")? else { return Ok(None) };
         let count = |name| Ok::<_, GraphError>(row.get::<i64>(name)?.cast_unsigned());
         let (rows, stale) = (count("rows")?, count("stale")?);
         Ok(Some(Stretch { after: after.to_owned(), last, rows, stale }))
@@ -129,17 +133,14 @@ async fn remove(link: &Link, sweep: &Sweep, stretch: &Stretch) -> Result<u64, Gr
     let kind = sweep.file.kind;
     let label = Label::of(kind).name();
     let mut tx = link.begin().await?;
+    let keys = between(&mut tx, Label::of(kind), &stretch.after, &stretch.last).await?;
     let claim = format!(
-        "MATCH (n:{label}) WHERE n.id > $after AND n.id <= $last AND {STALE}
-         WITH n ORDER BY n.id
+        "UNWIND $keys AS key MATCH (n:{label} {{id: key}}) WHERE {STALE}
          SET n.claimed = true WITH n REMOVE n.claimed
          WITH n WHERE {STALE}
          RETURN n.id AS id"
     );
-    let query = with_age(claim, sweep)
-        .param("after", stretch.after.as_str())
-        .param("last", stretch.last.as_str());
-    let rows = tx.rows(query).await?;
+    let rows = tx.rows(with_age(claim, sweep).param("keys", list(&keys))).await?;
     let ids = rows.iter().map(|row| row.get::<String>("id")).collect::<Result<Vec<_>, _>>()?;
     let holders: Vec<_> = ids.iter().map(|id| Holder { id, now: None }).collect();
     withdraw(&mut tx, kind, &holders).await?;
@@ -159,6 +160,7 @@ async fn remove(link: &Link, sweep: &Sweep, stretch: &Stretch) -> Result<u64, Gr
          WHERE NOT (n)--() AND all(name IN keys(n) WHERE name IN row.leavings) DELETE n"
     );
     tx.each(isolated, bare(kind, &held)).await?;
+    activity::raise(&mut tx, kind).await?;
     tx.commit().await?;
     Ok(ids.len() as u64)
 }

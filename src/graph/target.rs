@@ -1,20 +1,23 @@
 //! `bolt://…` and `neo4j://…` as a database: a connection for each type, and one to sweep with.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use super::activity::activity;
 use super::delivered::{delivered, last_run, note_delivered};
 use super::fault::{Fault, GraphError};
 use super::link::{Address, Link};
 use super::model::Entity;
 use super::notes::{self, agree, is_last_swept};
 use super::refused::{note_refused, refused_of};
-use super::{Arrival, Noting, Stamp, job, prepare, settle, sweep, write};
+use super::settler::{QUIET, Stillness, settle_if_quiet, settle_now, settle_version};
+use super::{Arrival, Noting, SettlingEnd, Stamp, job, prepare, sweep, write};
 use crate::database::{
     After, Answer, Batch, Database, GoOn, Noted, Obstacle, OpenError, Outage, Passes, Row,
     VersionEnd, Written, connected,
 };
 use crate::model::agreement::{Completion, Event, Noter, Rules, SweepOwed};
-use crate::model::{Clock, DumpName, FirstConnection, Job, Kind, Ranges, Run, Swept};
+use crate::model::{Clock, DumpName, FirstConnection, Job, Kind, Ranges, Run, Sweep, Swept};
 
 /// Records of one transaction: what records share is written once for all of them, so that more
 /// go faster (of releases 2,000 at 1,240 a second, 500 at 900).
@@ -22,6 +25,9 @@ const BATCH: usize = 2_000;
 
 /// What people call it.
 const NOUN: &str = "graph";
+
+/// What was swept, and how that ended.
+type KnownSweep = ((After, Option<Sweep>), Swept);
 
 /// A graph on a server.
 pub struct Graph {
@@ -31,6 +37,12 @@ pub struct Graph {
     noter: Option<Noter>,
     clock: Arc<dyn Clock>,
     links: [Link; 4],
+    /// What a sweep did after which settling did not come to its end.
+    swept: Mutex<Option<KnownSweep>>,
+    /// Looks whether anything is to be done when nothing comes.
+    idle: Link,
+    watch: Stillness,
+    quiet: Duration,
 }
 
 impl Graph {
@@ -53,7 +65,7 @@ impl Graph {
             let link = Link::new(address);
             link.map_err(|why| fatal(why, "the certificates must be readable"))
         };
-        let links = [link()?, link()?, link()?, link()?];
+        let (links, idle) = ([link()?, link()?, link()?, link()?], link()?);
         let outage = Outage::of(NOUN, location.clone());
         let connected = connected(&outage, first, async || {
             let ready = async {
@@ -78,7 +90,24 @@ impl Graph {
             rules: Rules { sweep_owed: SweepOwed::Always, ..noter.rules },
             ..noter
         });
-        Ok(Graph { address: address.clone(), job, location, noter, clock, links })
+        Ok(Graph {
+            address: address.clone(),
+            job,
+            location,
+            noter,
+            clock,
+            links,
+            swept: Mutex::default(),
+            idle,
+            watch: Stillness::default(),
+            quiet: QUIET,
+        })
+    }
+
+    /// The same, which settles what was written when nothing has come for so long.
+    #[must_use]
+    pub fn quiet_after(self, quiet: Duration) -> Graph {
+        Graph { quiet, ..self }
     }
 
     const fn link(&self, kind: Kind) -> &Link {
@@ -131,27 +160,50 @@ impl Graph {
                 limits.sweep(&announced, refused_of(&link, &announced).await?)
             }
         };
-        let swept = match &what {
-            Some(what) => sweep(&link, what, go_on).await?,
-            None => Swept::Removed(0),
+        let known = self.known_sweep().take_if(|(of, _)| *of == (after, what));
+        let known = known.map(|(_, swept)| swept);
+        let swept = match (known, &what) {
+            (Some(swept), _) => swept,
+            (None, Some(what)) => sweep(&link, what, go_on).await?,
+            (None, None) => Swept::Removed(0),
         };
-        if swept != Swept::Stopped && self.is_last(&link, after).await? {
-            tracing::info!("settling what many records say together");
-            if !settle(&link, go_on).await? {
-                return Ok(Swept::Stopped);
-            }
+        if swept == Swept::Stopped {
+            return Ok(swept);
         }
-        Ok(swept)
+        let settled = self.settle_after(&link, after, go_on).await;
+        if settled.as_ref().is_ok_and(|is_over| *is_over) {
+            return Ok(swept);
+        }
+        // It need not be swept again for that.
+        *self.known_sweep() = Some(((after, what), swept));
+        settled.map(|_| Swept::Stopped)
     }
 
-    /// Whether everything of the version is there by now. Who extracts goes type by type, and what
-    /// many records say is settled after each.
-    async fn is_last(&self, link: &Link, after: After) -> Result<bool, GraphError> {
+    fn known_sweep(&self) -> MutexGuard<'_, Option<KnownSweep>> {
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Settles what many records say together, if this was the last that it waited for. Who extracts
+    /// goes type by type, and it is settled after each. False if it was told to stop.
+    async fn settle_after(
+        &self,
+        link: &Link,
+        after: After,
+        go_on: &mut (dyn FnMut(u64) -> bool + Send),
+    ) -> Result<bool, GraphError> {
         match (after, &self.noter) {
             (After::Announced(announced, _), Some(noter)) => {
-                is_last_swept(link, noter, &announced).await
+                if !is_last_swept(link, noter, &announced).await? {
+                    return Ok(true);
+                }
+                settle_version(link, noter, announced.version, go_on).await
             }
-            (After::Announced(..), None) | (After::File(_), _) => Ok(true),
+            (After::Announced(..), None) | (After::File(_), _) => {
+                if !activity(link).await?.is_owed() {
+                    return Ok(true);
+                }
+                Ok(settle_now(link, go_on).await? != SettlingEnd::Stopped)
+            }
         }
     }
 }
@@ -206,6 +258,13 @@ impl Database for Graph {
 
     fn sweep(&self, after: After, go_on: GoOn) -> Answer<'_, Swept> {
         Box::pin(async move { self.swept(after, &mut |rows| go_on(rows)).await.map_err(obstacle) })
+    }
+
+    fn settle_if_quiet(&self, go_on: GoOn) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut go_on = |rows| go_on(rows);
+            settle_if_quiet(&self.idle, &self.watch, self.quiet, &mut go_on).await.map_err(obstacle)
+        })
     }
 
     fn answers(&self) -> Answer<'_, ()> {

@@ -1,59 +1,56 @@
-//! Going over all nodes of a label in the order of their keys, a step a transaction, so that it may
-//! be stopped between two steps and no transaction grows with the graph.
+//! Going over all nodes of a label in the order of their keys, some at a time.
 
-use neo4rs::Query;
+use neo4rs::{BoltType, Query};
 
 use super::fault::GraphError;
-use super::link::{Link, Tx, patiently};
+use super::link::Tx;
 use super::model::Label;
 
-/// Runs statements over all nodes of a label, so many at a time, each time in one transaction.
-pub(super) async fn walk(
-    link: &Link,
+/// The keys of the nodes that follow a key, in order: about so many.
+///
+/// Nothing is sorted by the server, which would take all that follow each time: they come in the
+/// order of the index. If some server has them in another, the range up to the last that came is read
+/// again, so that none is ever passed over.
+pub(super) async fn keys(
+    tx: &mut Tx,
     label: Label,
-    step: i64,
-    statements: &[&str],
-    go_on: &mut (dyn FnMut(u64) -> bool + Send),
-) -> Result<bool, GraphError> {
-    let mut after = String::new();
-    loop {
-        let next = patiently(link, || async {
-            let mut tx = link.begin().await?;
-            let Some((last, rows)) = bounds(&mut tx, label, step, &after).await? else {
-                tx.commit().await?;
-                return Ok(None);
-            };
-            for statement in statements {
-                let query = Query::new((*statement).to_owned());
-                let bounded = query.param("after", after.as_str()).param("last", last.as_str());
-                tx.run(bounded).await?;
-            }
-            tx.commit().await?;
-            Ok(Some((last, rows)))
-        });
-        let Some((last, rows)) = next.await? else { return Ok(true) };
-        after = last;
-        if !go_on(rows) {
-            return Ok(false);
-        }
+    after: &str,
+    nodes: usize,
+) -> Result<Vec<String>, GraphError> {
+    let (name, key) = (label.name(), label.key());
+    let some =
+        format!("MATCH (n:{name}) WHERE n.{key} > $after RETURN n.{key} AS key LIMIT {nodes}");
+    let found = read(tx, Query::new(some).param("after", after)).await?;
+    if found.is_sorted() {
+        return Ok(found);
+    }
+    match found.iter().max() {
+        Some(last) => between(tx, label, after, last).await,
+        None => Ok(found),
     }
 }
 
-/// The last key of the next step, and how many nodes it has; none at the end.
-async fn bounds(
+/// The keys after one, up to another, in order.
+pub(super) async fn between(
     tx: &mut Tx,
     label: Label,
-    step: i64,
     after: &str,
-) -> Result<Option<(String, u64)>, GraphError> {
+    last: &str,
+) -> Result<Vec<String>, GraphError> {
     let (name, key) = (label.name(), label.key());
-    let statement = format!(
-        "MATCH (n:{name}) WHERE n.{key} > $after
-         WITH n.{key} AS key ORDER BY key LIMIT {step}
-         RETURN max(key) AS last, count(key) AS rows"
+    let range = format!(
+        "MATCH (n:{name}) WHERE n.{key} > $after AND n.{key} <= $last
+         RETURN n.{key} AS key ORDER BY key"
     );
-    let rows = tx.rows(Query::new(statement).param("after", after)).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let Some(last) = row.get::<Option<String>>("last")? else { return Ok(None) };
-    Ok(Some((last, row.get::<i64>("rows")?.cast_unsigned())))
+    read(tx, Query::new(range).param("after", after).param("last", last)).await
+}
+
+async fn read(tx: &mut Tx, query: Query) -> Result<Vec<String>, GraphError> {
+    let rows = tx.rows(query).await?;
+    rows.iter().map(|row| Ok(row.get("key")?)).collect()
+}
+
+/// Keys as a parameter.
+pub(super) fn list(keys: &[String]) -> Vec<BoltType> {
+    keys.iter().map(|key| BoltType::from(key.as_str())).collect()
 }

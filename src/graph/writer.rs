@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use neo4rs::{BoltMap, BoltType, Query};
 
+use super::activity;
 use super::decide::{Age, Stamp, Stored, Verdict, decide};
 use super::delivered;
 use super::fault::{Fault, GraphError};
@@ -181,6 +182,8 @@ async fn attempt(
             return Err(GraphError::conflict("the pass of these records was ended meanwhile"));
         }
     }
+    // Last, as all who write the type take this node.
+    activity::raise(&mut tx, kind).await?;
     tx.commit().await
 }
 
