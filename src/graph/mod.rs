@@ -16,6 +16,7 @@ pub mod model;
 pub mod notes;
 mod recategorize;
 mod refused;
+mod relate;
 mod rows;
 mod schema;
 mod settle;
