@@ -176,21 +176,21 @@ impl Tx {
         self.run(Query::new(statement.into()).param("rows", rows)).await
     }
 
-    /// Makes one relationship for each of the rows; the statement ends in [`MADE`]. Where fewer were
-    /// made, a node that one of them joins was there a moment ago and is not any more: somebody
-    /// else deleted it, and the whole transaction is to be done again.
+    /// Makes so many relationships of the rows; the statement ends in [`MADE`]. Where fewer were
+    /// made, a node that one of them joins was there a moment ago and is not any more: somebody else
+    /// deleted it, and the whole transaction is to be done again.
     pub(super) async fn make(
         &mut self,
         statement: impl Into<String>,
         rows: Vec<BoltType>,
+        wanted: usize,
     ) -> Result<(), GraphError> {
         if rows.is_empty() {
             return Ok(());
         }
-        let wanted = rows.len() as u64;
         let found = self.rows(Query::new(statement.into()).param("rows", rows)).await?;
         let made = found.first().map(|row| row.get::<i64>("made")).transpose()?.unwrap_or(0);
-        if made.cast_unsigned() == wanted {
+        if made.cast_unsigned() == wanted as u64 {
             Ok(())
         } else {
             Err(GraphError::conflict(format!("of {wanted} relationships {made} could be made")))

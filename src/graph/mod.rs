@@ -22,6 +22,7 @@ mod schema;
 mod settle;
 mod settler;
 mod settling;
+mod step;
 mod sweep;
 mod target;
 mod unnumbered;

@@ -13,7 +13,7 @@ use super::imprint::{PROPERTY as IMPRINT, held, imprint, is_left_over};
 use super::link::{Link, Tx, patiently};
 use super::model::{Entity, Label, Property};
 use super::notes::agree_within;
-use super::relate::{others, relationships};
+use super::relate::relationships;
 use super::rows::{property, row};
 use super::unnumbered::{newly, of_pass, unnumbered};
 use super::withdraw::{Holder, withdraw, withdraw_shared};
@@ -169,7 +169,6 @@ async fn attempt(
     let set = format!("UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) SET n += row.set");
     tx.each(set, rows).await?;
     let entities: Vec<&Entity> = written.iter().map(|(_, entity)| *entity).collect();
-    others(&mut tx, &entities).await?;
     relationships(&mut tx, kind, &entities).await?;
     for ((version, run), ranges) in ordinals(arrivals) {
         delivered::note(&mut tx, DumpName { version, kind }, Run(run), &ranges).await?;
