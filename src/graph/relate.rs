@@ -12,7 +12,7 @@ use crate::model::Kind;
 
 /// Makes the relationships that records assert, and the nodes that they name. A statement takes a
 /// record with all that it leads to, so that its node is looked up once: alone, with a row for each
-/// credit and the people made before, it took ArcadeDB 103 us a credit instead of 73.
+/// credit and the people made before, it took `ArcadeDB` 103 us a credit instead of 73.
 pub(super) async fn relationships(
     tx: &mut Tx,
     kind: Kind,

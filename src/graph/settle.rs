@@ -137,10 +137,10 @@ impl Settler<'_> {
                 | Event::TakenOver
                 | Event::Stopped => 0,
             };
-            let stage = now.at.stage;
+            let of = now.at.stage;
             let act;
             (state, act) = next(State::Stepping(now), event);
-            self.act(stage, act).await;
+            self.act(of, act).await;
             let goes_on = go_on(rows);
             if let State::Stepping(now) = &state {
                 if !goes_on || self.noted.elapsed() >= self.pace.note_every {

@@ -210,9 +210,9 @@ pub(super) fn next(state: State, event: Event) -> (State, Act) {
             (State::Stepping(now.past(&tried)), Act::Step)
         }
         (State::Stepping(now), Event::Ended) => match now.at.stage.following() {
-            Some(stage) => {
-                let at = Spot { stage, after: String::new() };
-                let nodes = stage.most();
+            Some(following) => {
+                let at = Spot { stage: following, after: String::new() };
+                let nodes = following.most();
                 let begun = Stepping { at, nodes, tries: 0, failures: 0, ..now };
                 (State::Stepping(begun), Act::Step)
             }

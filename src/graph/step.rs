@@ -45,7 +45,7 @@ impl Contribution {
     pub(super) fn counts(self, gathered: &mut Gathered) {
         match self {
             Contribution::Alone { what, label, key, nodes } => {
-                gathered.alone(what, label, &key, nodes)
+                gathered.alone(what, label, &key, nodes);
             }
             Contribution::Master(leads) => gathered.master(&leads),
             Contribution::Release(leads) => gathered.release(&leads),
