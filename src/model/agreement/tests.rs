@@ -473,7 +473,7 @@ fn what_was_counted_stays_when_only_the_newest_runs_are_looked_at() {
         let (kind, unproven) = (Kind::Labels, Unproven::default());
         let completed_at = completed.then_some(Timestamp(1));
         let announced = Announced { kind, version, proof, unproven };
-        Note { completed_at, written, ..Note::new(announced) }
+        Note { written, completed_at, ..Note::new(announced) }
     };
     let of = |notes: Vec<Note>| Completion { notes, ..Completion::default() };
     let known = of(vec![note(1, true, 9), note(2, false, 3)]);
