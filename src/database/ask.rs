@@ -151,10 +151,10 @@ pub enum Noted {
 }
 
 impl Noted {
-    /// How many notes at most.
-    pub(crate) const fn most(self) -> u32 {
+    /// How many notes at most. No server reads a larger number than that of all.
+    pub(crate) const fn most(self) -> i32 {
         match self {
-            Noted::All => u32::MAX,
+            Noted::All => i32::MAX,
             Noted::Newest => 4,
         }
     }

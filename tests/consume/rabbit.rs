@@ -103,7 +103,14 @@ impl Rabbit {
 
     /// A new one, as a refused operation closes the one it was tried on.
     fn channel(&self) -> Channel {
-        wait(self.connection.create_channel()).unwrap()
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // The library may give out the one before once more, which the broker is closing.
+            match wait(self.connection.create_channel()) {
+                Ok(channel) => return channel,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+        }
     }
 
     /// The program at that place, with this prefix.
