@@ -151,11 +151,11 @@ pub enum Noted {
 }
 
 impl Noted {
-    /// How many notes at most. No server reads a larger number than that of all.
-    pub(crate) const fn most(self) -> i32 {
+    /// How many notes at most, if there is a limit.
+    pub(crate) const fn most(self) -> Option<u32> {
         match self {
-            Noted::All => i32::MAX,
-            Noted::Newest => 4,
+            Noted::All => None,
+            Noted::Newest => Some(4),
         }
     }
 

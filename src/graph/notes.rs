@@ -81,7 +81,10 @@ pub async fn notes(
     kind: Kind,
     which: Noted,
 ) -> Result<Completion, GraphError> {
-    let newest = format!("WITH c ORDER BY c.version DESC, c.run DESC LIMIT {}", which.most());
+    let newest = match which.most() {
+        Some(most) => format!("WITH c ORDER BY c.version DESC, c.run DESC LIMIT {most}"),
+        None => String::new(),
+    };
     let mut found = patiently(link, || async {
         let mut tx = link.begin().await?;
         let mut found = agreed(&mut tx, noter, kind, &newest).await?;

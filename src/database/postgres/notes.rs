@@ -24,7 +24,10 @@ pub async fn notes(
     kind: Kind,
     which: Noted,
 ) -> Result<Completion, Error> {
-    let newest = format!("ORDER BY version DESC, run DESC LIMIT {}", which.most());
+    let newest = match which.most() {
+        Some(most) => format!("ORDER BY version DESC, run DESC LIMIT {most}"),
+        None => String::new(),
+    };
     let mut found = agreed(client, noter, kind, &newest).await?;
     if which.needs_unnumbered(&found.notes) {
         found.unnumbered = unnumbered(client, noter, kind, "").await?;

@@ -57,7 +57,9 @@ fn agreed(
          ORDER BY version DESC, run DESC LIMIT ?3"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let parameters = (&noter.consumer, kind.name(), which.most());
+    // A negative limit is none.
+    let most = which.most().map_or(-1, i64::from);
+    let parameters = (&noter.consumer, kind.name(), most);
     let found = statement.query_map(parameters, |row| read(row, kind))?;
     Ok(Completion { notes: found.collect::<rusqlite::Result<_>>()?, ..Completion::default() })
 }
