@@ -223,7 +223,7 @@ fn nothing_is_lost_when_both_are_killed() {
     trial.at(40);
     trial.broker.kill();
     trial.kill(&mut running);
-    let running = trial.start(&[]);
+    let running = trial.start(&["--wait"]);
     running.says(&[AWAY], LONG);
     trial.broker.start();
     trial.ends(running, 2, 1);

@@ -103,7 +103,8 @@ fn what_came_back_is_sent_again_although_the_same_frame_confirms_it_with_ones_ha
     let place = Place::new();
     place.dump("discogs_20260101_artists.xml.gz", &dump());
     let window = WINDOW.to_string();
-    let words = ["extract", "dumps", "--to", &address, "--window", &window];
+    // That broker is dialled once.
+    let words = ["extract", "dumps", "--to", &address, "--window", &window, "--wait"];
     let mut running = Running::start(place.program().args(words));
     assert_eq!(at.recv_timeout(TIME), Ok(RETURNED));
     has_read_all(running.id());
