@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::rests::Rests;
@@ -17,6 +18,10 @@ use super::unswept::Name;
 use crate::database::{After, Obstacle, Passes, SweepLimits};
 use crate::model::Swept;
 use crate::model::agreement::{Announced, Claim, Event, Note, Sweep};
+
+/// How long a sweep may take to hear that everything is to stop: a server is asked to leave off what
+/// it does, which takes a second at most.
+const HEARS: Duration = Duration::from_millis(1_500);
 
 /// How often a claim on a sweep is renewed, and how long another's must be seen not to be before it
 /// is taken over. Measured by this process's own clock: what the others' say is no matter.
@@ -55,7 +60,10 @@ pub async fn run(shared: Arc<Shared>, mut notes: mpsc::Receiver<Note>, limits: S
             continue;
         }
         let claiming = Claiming { shared: &shared, me: &me, after: note.announced };
-        let swept = shared.stop.run_until_cancelled(claiming.sweep(abandoned, limits)).await;
+        let swept = tokio::select! {
+            swept = claiming.sweep(abandoned, limits) => Some(swept),
+            () = too_late(&shared.stop) => None,
+        };
         let version = version.map(|version| version.to_string()).unwrap_or_default();
         match swept {
             None => return,
@@ -89,6 +97,13 @@ pub async fn run(shared: Arc<Shared>, mut notes: mpsc::Receiver<Note>, limits: S
             tracing::info!(r#type = %kind, version, seconds, "it could be swept again");
         }
     }
+}
+
+/// Ends when everything was told to stop, and a sweep has had the time to hear of that: threads of the
+/// database's own may be at work for it, which must not outlive the runtime.
+async fn too_late(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(HEARS).await;
 }
 
 /// Whether another has a sweep.
