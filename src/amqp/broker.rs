@@ -1,3 +1,6 @@
+//! How a broker is named: the URL that is typed, which TLS it asks for, and the job that it is.
+//! Shown, it has no user and no password; a URL that would put a part of one elsewhere is refused.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;

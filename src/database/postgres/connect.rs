@@ -1,3 +1,6 @@
+//! How a PostgreSQL server is named, and one connection to it. Shown, it has no user and no password;
+//! a URL of which the host cannot be told from a password is refused without repeating it.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
